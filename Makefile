@@ -1,0 +1,31 @@
+# make run ARGS="optimizer=sgd lr=0.1"    one run, or with -m a sweep
+# make test                               every test
+# make check                              format, lint, types
+# make ui                                 the MLflow UI over mlruns/
+PYTHON ?= python3
+HOST ?= 127.0.0.1
+PORT ?= 5000
+STORE = sqlite:///mlruns/mlflow.db
+BIN = .venv/bin
+
+.PHONY: run test check ui
+
+run: .venv/installed
+	@$(BIN)/python -m runner $(ARGS)
+
+test: .venv/installed
+	$(BIN)/python -m pytest -n auto $(ARGS)
+
+check: .venv/installed
+	$(BIN)/ruff format --check .
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+ui: .venv/installed
+	@echo "MLflow UI: http://$(HOST):$(PORT)   (Ctrl-C ends it)"
+	@$(BIN)/mlflow ui --backend-store-uri $(STORE) --host $(HOST) --port $(PORT)
+
+.venv/installed: pyproject.toml constraints.txt
+	$(PYTHON) -m venv .venv
+	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
+	@touch $@

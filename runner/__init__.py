@@ -1,0 +1,1 @@
+"""Compose an experiment from named parts, run the loop that matches, keep the whole trajectory."""

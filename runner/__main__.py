@@ -1,0 +1,26 @@
+"""The command: `python -m runner [-m] [KEY=VALUE ...]`."""
+
+from pathlib import Path
+
+import hydra
+from hydra.core.hydra_config import HydraConfig
+from omegaconf import DictConfig
+
+from runner.config import register
+from runner.run import run
+
+HERE = Path(__file__).resolve().parent
+CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
+
+register()
+
+
+@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
+def main(config: DictConfig) -> float:
+    """Execute the run that the config describes."""
+    hydra_config = HydraConfig.get()
+    return run(config, hydra_config.runtime.choices, hydra_config.overrides.task)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,65 @@
+"""What a person sees: the notebook's lines, a progress bar on a terminal, the closing block."""
+
+import os
+import sys
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+BAR_DELAY = 1.5  # seconds; a shorter run shows no bar
+
+
+class Console:
+    """Writes lines to standard output, and on a terminal keeps a bar below them."""
+
+    def __init__(self, epochs: int) -> None:
+        self._bar: Any = None
+        if sys.stdout.isatty() and sys.stderr.isatty():
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=epochs, unit=" epochs", delay=BAR_DELAY, leave=False)
+
+    def say(self, line: str) -> None:
+        """Print a line; carry on in silence once nobody reads (`... | head`)."""
+        try:
+            if self._bar is None:
+                print(line, flush=True)
+            else:
+                self._bar.write(line)
+        except BrokenPipeError:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+    def progress(self, epoch: int) -> None:
+        """Move the bar, if there is one, to this epoch."""
+        if self._bar is not None:
+            self._bar.update(epoch - self._bar.n)
+
+    def close(self) -> None:
+        """Take the bar away."""
+        if self._bar is not None:
+            self._bar.close()
+
+
+def epoch_line(
+    epoch: int, names: Sequence[str], parameters: NDArray[np.floating[Any]], loss: float
+) -> str:
+    """`epoch 11: w = 1.665314, loss = 1.16278565`, as the notebook prints it.
+
+    The notebook gives a lone w six digits, and three where there is a b too, which it leaves out.
+    Several weights take too much room: then the line holds the loss alone.
+    """
+    shown = f"w = {parameters[0]:.{6 if len(names) == 1 else 3}f}, " if names[0] == "w" else ""
+    return f"epoch {epoch}: {shown}loss = {loss:.8f}"
+
+
+def prediction_line(when: str, point: Any, value: float) -> str:
+    """`Prediction before training: f(5) = 0.000`."""
+    values = point if isinstance(point, Sequence) else [point]
+    return f"Prediction {when} training: f({', '.join(f'{x:g}' for x in values)}) = {value:.3f}"
+
+
+def closing_block(rows: Mapping[str, str]) -> str:
+    """A line for each row, its name in a column of its own."""
+    return "\n".join(f"{label:<12}{text}" for label, text in rows.items())

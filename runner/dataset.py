@@ -1,0 +1,94 @@
+"""Datasets: what is fitted. Any function that returns (x, y) will do; two are here.
+
+x has the shape (samples,) or (samples, features), y has (samples,).
+"""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+class Dataset(NamedTuple):
+    """Samples as a loop takes them, in the run's dtype."""
+
+    x: Array
+    """(samples, features)"""
+    y: Array
+    """(samples,)"""
+    probe: Array | None
+    """(1, features): the point to predict before and after training, scaled as x is."""
+
+
+def points(*, x: list[Any], y: list[Any]) -> tuple[list[Any], list[Any]]:
+    """The points as the config lists them."""
+    return x, y
+
+
+def linear(
+    *,
+    coefficients: Sequence[float],
+    intercept: float,
+    samples: int,
+    low: float,
+    high: float,
+    noise: float,
+    seed: int,
+) -> tuple[Array, Array]:
+    """Samples of y = x . coefficients + intercept + noise, float64.
+
+    x is uniform on [low, high], noise normal with that standard deviation; both are drawn from
+    `seed` alone, x first.
+    """
+    if samples < 1:
+        raise ValueError(f"samples: expected 1 or more, got {samples}")
+    if not low < high:
+        raise ValueError(f"low and high: expected low below high, got {low} and {high}")
+    if not noise >= 0:
+        raise ValueError(f"noise: expected 0 or a number above it, got {noise}")
+    rng = np.random.default_rng(seed)
+    x = rng.uniform(low, high, (samples, len(coefficients)))
+    return x, x @ np.asarray(coefficients) + intercept + rng.normal(0, noise, samples)
+
+
+def prepare(x: Any, y: Any, *, dtype: str, standardize: bool, probe: Any) -> Dataset:
+    """Check the samples and bring them into the shapes and the dtype of the run.
+
+    With `standardize`, each feature (and the probe with it) is shifted and scaled to mean 0 and
+    standard deviation 1 over the samples; y stays. Raises ValueError for what cannot be fitted.
+    """
+    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    x = x[:, None] if x.ndim == 1 else x
+    y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
+    if x.ndim != 2 or x.size == 0 or y.shape != x.shape[:1]:
+        raise ValueError(
+            "expected x of shape (samples,) or (samples, features) and y of shape (samples,), "
+            f"got {x.shape} and {y.shape}"
+        )
+    point = None if probe is None else np.asarray(probe, np.float64).reshape(1, -1)
+    if point is not None and point.shape[1] != x.shape[1]:
+        raise ValueError(f"probe: expected {x.shape[1]} number(s), one a feature, got {probe}")
+    if standardize:
+        mean, deviation = x.mean(axis=0), x.std(axis=0)
+        if not deviation.all():
+            constant = np.flatnonzero(deviation == 0).tolist()
+            raise ValueError(f"standardize: features {constant} are constant; set it to false")
+        x = (x - mean) / deviation
+        point = None if point is None else (point - mean) / deviation
+    return Dataset(
+        _finite(x, "x", dtype),
+        _finite(y, "y", dtype),
+        None if point is None else _finite(point, "probe", dtype),
+    )
+
+
+def _finite(values: Array, name: str, dtype: str) -> Array:
+    """The values in that dtype, refused if one of them is then no finite number."""
+    with np.errstate(over="ignore"):
+        cast: Array = values.astype(dtype)
+    if not np.isfinite(cast).all():
+        raise ValueError(f"{name}: holds NaN, infinity or a number too large for {dtype}")
+    return cast

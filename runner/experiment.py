@@ -1,0 +1,197 @@
+"""From a composed config to an experiment that is ready to run: parts built, loop matched."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+from omegaconf import DictConfig
+
+from runner import device, loop
+from runner import loss as losses
+from runner import model as models
+from runner import optimizer as optimizers
+from runner.config import ConfigError, build, check, plain
+from runner.dataset import Dataset, prepare
+from runner.loop.step import Step
+
+Array = NDArray[np.floating[Any]]
+Node = dict[str, Any]
+
+
+class Experiment(NamedTuple):
+    """A loop before its first step, and what its consumer needs to know."""
+
+    loop: str
+    device: str
+    tensors: models.Tensors
+    initial: Array
+    """(parameters,): the values before the first update"""
+    steps: Iterator[Step]
+    predict: Callable[[Array], float] | None
+    """From parameters, (parameters,), the prediction at the dataset's probe point, if it has one"""
+
+
+def compose(config: DictConfig) -> Experiment:
+    """Build the parts and the loop that matches them; ConfigError for whatever cannot run."""
+    check(config)
+    nodes = {name: plain(config[name], name) for name in ("dataset", "model", "loss", "optimizer")}
+    with _refused("this combination"):
+        matched = loop.match(
+            gradient=config.gradient.name,
+            model=str(nodes["model"].get("_target_")),
+            loss=str(nodes["loss"].get("_target_")),
+            optimizer=str(nodes["optimizer"].get("_target_")),
+            device=config.device.name,
+            reduction=nodes["loss"].get("gradient_reduction", "mean"),
+        )
+    data = _dataset(nodes["dataset"], config.dtype.name)
+    if matched == "numpy":
+        return _by_hand(nodes, data, config)
+    with _refused("device.name"):
+        place = device.resolve(config.device.name, config.dtype.name)
+    if matched == "module":
+        return _module(nodes, data, config, place)
+    return _tensor(matched, nodes, data, config, place)
+
+
+def _by_hand(nodes: dict[str, Node], data: Dataset, config: DictConfig) -> Experiment:
+    """The numpy loop."""
+    from runner.loop import numpy
+
+    model = _model_by_hand(nodes["model"], data)
+    loss = build("loss", _swapped(nodes["loss"], losses.BY_HAND))
+    update = build("optimizer", _swapped(nodes["optimizer"], optimizers.BY_HAND))
+    w = _start(model, config)
+    steps = numpy.steps(model.design(data.x), data.y, w, loss, update)
+    return Experiment("numpy", "cpu", model.tensors, w, steps, _prediction(model, data))
+
+
+def _tensor(
+    matched: str, nodes: dict[str, Node], data: Dataset, config: DictConfig, place: str
+) -> Experiment:
+    """The autograd and the optimizer loop."""
+    import torch
+
+    from runner.loop import autograd, optimizer
+
+    torch.manual_seed(config.seed)
+    model = _model_by_hand(nodes["model"], data)
+    initial = _start(model, config)
+    x = torch.tensor(model.design(data.x), device=place)
+    y = torch.tensor(data.y, device=place)
+    w = torch.tensor(initial, device=place)
+    loss = _torch_loss(nodes["loss"], place, y)
+    if matched == "autograd":
+        steps = autograd.steps(x, y, w, loss, build("optimizer", nodes["optimizer"]))
+    else:
+        update = build("optimizer", nodes["optimizer"], [w.requires_grad_()])
+        steps = optimizer.steps(x, y, w, loss, update)
+    return Experiment(matched, place, model.tensors, initial, steps, _prediction(model, data))
+
+
+def _module(nodes: dict[str, Node], data: Dataset, config: DictConfig, place: str) -> Experiment:
+    """The module loop."""
+    import torch
+
+    from runner import network as networks
+    from runner.loop import module
+
+    torch.manual_seed(config.seed)
+    node = {key: value for key, value in nodes["model"].items() if key != "initial"}
+    if "in_features" in node and node["in_features"] is None:
+        node["in_features"] = data.x.shape[1]
+    network = build("model", node)
+    if not isinstance(network, torch.nn.Module):
+        raise ConfigError(f"model._target_: expected a torch.nn.Module, got {network!r}")
+    network.to(device=place, dtype=getattr(torch, config.dtype.name))
+    x = torch.tensor(data.x, device=place)
+    y = torch.tensor(data.y, device=place)
+    with _refused(f"model: {node['_target_']} does not fit the dataset", Exception):
+        made = networks.output(network, x)  # a lazy module has its parameters only from here on
+    if made.shape not in (y.shape, (len(y), 1)):
+        raise ConfigError(
+            f"model: expected one number a sample, {tuple(y.shape)} or {(len(y), 1)}, "
+            f"got {tuple(made.shape)}"
+        )
+    y = y.reshape(made.shape)
+    loss = _torch_loss(nodes["loss"], place, y)
+
+    if nodes["model"]["_target_"] == loop.LINEAR:
+        model = _model_by_hand(nodes["model"], data)
+        tensors = model.tensors
+        networks.load(network, _start(model, config))
+    else:
+        tensors = networks.tensors(network)
+        with _refused("model"):
+            networks.start(network, nodes["model"].get("initial") or {})
+    if not tensors:
+        raise ConfigError(f"model: {node['_target_']} has no parameters to learn")
+    initial = networks.values(network)
+    update = build("optimizer", nodes["optimizer"], network.parameters())
+
+    def predict(parameters: Array) -> float:
+        networks.load(network, parameters)
+        return networks.output(network, torch.tensor(data.probe, device=place)).item()
+
+    steps = module.steps(x, y, network, loss, update)
+    return Experiment(
+        "module", place, tensors, initial, steps, None if data.probe is None else predict
+    )
+
+
+def _dataset(node: Node, dtype: str) -> Dataset:
+    ours = {"standardize", "probe"}  # of every dataset; the rest is its function's own
+    made = build("dataset", {key: value for key, value in node.items() if key not in ours})
+    with _refused("dataset", Exception):
+        x, y = made
+        return prepare(
+            x, y, dtype=dtype, standardize=node.get("standardize", False), probe=node.get("probe")
+        )
+
+
+def _model_by_hand(node: Node, data: Dataset) -> Any:
+    return build("model", _swapped(node, models.BY_HAND), data.x.shape[1])
+
+
+def _start(model: Any, config: DictConfig) -> Array:
+    with _refused("model"):
+        start: Array = model.start(config.seed, config.dtype.name)
+    return start
+
+
+def _prediction(model: Any, data: Dataset) -> Callable[[Array], float] | None:
+    if data.probe is None:
+        return None
+    point = model.design(data.probe)
+    return lambda parameters: (point @ parameters).item()
+
+
+def _torch_loss(node: Node, place: str, y: Any) -> Any:
+    """The loss on its device, tried on predictions of the shape of y."""
+    import torch
+
+    loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
+    if isinstance(loss, torch.nn.Module):
+        loss.to(place)
+    with _refused(f"loss: {node['_target_']} does not fit the dataset", Exception):
+        value = loss(y, y)
+    if value.numel() != 1:
+        raise ConfigError(f"loss: expected one number, got the shape {tuple(value.shape)}")
+    return loss
+
+
+def _swapped(node: Node, by_hand: dict[str, Any]) -> Node:
+    """The node with the class that it names replaced by the one that does the same by hand."""
+    hand = by_hand.get(node["_target_"])
+    return {**node, "_target_": f"{hand.__module__}.{hand.__qualname__}"} if hand else node
+
+
+@contextmanager
+def _refused(where: str, kind: type[Exception] = ValueError) -> Iterator[None]:
+    """Turn what a part refuses into a ConfigError that says where."""
+    try:
+        yield
+    except kind as error:
+        raise ConfigError(f"{where}: {error}") from error

@@ -1,0 +1,83 @@
+"""What a run is known by: its name, its params, and the code and libraries that made it."""
+
+import platform
+import subprocess
+from collections.abc import Iterator, Mapping, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+from typing import Any
+
+from omegaconf import DictConfig, OmegaConf
+
+HERE = Path(__file__).resolve().parent
+NOT_THE_EXPERIMENT = ("tracking", "print_every")  # where and how it is shown
+LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
+
+
+def defining(config: DictConfig) -> dict[str, Any]:
+    """The part of the config that defines the experiment, as plain values."""
+    keys = [str(key) for key in config if key not in NOT_THE_EXPERIMENT]
+    kept = OmegaConf.masked_copy(config, keys)
+    values = OmegaConf.to_container(kept, resolve=True, enum_to_str=True)
+    assert isinstance(values, dict)
+    return {str(key): value for key, value in values.items()}
+
+
+def params(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, str]:
+    """Every leaf under its dotted name, and under a group's own name the option chosen."""
+    chosen = {
+        group: str(option)
+        for group, option in choices.items()
+        if option is not None and group not in NOT_THE_EXPERIMENT and "/" not in group
+    }
+    return {**chosen, **{key: str(value) for key, value in _leaves(defining(config), "")}}
+
+
+def name(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
+    """A readable name: `adam lr=0.01 seed=3`: optimizer, lr, and what else was overridden."""
+    said = ("optimizer=", "lr=", "optimizer.lr=", *NOT_THE_EXPERIMENT)
+    others = [text for text in overrides if not text.lstrip("+~").startswith(said)]
+    lr = config.optimizer.get("lr", config.lr)
+    return " ".join([str(choices.get("optimizer", "optimizer")), f"lr={lr:g}", *others])
+
+
+def tags(overrides: Sequence[str]) -> dict[str, str]:
+    """The overrides, the git commit and the versions of what ran."""
+    mine = [text for text in overrides if not text.lstrip("+~").startswith("tracking")]
+    commit = git_commit()
+    return {
+        "overrides": " ".join(mine),
+        **({"git_commit": commit, "mlflow.source.git.commit": commit[:40]} if commit else {}),
+        "version.python": platform.python_version(),
+        **{f"version.{library}": version(library) for library in LIBRARIES},
+        **_own_version(),
+    }
+
+
+def git_commit() -> str | None:
+    """The commit of this code, `-dirty` after it if it was changed; None outside its checkout."""
+    if not (HERE.parent / ".git").exists():
+        return None
+    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=40"]
+    try:
+        found = subprocess.run(
+            [*command, "--exclude=*"], capture_output=True, text=True, check=True
+        )
+    except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
+        return None
+    return found.stdout.strip()
+
+
+def _own_version() -> dict[str, str]:
+    try:
+        return {"version.runner": version("gradient-descent-runner")}
+    except PackageNotFoundError:  # run from a folder without being installed
+        return {}
+
+
+def _leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from _leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value

@@ -1,0 +1,32 @@
+"""PyTorch: gradient by autograd, update by `torch.optim`."""
+
+from collections.abc import Callable, Iterator
+
+from torch import Tensor
+from torch.optim import Optimizer
+
+from runner.loop.pytorch import closure_for, flat, gradients
+from runner.loop.step import Step
+
+
+def steps(
+    x: Tensor, y: Tensor, w: Tensor, loss: Callable[[Tensor, Tensor], Tensor], optimizer: Optimizer
+) -> Iterator[Step]:
+    """Fit y = x @ w for x of shape (samples, parameters), y (samples,), w (parameters,).
+
+    w is a leaf that requires its gradient, and the one tensor that `optimizer` updates.
+    """
+
+    def evaluate() -> Tensor:
+        optimizer.zero_grad()
+        prediction = x @ w
+        value = loss(prediction, y)
+        value.backward()
+        return value
+
+    closure = closure_for(optimizer, evaluate)
+    while True:
+        value = evaluate()
+        gradient = flat(gradients([w]))
+        optimizer.step(closure)
+        yield Step(value.item(), flat([w]), gradient)

@@ -1,0 +1,27 @@
+"""What the loops with `torch.optim` share: evaluating again on demand, and copying out."""
+
+import inspect
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.optim import Optimizer
+
+
+def closure_for(optimizer: Optimizer, evaluate: Callable[[], Tensor]) -> Any:
+    """What `optimizer.step` takes: `evaluate` where it demands one (LBFGS does), else None."""
+    parameter = inspect.signature(optimizer.step).parameters.get("closure")
+    return evaluate if parameter and parameter.default is parameter.empty else None
+
+
+def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:
+    """A copy of the tensors' values, one after another, as one NumPy vector."""
+    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).cpu().numpy()
+
+
+def gradients(parameters: Iterable[Tensor]) -> Iterable[Tensor]:
+    """The gradient of each parameter, 0 for one that the loss does not reach."""
+    return (torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)

@@ -1,0 +1,72 @@
+"""Losses by hand: the value and its derivative, with the names and meaning of `torch.nn`.
+
+Each function returns a loss
+
+    value, slope = loss(prediction, y)
+
+for two arrays of shape (samples,): the mean over the samples, a scalar, and its derivative
+with respect to the prediction, shape (samples,), both of the arrays' dtype. Where a loss has a
+kink, the slope is the one that PyTorch takes. `gradient_reduction="sum"` gives the slope of the
+summed loss instead, `samples` times as steep; the value stays the mean.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+Loss = Callable[[Array, Array], tuple[Any, Array]]
+
+
+def mse(*, gradient_reduction: str = "mean") -> Loss:
+    """`torch.nn.MSELoss`: mean(r^2), with r = prediction - y."""
+    summed = _is_sum(gradient_reduction)
+
+    def loss(prediction: Array, y: Array) -> tuple[Any, Array]:
+        residual = prediction - y
+        return residual.dot(residual) / y.size, (2 if summed else 2 / y.size) * residual
+
+    return loss
+
+
+def mae(*, gradient_reduction: str = "mean") -> Loss:
+    """`torch.nn.L1Loss`: mean(|r|); slope 0 where r = 0."""
+    summed = _is_sum(gradient_reduction)
+
+    def loss(prediction: Array, y: Array) -> tuple[Any, Array]:
+        residual = prediction - y
+        slope = np.sign(residual)
+        return np.abs(residual).mean(), slope if summed else slope / y.size
+
+    return loss
+
+
+def huber(*, delta: float = 1.0, gradient_reduction: str = "mean") -> Loss:
+    """`torch.nn.HuberLoss`: r^2 / 2 up to |r| = delta, delta * (|r| - delta / 2) beyond."""
+    summed = _is_sum(gradient_reduction)
+    if not delta > 0:
+        raise ValueError(f"delta: expected a number above 0, got {delta}")
+
+    def loss(prediction: Array, y: Array) -> tuple[Any, Array]:
+        residual = prediction - y
+        slope = np.clip(residual, -delta, delta)
+        value = (slope * (residual - slope / 2)).mean()
+        return value, slope if summed else slope / y.size
+
+    return loss
+
+
+def _is_sum(gradient_reduction: str) -> bool:
+    if gradient_reduction not in ("mean", "sum"):
+        raise ValueError(f"gradient_reduction: expected mean or sum, got {gradient_reduction}")
+    return gradient_reduction == "sum"
+
+
+BY_HAND: dict[str, Callable[..., Loss]] = {
+    "torch.nn.MSELoss": mse,
+    "torch.nn.L1Loss": mae,
+    "torch.nn.HuberLoss": huber,
+}
+"""The loss by hand for each class of `torch.nn` that has one."""

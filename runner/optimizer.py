@@ -1,0 +1,189 @@
+"""Update rules by hand, with the names, hyperparameters and defaults of `torch.optim`.
+
+Each function takes hyperparameters and returns an update
+
+    w, state = update(w, gradient, state)
+
+that is pure: it changes none of its arguments, and w, gradient and everything in the state are
+arrays of one shape and dtype, NumPy's or PyTorch's. The state starts as None. The formulas are
+those on each class's page of the PyTorch documentation. A hyperparameter that torch takes and
+a rule here does not (`fused`, `foreach`: how torch computes, not what) is refused by its name.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+Update = Callable[[Any, Any, Any], tuple[Any, Any]]
+
+
+def descent(*, lr: float) -> Update:
+    """Plain gradient descent: w - lr * gradient."""
+    _require_not_negative(lr=lr)
+
+    def update(w: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
+        return w - lr * gradient, state
+
+    return update
+
+
+def sgd(
+    *,
+    lr: float = 1e-3,
+    momentum: float = 0.0,
+    dampening: float = 0.0,
+    weight_decay: float = 0.0,
+    nesterov: bool = False,
+    maximize: bool = False,
+) -> Update:
+    """`torch.optim.SGD`: descent with heavy-ball or Nesterov momentum."""
+    _require_not_negative(lr=lr, momentum=momentum, weight_decay=weight_decay)
+    if nesterov and (momentum == 0 or dampening != 0):
+        raise ValueError("nesterov=true needs a momentum above 0 and dampening=0")
+
+    def update(w: Any, gradient: Any, velocity: Any) -> tuple[Any, Any]:
+        direction = _direction(w, gradient, weight_decay, maximize)
+        if momentum:
+            if velocity is None:  # as torch does: the first gradient is not dampened
+                velocity = direction
+            else:
+                velocity = momentum * velocity + (1 - dampening) * direction
+            direction = direction + momentum * velocity if nesterov else velocity
+        return w - lr * direction, velocity
+
+    return update
+
+
+def adam(
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    amsgrad: bool = False,
+    maximize: bool = False,
+    decoupled_weight_decay: bool = False,
+) -> Update:
+    """`torch.optim.Adam`: steps scaled by running means of the gradient and of its square."""
+    _require_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
+    beta1, beta2 = betas
+    if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
+        raise ValueError(f"betas: expected two numbers from 0 to below 1, got {beta1}, {beta2}")
+
+    def update(w: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
+        epoch, mean, square, highest = state or (0, 0 * w, 0 * w, 0 * w)
+        if decoupled_weight_decay:
+            direction = _direction(w, gradient, 0.0, maximize)
+            w = w * (1 - lr * weight_decay)
+        else:
+            direction = _direction(w, gradient, weight_decay, maximize)
+        epoch = epoch + 1
+        mean = beta1 * mean + (1 - beta1) * direction
+        square = beta2 * square + (1 - beta2) * direction * direction
+        if amsgrad:
+            highest = square.clip(min=highest)
+        scale = (highest if amsgrad else square) ** 0.5 / (1 - beta2**epoch) ** 0.5 + eps
+        w = w - lr / (1 - beta1**epoch) * (mean / scale)
+        return w, (epoch, mean, square, highest)
+
+    return update
+
+
+def adamw(
+    *,
+    lr: float = 1e-3,
+    betas: tuple[float, float] = (0.9, 0.999),
+    eps: float = 1e-8,
+    weight_decay: float = 1e-2,
+    amsgrad: bool = False,
+    maximize: bool = False,
+) -> Update:
+    """`torch.optim.AdamW`: Adam whose weight decay does not pass through the running means."""
+    return adam(
+        lr=lr,
+        betas=betas,
+        eps=eps,
+        weight_decay=weight_decay,
+        amsgrad=amsgrad,
+        maximize=maximize,
+        decoupled_weight_decay=True,
+    )
+
+
+def rmsprop(
+    *,
+    lr: float = 1e-2,
+    alpha: float = 0.99,
+    eps: float = 1e-8,
+    weight_decay: float = 0.0,
+    momentum: float = 0.0,
+    centered: bool = False,
+    maximize: bool = False,
+) -> Update:
+    """`torch.optim.RMSprop`: steps scaled by a running mean of the squared gradient."""
+    _require_not_negative(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
+
+    def update(w: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
+        square, mean, velocity = state or (0 * w, 0 * w, 0 * w)
+        direction = _direction(w, gradient, weight_decay, maximize)
+        square = alpha * square + (1 - alpha) * direction * direction
+        if centered:
+            mean = alpha * mean + (1 - alpha) * direction
+            direction = direction / ((square - mean * mean) ** 0.5 + eps)
+        else:
+            direction = direction / (square**0.5 + eps)
+        if momentum:
+            velocity = momentum * velocity + direction
+            direction = velocity
+        return w - lr * direction, (square, mean, velocity)
+
+    return update
+
+
+def adagrad(
+    *,
+    lr: float = 1e-2,
+    lr_decay: float = 0.0,
+    weight_decay: float = 0.0,
+    initial_accumulator_value: float = 0.0,
+    eps: float = 1e-10,
+    maximize: bool = False,
+) -> Update:
+    """`torch.optim.Adagrad`: steps scaled by the sum of all squared gradients."""
+    _require_not_negative(
+        lr=lr,
+        lr_decay=lr_decay,
+        weight_decay=weight_decay,
+        initial_accumulator_value=initial_accumulator_value,
+        eps=eps,
+    )
+
+    def update(w: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
+        epoch, total = state or (0, 0 * w + initial_accumulator_value)
+        direction = _direction(w, gradient, weight_decay, maximize)
+        total = total + direction * direction
+        w = w - lr / (1 + epoch * lr_decay) * (direction / (total**0.5 + eps))
+        return w, (epoch + 1, total)
+
+    return update
+
+
+def _direction(w: Any, gradient: Any, weight_decay: float, maximize: bool) -> Any:
+    """The gradient of what is minimised: sign turned to maximise, L2 penalty added."""
+    direction = -gradient if maximize else gradient
+    return direction + weight_decay * w if weight_decay else direction
+
+
+def _require_not_negative(**values: float) -> None:
+    for name, value in values.items():
+        if not value >= 0:  # NaN too
+            raise ValueError(f"{name}: expected 0 or a number above it, got {value}")
+
+
+BY_HAND: dict[str, Callable[..., Update]] = {
+    "torch.optim.SGD": sgd,
+    "torch.optim.Adam": adam,
+    "torch.optim.AdamW": adamw,
+    "torch.optim.RMSprop": rmsprop,
+    "torch.optim.Adagrad": adagrad,
+}
+"""The rule by hand for each class of `torch.optim` that has one."""
