@@ -2,6 +2,7 @@
 
 import inspect
 import math
+import pkgutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from enum import Enum
@@ -71,18 +72,18 @@ def check(config: DictConfig) -> None:
         for key, (holds, expected) in rules.items()
         if not holds
     ]
-    missing = OmegaConf.missing_keys(config)
+    try:
+        missing = OmegaConf.missing_keys(config)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+        raise ConfigError("the config cannot be resolved:") from error
     faults += [f"{key}: no value is given; set {key}=..." for key in sorted(missing)]
     if faults:
         raise ConfigError("\n".join(faults))
 
 
-def plain(node: DictConfig, where: str) -> dict[str, Any]:
-    """The node as plain Python values with every interpolation resolved."""
-    try:
-        values = OmegaConf.to_container(node, resolve=True)
-    except OmegaConfBaseException as error:
-        raise ConfigError(f"{where}: {error}") from error
+def plain(node: DictConfig) -> dict[str, Any]:
+    """The node as plain Python values, every interpolation resolved."""
+    values = OmegaConf.to_container(node, resolve=True)
     return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
 
 
@@ -92,7 +93,7 @@ def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     if not isinstance(name, str):
         raise ConfigError(f"{where}._target_: expected the name of a class or function, got {name}")
     try:
-        found: Any = hydra.utils.get_object(name)
+        found: Any = pkgutil.resolve_name(name)
     except Exception as error:  # whatever the import of somebody's module raises
         raise ConfigError(f"{where}._target_: {name} cannot be loaded: {error}") from error
     if not callable(found):
@@ -108,7 +109,7 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
     itself refuses.
     """
     function = _target(where, node)
-    _check_keywords(where, function, {k: v for k, v in node.items() if k[:1] != "_"}, arguments)
+    _check_keywords(where, function, node, len(arguments))
     try:
         make = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all")
         return make(*arguments)
@@ -119,26 +120,29 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
 
 
 def _check_keywords(
-    where: str,
-    function: Callable[..., Any],
-    keywords: Mapping[str, Any],
-    arguments: tuple[Any, ...],
+    where: str, function: Callable[..., Any], node: Mapping[str, Any], given: int
 ) -> None:
-    """Refuse keywords that `function` does not take, and values unlike what it declares."""
+    """Refuse keys that `function` does not take, and values unlike what it declares.
+
+    `given` of its parameters are taken by position, and are not the config's.
+    """
     try:
-        parameters = list(inspect.signature(function).parameters.values())[len(arguments) :]
+        parameters = list(inspect.signature(function).parameters.values())[given:]
     except ValueError:  # some compiled callables show no signature: the call itself must tell
         return
     takes = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
     faults = []
-    for key, value in keywords.items():
+    for key, value in node.items():
+        if key.startswith("_"):  # Hydra's own
+            continue
         if key in takes:
             if expected := _misfit(takes[key], value):
                 faults.append(f"{where}.{key}: expected {expected}, got {value!r}")
         elif not open_ended:
-            name = f"{function.__module__}.{function.__qualname__}"
-            faults.append(f"{where}.{key}: {name} takes no such value, only {', '.join(takes)}")
+            faults.append(
+                f"{where}.{key}: {node['_target_']} takes no such value, only {', '.join(takes)}"
+            )
     if faults:
         raise ConfigError("\n".join(faults))
 

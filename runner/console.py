@@ -1,7 +1,9 @@
 """What a person sees: the notebook's lines, a progress bar on a terminal, the closing block."""
 
+import math
 import os
 import sys
+import time
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -12,14 +14,13 @@ BAR_DELAY = 1.5  # seconds; a shorter run shows no bar
 
 
 class Console:
-    """Writes lines to standard output, and on a terminal keeps a bar below them."""
+    """Writes lines to standard output; on a terminal, keeps a bar below those of a longer run."""
 
     def __init__(self, epochs: int) -> None:
+        self._epochs = epochs
         self._bar: Any = None
-        if sys.stdout.isatty() and sys.stderr.isatty():
-            from tqdm import tqdm
-
-            self._bar = tqdm(total=epochs, unit=" epochs", delay=BAR_DELAY, leave=False)
+        on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+        self._bar_due = time.monotonic() + BAR_DELAY if on_terminal else math.inf
 
     def say(self, line: str) -> None:
         """Print a line; carry on in silence once nobody reads (`... | head`)."""
@@ -32,9 +33,13 @@ class Console:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
     def progress(self, epoch: int) -> None:
-        """Move the bar, if there is one, to this epoch."""
+        """Move the bar to this epoch, once it is due."""
         if self._bar is not None:
             self._bar.update(epoch - self._bar.n)
+        elif time.monotonic() > self._bar_due:
+            from tqdm import tqdm
+
+            self._bar = tqdm(total=self._epochs, initial=epoch, unit=" epochs", leave=False)
 
     def close(self) -> None:
         """Take the bar away."""

@@ -15,5 +15,5 @@ def resolve(name: str, dtype: str) -> str:
         return [*cuda, *mps, "cpu"][0]
     there = ["cpu", *(["cuda"] if cuda else []), *cuda, *mps]
     if name not in there:
-        raise ValueError(f"{name}: no such device for {dtype} here; there is {', '.join(there)}")
+        raise ValueError(f"no {name} for {dtype} here; there is {', '.join(there)}")
     return name

@@ -36,8 +36,8 @@ class Experiment(NamedTuple):
 def compose(config: DictConfig) -> Experiment:
     """Build the parts and the loop that matches them; ConfigError for whatever cannot run."""
     check(config)
-    nodes = {name: plain(config[name], name) for name in ("dataset", "model", "loss", "optimizer")}
-    with _refused("this combination"):
+    nodes = {name: plain(config[name]) for name in ("dataset", "model", "loss", "optimizer")}
+    with _refused("no loop for this combination"):
         matched = loop.match(
             gradient=config.gradient.name,
             model=str(nodes["model"].get("_target_")),
@@ -49,7 +49,7 @@ def compose(config: DictConfig) -> Experiment:
     data = _dataset(nodes["dataset"], config.dtype.name)
     if matched == "numpy":
         return _by_hand(nodes, data, config)
-    with _refused("device.name"):
+    with _refused("device"):
         place = device.resolve(config.device.name, config.dtype.name)
     if matched == "module":
         return _module(nodes, data, config, place)

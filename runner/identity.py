@@ -1,7 +1,9 @@
 """What a run is known by: its name, its params, and the code and libraries that made it."""
 
+import getpass
 import platform
 import subprocess
+import textwrap
 from collections.abc import Iterator, Mapping, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
@@ -11,6 +13,7 @@ from omegaconf import DictConfig, OmegaConf
 
 HERE = Path(__file__).resolve().parent
 NOT_THE_EXPERIMENT = ("tracking", "print_every")  # where and how it is shown
+LONGEST_NAME = 200  # MLflow has room for 250 characters
 LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
 
 
@@ -38,16 +41,20 @@ def name(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str
     said = ("optimizer=", "lr=", "optimizer.lr=", *NOT_THE_EXPERIMENT)
     others = [text for text in overrides if not text.lstrip("+~").startswith(said)]
     lr = config.optimizer.get("lr", config.lr)
-    return " ".join([str(choices.get("optimizer", "optimizer")), f"lr={lr:g}", *others])
+    said_in_full = " ".join([str(choices.get("optimizer", "optimizer")), f"lr={lr:g}", *others])
+    return textwrap.shorten(said_in_full, LONGEST_NAME, placeholder=" ...")
 
 
 def tags(overrides: Sequence[str]) -> dict[str, str]:
-    """The overrides, the git commit and the versions of what ran."""
+    """The overrides, the git commit, the versions of what ran, and what MLflow's UI shows."""
     mine = [text for text in overrides if not text.lstrip("+~").startswith("tracking")]
     commit = git_commit()
     return {
         "overrides": " ".join(mine),
         **({"git_commit": commit, "mlflow.source.git.commit": commit[:40]} if commit else {}),
+        "mlflow.user": _user(),
+        "mlflow.source.name": "python -m runner",
+        "mlflow.source.type": "LOCAL",
         "version.python": platform.python_version(),
         **{f"version.{library}": version(library) for library in LIBRARIES},
         **_own_version(),
@@ -66,6 +73,13 @@ def git_commit() -> str | None:
     except (OSError, subprocess.CalledProcessError):  # no git, or no commit yet
         return None
     return found.stdout.strip()
+
+
+def _user() -> str:
+    try:
+        return getpass.getuser()
+    except (KeyError, OSError):  # a user id without a name, as in some containers
+        return "unknown"
 
 
 def _own_version() -> dict[str, str]:

@@ -71,7 +71,7 @@ class Scalar:
 
     def __init__(self, features: int, *, initial: Mapping[str, Any] | None = None) -> None:
         if features != 1:
-            raise ValueError(f"one weight, and the dataset has {features} features: model=linear")
+            raise ValueError(f"one weight for {features} features; model=linear has one for each")
         self.initial = dict(initial or {})
         if unknown := self.initial.keys() - {"w"}:
             raise ValueError(f"initial: expected w, got {', '.join(unknown)}")
@@ -101,7 +101,7 @@ def filled(values: Array, name: str, given: Any) -> Array:
             return wanted
     except (TypeError, ValueError):
         pass
-    raise ValueError(f"{name}: expected one finite number or {values.size}, got {given}")
+    raise ValueError(f"{name}: expected a finite number, or {values.size} of them, got {given}")
 
 
 def parameter_names(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:

@@ -62,7 +62,7 @@ def match(
                 "PyTorch), or model=scalar or model=linear"
             )
     if refused:
-        raise ValueError("no loop does this.\n  " + "\n  ".join(refused))
+        raise ValueError("\n  ".join(refused))
     if gradient == "by_hand":
         return "numpy"
     if rule:

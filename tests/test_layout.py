@@ -1,0 +1,67 @@
+"""The floors of the house: which module may import which."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+RUNNER = Path(__file__).resolve().parents[1] / "runner"
+PARTS = {"dataset", "model", "loss", "optimizer", "device"}
+
+
+def imported(path):
+    """Every module that a file imports, at its top or anywhere else."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+
+
+def floors(name, path):
+    """Prefixes that the module `name` must not import."""
+    if name.split(".")[0] != "tracking":
+        yield "mlflow"
+    if name in PARTS:
+        yield from ("hydra", "omegaconf", "runner")
+    if name.startswith("loop."):
+        yield from ("hydra", "omegaconf", "runner.run", "runner.experiment", "runner.tracking")
+        yield from ("runner.console", "runner.trajectory", "runner.config")
+
+
+@pytest.mark.parametrize("path", sorted(RUNNER.rglob("*.py")), ids=lambda p: p.stem)
+def test_imports_point_down(path):
+    """Loops know no configuration, parts know nothing of us, only tracking knows MLflow."""
+    name = ".".join(path.relative_to(RUNNER).with_suffix("").parts)
+    for module in imported(path):
+        for floor in floors(name, path):
+            assert not f"{module}.".startswith(f"{floor}."), f"{name}: {module}"
+
+
+def test_every_floor_is_stood_on():
+    """The floors name modules that exist, so that a renamed one cannot slip through."""
+    there = {p.stem for p in RUNNER.glob("*.py")} | {p.name for p in RUNNER.iterdir() if p.is_dir()}
+    assert {*PARTS, "run", "experiment", "tracking", "console", "trajectory", "config"} <= there
+    assert "mlflow" in {m.split(".")[0] for p in RUNNER.glob("tracking/*.py") for m in imported(p)}
+
+
+def test_a_numpy_run_imports_no_torch(tmp_path, environment):
+    """In a new process, after a whole run; a run with autograd shows that the check can fail."""
+    program = (
+        "import runpy, sys\n"
+        "runpy.run_module('runner', run_name='__main__', alter_sys=True)\n"
+        "sys.stderr.write('torch' if 'torch' in sys.modules else 'none')\n"
+    )
+    for gradient, found in (("by_hand", "none"), ("autograd", "torch")):
+        done = subprocess.run(
+            [sys.executable, "-c", program, "epochs=2", f"gradient={gradient}"],
+            cwd=tmp_path,
+            env=environment,
+            capture_output=True,
+            text=True,
+        )
+        assert done.returncode == 0, done.stderr
+        assert done.stderr.endswith(found)
