@@ -1,5 +1,6 @@
 # make run ARGS="optimizer=sgd lr=0.1"    one run, or with -m a sweep
-# make test                               every test
+# make test                               every test but the slow ones
+# make test-slow                          those
 # make check                              format, lint, types
 # make ui                                 the MLflow UI over mlruns/
 PYTHON ?= python3
@@ -8,13 +9,16 @@ PORT ?= 5000
 STORE = sqlite:///mlruns/mlflow.db
 BIN = .venv/bin
 
-.PHONY: run test check ui
+.PHONY: run test test-slow check ui
 
 run: .venv/installed
 	@$(BIN)/python -m runner $(ARGS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n auto $(ARGS)
+	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+
+test-slow: .venv/installed
+	$(BIN)/python -m pytest -m slow $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -1,0 +1,73 @@
+"""The README's own commands, as they stand there, in a copy of the repository."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text()
+BLOCKS = [
+    block for block in re.findall(r"```bash\n(.*?)```", README, re.S) if "make ui" not in block
+]
+COPIED = ("conf", "runner", "tests", "mlruns/.gitignore", "Makefile", "README.md")
+STAMPED = ("pyproject.toml", "constraints.txt")
+
+
+@pytest.fixture(scope="module")
+def copy(tmp_path_factory):
+    """A copy whose `.venv` is the one that `make` has set up here."""
+    if not (Path(sys.prefix) / "installed").exists():
+        pytest.skip("the README's commands need the environment that `make` sets up")
+    folder = tmp_path_factory.mktemp("copy")
+    for name in (*COPIED, *STAMPED):
+        target = folder / name
+        target.parent.mkdir(exist_ok=True)
+        copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2  # keeps its time
+        copied(ROOT / name, target)
+    (folder / ".venv").symlink_to(sys.prefix)
+    return folder
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0][:60])
+def test_commands_work_as_they_stand(block, copy):
+    """Each block of commands, in the environment that the README activates."""
+    done = subprocess.run(
+        ["bash", "-euo", "pipefail", "-c", block],
+        cwd=copy,
+        env={
+            **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MAKE"))},
+            "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
+            "PYTEST_ADDOPTS": "-k test_value_and_slope_are_torchs",  # `make test` is what runs this
+        },
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert done.stdout
+
+
+def test_sample_output_is_what_comes_out(tmp_path, runner):
+    """The lines shown under the first run, but for the seconds that it took."""
+    shown = re.search(r"```text\n(Prediction.*?)```", README, re.S)[1]
+    printed = runner(tmp_path, "optimizer=sgd", "lr=0.1").stdout
+    seconds = re.compile(r"seconds +[\d.]+")
+    assert seconds.sub("", printed) == seconds.sub("", shown)
+
+
+def test_tree_names_every_module_and_option():
+    """What is where, with nothing missing and nothing that is gone."""
+    tree = re.search(r"```text\n(conf/.*?)```", README, re.S)[1]
+    for path in (ROOT / "runner").glob("*.py"):
+        assert path.name == "__init__.py" or f"  {path.name} " in tree, path
+    for folder in (ROOT / "conf").iterdir():
+        if folder.is_dir() and folder.name != "experiment":
+            line = re.search(rf"^  {folder.name}/ +(.*)$", tree, re.M)[1]
+            assert sorted(line.split(", ")) == sorted(path.stem for path in folder.iterdir())
+    for name in re.findall(r"^  (\w+\.py)", tree, re.M):
+        assert (ROOT / "runner" / name).exists()
