@@ -6,6 +6,7 @@ import hydra
 from hydra.core.hydra_config import HydraConfig
 from omegaconf import DictConfig
 
+from runner import tracking
 from runner.config import register
 from runner.run import run
 
@@ -19,8 +20,14 @@ register()
 def main(config: DictConfig) -> float:
     """Execute the run that the config describes."""
     hydra_config = HydraConfig.get()
+    # Hydra has written all overrides there, a password in tracking.uri among them. What belongs
+    # to a run is in its tags.
+    Path(hydra_config.sweep.dir, "multirun.yaml").unlink(missing_ok=True)
     return run(config, hydra_config.runtime.choices, hydra_config.overrides.task)
 
 
 if __name__ == "__main__":
-    main()
+    try:
+        main()
+    finally:
+        tracking.finish()

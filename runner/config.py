@@ -25,8 +25,11 @@ Dtype = Enum("Dtype", {"float32": "float32", "float64": "float64"})
 
 @dataclass
 class Tracking:
-    uri: str = MISSING
+    uri: str | None = MISSING
     experiment: str = MISSING
+    live: bool = MISSING
+    wait: bool = MISSING
+    keep_journal: bool = MISSING
 
 
 @dataclass

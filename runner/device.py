@@ -1,5 +1,9 @@
 """Devices: where PyTorch computes."""
 
+import os
+
+FEW = 10_000_000  # multiplications, about a millisecond
+
 
 def resolve(name: str, dtype: str) -> str:
     """The device that `name` stands for: itself, or the best one for `auto`.
@@ -17,3 +21,15 @@ def resolve(name: str, dtype: str) -> str:
     if name not in there:
         raise ValueError(f"no {name} for {dtype} here; there is {', '.join(there)}")
     return name
+
+
+def set_threads(multiplications: int) -> None:
+    """Let PyTorch use one CPU thread for steps of so few multiplications.
+
+    Threads that wait for one another cost a small step several times what they save, most of all
+    on a machine that does something else as well. OMP_NUM_THREADS, where it is set, is obeyed.
+    """
+    import torch
+
+    if multiplications < FEW and "OMP_NUM_THREADS" not in os.environ:
+        torch.set_num_threads(1)

@@ -12,7 +12,7 @@ from runner import device, loop
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
-from runner.config import ConfigError, build, check, plain
+from runner.config import ConfigError, build, plain
 from runner.dataset import Dataset, prepare
 from runner.loop.step import Step
 
@@ -34,8 +34,10 @@ class Experiment(NamedTuple):
 
 
 def compose(config: DictConfig) -> Experiment:
-    """Build the parts and the loop that matches them; ConfigError for whatever cannot run."""
-    check(config)
+    """Build the parts and the loop that matches them; ConfigError for whatever cannot run.
+
+    The plain values have been through `runner.config.check`.
+    """
     nodes = {name: plain(config[name]) for name in ("dataset", "model", "loss", "optimizer")}
     with _refused("no loop for this combination"):
         matched = loop.match(
@@ -79,6 +81,7 @@ def _tensor(
     torch.manual_seed(config.seed)
     model = _model_by_hand(nodes["model"], data)
     initial = _start(model, config)
+    device.set_threads(data.x.size)
     x = torch.tensor(model.design(data.x), device=place)
     y = torch.tensor(data.y, device=place)
     w = torch.tensor(initial, device=place)
@@ -129,6 +132,7 @@ def _module(nodes: dict[str, Node], data: Dataset, config: DictConfig, place: st
     if not tensors:
         raise ConfigError(f"model: {node['_target_']} has no parameters to learn")
     initial = networks.values(network)
+    device.set_threads(len(data.x) * initial.size)
     update = build("optimizer", nodes["optimizer"], network.parameters())
 
     def predict(parameters: Array) -> float:

@@ -109,7 +109,7 @@ def parameter_names(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
     return [
         ".".join([name, *map(str, index)])
         for name, shape in tensors.items()
-        for index in np.ndindex(shape)
+        for index in np.ndindex(*shape)
     ]
 
 

@@ -4,8 +4,8 @@ Each function takes hyperparameters and returns an update
 
     w, state = update(w, gradient, state)
 
-that is pure: it changes none of its arguments, and w, gradient and everything in the state are
-arrays of one shape and dtype, NumPy's or PyTorch's. The state starts as None. The formulas are
+that is pure: it changes none of its arguments. w and gradient are arrays of one shape and dtype,
+NumPy's or PyTorch's; the state, the rule's own affair, starts as None. The formulas are
 those on each class's page of the PyTorch documentation. A hyperparameter that torch takes and
 a rule here does not (`fused`, `foreach`: how torch computes, not what) is refused by its name.
 """

@@ -7,6 +7,7 @@ import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from functools import partial
 from itertools import islice
 from types import FrameType
 from typing import Any
@@ -14,12 +15,13 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from runner import identity
+from runner import identity, tracking
+from runner.config import check
 from runner.console import Console, closing_block, epoch_line, prediction_line
 from runner.experiment import Experiment, compose
+from runner.journal import End, Start
 from runner.loop.step import is_finite
 from runner.model import parameter_names
-from runner.tracking import End, Start, open_tracker
 from runner.trajectory import Recorder
 
 OUTCOMES = {
@@ -38,20 +40,22 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
     changed. Raises ConfigError before anything starts if the config cannot run, and SystemExit,
     with all that was recorded kept, if a signal stopped it.
     """
+    check(config)
+    session = tracking.session(tracking.Settings(**config.tracking))
     experiment = compose(config)
-    tracker = open_tracker(config.tracking.uri, config.tracking.experiment)
-    name = identity.name(config, choices, overrides)
-    tracker.begin(
-        Start(
-            name=name,
-            params=identity.params(config, choices),
-            tags={"loop": experiment.loop, **identity.tags(overrides)},
-            config=identity.defining(config),
-            tensors=experiment.tensors,
-        )
+    journal = session.journal
+    start = Start(
+        name=identity.name(config, choices, overrides),
+        store=session.store,
+        experiment=config.tracking.experiment,
+        params=identity.params(config, choices),
+        tags={"loop": experiment.loop, **identity.tags(overrides)},
+        config=identity.defining(config),
+        tensors=experiment.tensors,
     )
+    run_id = journal.begin(start)
     console = Console(config.epochs)
-    recorder = Recorder(experiment.initial, tracker.record)
+    recorder = Recorder(experiment.initial, partial(journal.record, run_id))
     predictions = _predict(experiment, "before", experiment.initial, config, console)
     outcome, reason, received = "failed", None, list[int]()
     started = time.perf_counter()
@@ -71,8 +75,8 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
             final = recorder.last.parameters
             predictions |= _predict(experiment, "after", final, config, console)
         end = _end(outcome, reason, recorder, seconds, predictions)
-        tracker.end(end)
-        console.say(_closing_block(experiment, end, recorder, name, tracker.where))
+        journal.end(run_id, end)
+        console.say(_closing_block(experiment, end, recorder, start.name))
     if outcome == "interrupted":
         raise SystemExit(128 + (received or [signal.SIGINT])[0])
     return math.inf if outcome == "diverged" else recorder.last.loss
@@ -155,9 +159,7 @@ def _end(
     return End(outcome, metrics, tags, reason)
 
 
-def _closing_block(
-    experiment: Experiment, end: End, recorder: Recorder, name: str, where: str
-) -> str:
+def _closing_block(experiment: Experiment, end: End, recorder: Recorder, name: str) -> str:
     at = f" (at epoch {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
     return closing_block(
         {
@@ -168,6 +170,5 @@ def _closing_block(
             "final loss": f"{recorder.last.loss:.8g}",
             "seconds": f"{end.metrics['seconds']:.3f}",
             "run": name,
-            "see it": where,
         }
     )

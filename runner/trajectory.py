@@ -2,45 +2,47 @@
 
 import time
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
+from runner.journal import Rows
 from runner.loop.step import Step
 
-CHUNK_SECONDS = 1.0  # a chunk is handed on when it is so old
-CHUNK_BYTES = 4 * 2**20  # or when its parameters take so much room
-CHUNK_ROWS = 10_000  # or so many epochs are in it
+CHUNK_SECONDS = 0.5  # a chunk is handed on when it is so old
+CHUNK_BYTES = 4 * 2**20  # or when it takes so much room
 
 
-class Chunk(NamedTuple):
-    """Consecutive epochs. Epoch 0 is the start: it has parameters, and NaN for the rest."""
+def row_type(parameters: int, dtype: DTypeLike) -> np.dtype[np.void]:
+    """One step of a trajectory: its number, when it was made, and what was recorded.
 
-    first: int
-    """The epoch of the first row."""
-    times: NDArray[np.float64]
-    """(rows,), seconds since 1970"""
-    loss: NDArray[np.float64]
-    """(rows,): before the epoch's update"""
-    grad_norm: NDArray[np.float64]
-    """(rows,): the Euclidean norm of the loss's gradient, before the update"""
-    parameters: NDArray[np.floating[Any]]
-    """(rows, parameters) in the run's dtype: after the update"""
+    Step 0 is the start: it has parameters, and NaN for the rest.
+    """
+    return np.dtype(
+        [
+            ("step", np.int64),
+            ("time", np.float64),  # seconds since 1970
+            ("loss", np.float64),  # before the step's update
+            ("grad_norm", np.float64),  # Euclidean, of the loss's gradient, before the update
+            ("parameters", dtype, (parameters,)),  # after the update
+        ]
+    )
 
 
 class Recorder:
     """Collects steps in arrays and hands them on in chunks; knows the run's figures so far."""
 
-    def __init__(self, initial: NDArray[np.floating[Any]], emit: Callable[[Chunk], None]) -> None:
-        rows = max(1, min(CHUNK_ROWS, CHUNK_BYTES // initial.nbytes))
+    def __init__(self, initial: NDArray[np.floating[Any]], emit: Callable[[Rows], None]) -> None:
+        kind = row_type(initial.size, initial.dtype)
+        self._rows = np.empty(max(2, CHUNK_BYTES // kind.itemsize), kind)
+        # Views of the columns, so that a step costs no look-up by name.
+        self._times, self._loss = self._rows["time"], self._rows["loss"]
+        self._parameters = self._rows["parameters"]
+        self._gradients = np.empty_like(self._parameters)
         self._emit = emit
         self._first = 0
         self._filled = 0
-        self._times = np.empty(rows)
-        self._loss = np.empty(rows)
-        self._gradients = np.empty((rows, initial.size), initial.dtype)
-        self._parameters = np.empty((rows, initial.size), initial.dtype)
         self._due = time.time() + CHUNK_SECONDS
         self.best_loss = np.inf
         self.last = Step(np.nan, initial, np.full_like(initial, np.nan))
@@ -60,25 +62,20 @@ class Recorder:
         self._gradients[row] = step.gradient
         self.last = step
         self._filled = row + 1  # last, so that an interrupt leaves whole rows only
-        if self._filled == len(self._times) or now > self._due:
+        if self._filled == len(self._rows) or now > self._due:
             self.flush()
 
     def flush(self) -> None:
-        """Hand on what has been collected."""
-        rows = slice(0, self._filled)
-        chunk = Chunk(
-            self._first,
-            self._times[rows].copy(),
-            self._loss[rows].copy(),
-            norms(self._gradients[rows]),
-            self._parameters[rows].copy(),
-        )
+        """Hand on what has been collected, in rows that are the recorder's own again afterwards."""
+        rows = self._rows[: self._filled]
+        rows["step"] = np.arange(self._first, self._first + self._filled)
+        rows["grad_norm"] = norms(self._gradients[: self._filled])
         self._first += self._filled
         self._filled = 0
         self._due = time.time() + CHUNK_SECONDS
-        if len(chunk.times):
-            self.best_loss = np.fmin(self.best_loss, np.fmin.reduce(chunk.loss))
-            self._emit(chunk)
+        if len(rows):
+            self.best_loss = np.fmin(self.best_loss, np.fmin.reduce(rows["loss"]))
+            self._emit(rows)
 
 
 def norms(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

@@ -34,5 +34,5 @@ def steps(
     while True:
         value = evaluate()
         gradient = flat(gradients(parameters))
-        optimizer.step(closure)
+        optimizer.step(*closure)
         yield Step(value.item(), flat(parameters), gradient)

@@ -28,5 +28,5 @@ def steps(
     while True:
         value = evaluate()
         gradient = flat(gradients([w]))
-        optimizer.step(closure)
+        optimizer.step(*closure)
         yield Step(value.item(), flat([w]), gradient)

@@ -11,10 +11,10 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 
-def closure_for(optimizer: Optimizer, evaluate: Callable[[], Tensor]) -> Any:
-    """What `optimizer.step` takes: `evaluate` where it demands one (LBFGS does), else None."""
-    parameter = inspect.signature(optimizer.step).parameters.get("closure")
-    return evaluate if parameter and parameter.default is parameter.empty else None
+def closure_for(optimizer: Optimizer, evaluate: Callable[[], Tensor]) -> list[Any]:
+    """What to call `optimizer.step` with: `evaluate` where it demands one (LBFGS), else nothing."""
+    parameters = inspect.signature(optimizer.step).parameters.values()
+    return [evaluate for p in parameters if p.name == "closure" and p.default is p.empty]
 
 
 def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:

@@ -1,52 +1,121 @@
-"""Where a run's record goes. Only this package imports mlflow, and only when a run begins."""
+"""From journals into MLflow. This file is what a run sees of it; it imports no mlflow."""
 
-from collections.abc import Mapping
-from typing import Any, NamedTuple, Protocol
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import asdict, dataclass
+from pathlib import Path
 
-from runner.trajectory import Chunk
+from runner.journal import Journal
+from runner.tracking.uri import without_credentials
 
-MOST_SCALARS = 64
-"""Up to so many parameters have a metric each; past it, each tensor has the metric of its norm."""
-
-
-class Start(NamedTuple):
-    """What is known of a run before its first step."""
-
-    name: str
-    params: Mapping[str, str]
-    tags: Mapping[str, str]
-    config: Mapping[str, Any]
-    """The composed config, as far as it defines the experiment."""
-    tensors: Mapping[str, tuple[int, ...]]
-    """Name and shape of each parameter tensor, in the order of a chunk's columns."""
+FOLDER = Path("mlruns/journal")
+"""Of the folder where the command was started."""
 
 
-class End(NamedTuple):
-    """How a run ended."""
-
-    outcome: str
-    metrics: Mapping[str, float]
-    tags: Mapping[str, str]
-    reason: str | None
-    """The traceback of a failed run."""
+PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for
+PUBLISH_COMMAND = "publish it with: python -m runner.publish"
+STATUS_COMMAND = "see python -m runner.publish --status"
 
 
-class Tracker(Protocol):
-    """Keeps the record of one run: begin once, record chunks in order, end once."""
+@dataclass(frozen=True)
+class Settings:
+    """The tracking node of a config."""
+
+    uri: str | None
+    experiment: str
+    live: bool
+    wait: bool
+    keep_journal: bool
+
+
+class Session:
+    """The journal of this process, and the publisher that carries it into the store."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Start the publisher, so that it imports mlflow while this process gets ready.
+
+        The journal comes with the first run; before that, nothing is written anywhere.
+        """
+        self.settings = settings
+        self.store = without_credentials(settings.uri) if settings.uri else ""
+        self._name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
+        self._journal: Journal | None = None
+        self._publisher = _start_publisher(settings, self._name) if settings.uri else None
 
     @property
-    def where(self) -> str:
-        """How a person gets to see the run."""
+    def journal(self) -> Journal:
+        """The journal, created when first asked for. Raises JournalError."""
+        if self._journal is None:
+            self._journal = Journal(FOLDER / f"{self._name}.db")
+        return self._journal
 
-    def begin(self, start: Start) -> None: ...
+    def finish(self) -> str:
+        """Close the journal and see it published; what a person should know of that."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._publisher is None:
+            return f"kept        {self._journal.path}" if self._journal else ""
+        if self._journal is None:  # no run has begun, so there is nothing to publish
+            self._publisher.kill()
+            self._publisher.communicate()
+            return ""
+        if not self.settings.wait:
+            assert self._publisher.stdin
+            self._publisher.stdin.close()
+            return f"publishing  goes on by itself; {STATUS_COMMAND}"
+        try:
+            return _told(self._publisher.communicate(timeout=PATIENCE_SECONDS)[0])
+        except subprocess.TimeoutExpired:
+            print("publishing  what is left (Ctrl-C lets it go on by itself)", flush=True)
+        try:
+            return _told(self._publisher.communicate()[0])
+        except KeyboardInterrupt:
+            return f"publishing  goes on by itself; {STATUS_COMMAND}"
 
-    def record(self, chunk: Chunk) -> None: ...
 
-    def end(self, end: End) -> None: ...
+_sessions: dict[Settings, Session] = {}
 
 
-def open_tracker(uri: str, experiment: str) -> Tracker:
-    """The tracker for an MLflow store; the store and the experiment are created if need be."""
-    from runner.tracking.client import MlflowTracker
+def session(settings: Settings) -> Session:
+    """The session of this process with these settings, begun when first asked for."""
+    if settings not in _sessions:
+        _sessions[settings] = Session(settings)
+    return _sessions[settings]
 
-    return MlflowTracker(uri, experiment)
+
+def finish() -> None:
+    """End every session of this process, and say what became of its runs."""
+    while _sessions:
+        if told := _sessions.popitem()[1].finish():
+            print(told, flush=True)
+
+
+def _start_publisher(settings: Settings, name: str) -> "subprocess.Popen[str]":
+    """A process that publishes until its standard input ends, as it does if this process dies."""
+    publisher = subprocess.Popen(
+        [sys.executable, "-m", "runner.publish", "--follow"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the run, not for what carries it
+    )
+    assert publisher.stdin
+    # Not on the command line, which anybody may read: the URI may hold a password.
+    publisher.stdin.write(json.dumps({**asdict(settings), "name": name}) + "\n")
+    publisher.stdin.flush()
+    return publisher
+
+
+def _told(printed: str) -> str:
+    """The publisher's report in a line."""
+    try:
+        report = json.loads(printed.splitlines()[-1])
+    except (IndexError, ValueError):
+        report = {"why": "the publisher ended without a word"}
+    if report["why"]:
+        return f"kept        {FOLDER}: {report['why']}\n            {PUBLISH_COMMAND}"
+    return f"see it      {report['where']}"

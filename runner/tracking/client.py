@@ -1,28 +1,18 @@
-"""A run's record in MLflow, through `MlflowClient` and the run's own id."""
+"""Any MLflow store, through `MlflowClient`: the way to a tracking server."""
 
-import logging
-import os
-import tempfile
-import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
-import numpy as np
-import yaml
-
-os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")  # nothing leaves the machine unasked
 from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag
 from mlflow.exceptions import MlflowException
+from mlflow.protos.databricks_pb2 import INVALID_STATE
 
-from runner.config import ConfigError
-from runner.model import parameter_names
-from runner.tracking import MOST_SCALARS, End, Start
-from runner.tracking.parquet import TrajectoryFile
-from runner.trajectory import Chunk, norms
-
-STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other outcome: FINISHED
+from runner.journal import End, Start
+from runner.tracking.batch import JOURNAL_TAG, STATUS, Batch, Points, Refused
+from runner.tracking.uri import without_credentials
 
 # What one call to MLflow takes.
 MOST_METRICS = 1000
@@ -30,104 +20,123 @@ MOST_PARAMS = 100
 LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
 
+AT_ONCE = 4  # requests
+REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
 
-class MlflowTracker:
-    """Writes one run into an MLflow store. See `runner.tracking.Tracker`."""
 
-    def __init__(self, uri: str, experiment: str) -> None:
-        logging.getLogger("alembic").setLevel(logging.WARNING)  # a new store's hundred tables
-        logging.getLogger("mlflow").setLevel(logging.WARNING)
+class ClientStore:
+    """See `runner.tracking.batch.Store`."""
+
+    def __init__(self, uri: str) -> None:
         self._uri = uri
-        Path("mlruns").mkdir(exist_ok=True)
-        try:
-            self._client = MlflowClient(uri)
-            self._experiment_id = _experiment_id(self._client, uri, experiment)
-        except MlflowException as error:
-            raise ConfigError(f"tracking.uri: {uri} cannot be used: {error}") from error
+        self._client = MlflowClient(uri)
+        self._experiments: dict[str, str] = {}
+        self._ids: dict[str, tuple[str, str]] = {}  # a run's id in the journal: its ids in MLflow
 
-    @property
-    def where(self) -> str:
-        if self._uri.startswith("http"):
-            return f"{self._uri}/#/experiments/{self._experiment_id}/runs/{self._run_id}"
-        return f"python -m mlflow ui --backend-store-uri {self._uri}"
+    def where(self, runs: list[str]) -> str:
+        if not self._uri.startswith("http"):
+            return f"python -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
+        page = f"{without_credentials(self._uri)}/#/experiments"
+        ids = [self._ids[run] for run in runs if run in self._ids]
+        if len(ids) == 1:
+            return f"{page}/{ids[0][0]}/runs/{ids[0][1]}"
+        return f"{page}/{ids[0][0]}" if ids else page
 
-    def begin(self, start: Start) -> None:
-        """Create the run, with its params, tags and composed config."""
-        run = self._client.create_run(self._experiment_id, run_name=start.name)
-        self._run_id = run.info.run_id
-        self._names = parameter_names(start.tensors)
-        self._sizes = {name: int(np.prod(shape)) for name, shape in start.tensors.items()}
-        self._folder = tempfile.TemporaryDirectory(prefix=".run-", dir="mlruns")
-        self._trajectory = TrajectoryFile(
-            Path(self._folder.name) / "trajectory.parquet", start.tensors
-        )
-        tags = [RunTag(key, value[:LONGEST_TAG]) for key, value in start.tags.items()]
-        self._client.log_batch(self._run_id, tags=tags)
-        params = [Param(key, value[:LONGEST_PARAM]) for key, value in start.params.items()]
-        for batch in _batches(params, MOST_PARAMS):
-            self._client.log_batch(self._run_id, params=batch)
-        self._artifact("config.yaml", yaml.safe_dump(start.config, sort_keys=False))
+    def write(self, batch: Batch) -> None:
+        reasons = {}
+        for run in batch.runs():
+            try:
+                self._write_run(run, batch)
+            except MlflowException as error:
+                if error.error_code not in REFUSALS:
+                    raise
+                reasons[run] = str(error)
+        if reasons:
+            raise Refused(reasons)
 
-    def record(self, chunk: Chunk) -> None:
-        """Log every point of the chunk."""
-        self._trajectory.write(chunk)
-        metrics = list(self._metrics(chunk))
-        for batch in _batches(metrics, MOST_METRICS):
-            self._client.log_batch(self._run_id, metrics=batch)
+    def _write_run(self, run: str, batch: Batch) -> None:
+        if run in batch.starts:
+            self._begin(run, batch.starts[run])
+        _, run_id = self._ids[run]
+        metrics = [m for points in batch.points if points.run == run for m in _metrics(points)]
+        with ThreadPoolExecutor(AT_ONCE) as pool:
+            list(
+                pool.map(
+                    lambda some: self._client.log_batch(run_id, metrics=some),
+                    _slices(metrics, MOST_METRICS),
+                )
+            )
+        for owner, path in batch.artifacts:
+            if owner == run:
+                self._client.log_artifact(run_id, str(path))
+        if run in batch.ends:
+            self._end(run_id, batch.ends[run])
 
-    def end(self, end: End) -> None:
-        """Log the final figures and the artifacts, and set the run's status."""
-        now = int(time.time() * 1000)
-        metrics = [Metric(key, value, now, 0) for key, value in end.metrics.items()]
-        tags = [RunTag(key, value) for key, value in end.tags.items()]
-        self._client.log_batch(self._run_id, metrics=metrics, tags=tags)
-        if end.reason:
-            self._artifact("traceback.txt", end.reason)
-        self._trajectory.close()
-        self._client.log_artifact(self._run_id, str(self._trajectory.path))
-        self._client.set_terminated(self._run_id, STATUS.get(end.outcome, "FINISHED"))
-        self._folder.cleanup()
+    def _begin(self, run: str, start: Start) -> None:
+        experiment_id = self._experiment_id(start.experiment)
+        found = self._client.search_runs([experiment_id], f"tags.{JOURNAL_TAG} = '{run}'")
+        if found:
+            run_id = found[0].info.run_id
+        else:
+            created = self._client.create_run(
+                experiment_id,
+                start_time=int(start.time * 1000),
+                run_name=start.name,
+                tags=cut(start.tags, LONGEST_TAG),
+            )
+            run_id = created.info.run_id
+        self._ids[run] = (experiment_id, run_id)
+        params = [Param(key, value) for key, value in cut(start.params, LONGEST_PARAM).items()]
+        for some in _slices(params, MOST_PARAMS):
+            self._client.log_batch(run_id, params=some)
 
-    def _metrics(self, chunk: Chunk) -> Iterator[Metric]:
-        names, parameters = self._names, chunk.parameters
-        if len(names) > MOST_SCALARS:
-            names = [f"{name}.norm" for name in self._sizes]
-            edges = np.cumsum(list(self._sizes.values()))[:-1]
-            parameters = np.stack([norms(p) for p in np.split(parameters, edges, axis=1)], axis=1)
-        times = (chunk.times * 1000).astype(int).tolist()
-        columns = {"loss": chunk.loss, "grad_norm": chunk.grad_norm}
-        for step, (now, row) in enumerate(
-            zip(times, parameters.tolist(), strict=True), chunk.first
-        ):
-            if step > 0:  # the start has parameters only
-                for key, column in columns.items():
-                    yield Metric(key, float(column[step - chunk.first]), now, step)
-            for key, value in zip(names, row, strict=True):
-                yield Metric(key, value, now, step)
+    def _end(self, run_id: str, end: End) -> None:
+        tags = [RunTag(key, value) for key, value in cut(end.tags, LONGEST_TAG).items()]
+        self._client.log_batch(run_id, tags=tags)
+        status = STATUS.get(end.outcome, "FINISHED")
+        self._client.set_terminated(run_id, status, int(end.time * 1000))
 
-    def _artifact(self, name: str, text: str) -> None:
-        path = Path(self._folder.name) / name
-        path.write_text(text, encoding="utf-8")
-        self._client.log_artifact(self._run_id, str(path))
+    def _experiment_id(self, name: str) -> str:
+        if name not in self._experiments:
+            self._experiments[name] = experiment_id(self._client, self._uri, name)
+        return self._experiments[name]
 
 
-def _experiment_id(client: MlflowClient, uri: str, name: str) -> str:
+def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     """The id of the experiment of that name, created if there is none."""
-    found = client.get_experiment_by_name(name)
-    if found is None:
-        # A server knows where its artifacts go; a local store keeps them beside itself.
-        here = None if uri.startswith("http") else Path("mlruns/artifacts").absolute().as_uri()
+    for _ in range(2):
+        if found := client.get_experiment_by_name(name):
+            if found.lifecycle_stage != "active":
+                raise MlflowException(
+                    f"the experiment {name!r} is deleted: restore it, or set tracking.experiment",
+                    error_code=INVALID_STATE,
+                )
+            return str(found.experiment_id)
         try:
-            created: str = client.create_experiment(name, artifact_location=here)
-            return created
-        except MlflowException:  # somebody else was first
-            found = client.get_experiment_by_name(name)
-            if found is None:
+            return str(client.create_experiment(name, artifact_location(uri)))
+        except MlflowException as error:  # somebody else was first
+            if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
-    experiment_id: str = found.experiment_id
-    return experiment_id
+    raise MlflowException(f"the experiment {name} can neither be found nor created")
 
 
-def _batches(items: list[Any], most: int) -> Iterator[list[Any]]:
+def artifact_location(uri: str) -> str | None:
+    """Where a new experiment keeps its artifacts: a server knows, a database has no place."""
+    return None if uri.startswith("http") else Path("mlruns/artifacts").absolute().as_uri()
+
+
+def _metrics(points: Points) -> Iterator[Metric]:
+    rows = zip(points.steps.tolist(), points.times.tolist(), points.values.tolist(), strict=True)
+    for step, now, values in rows:
+        for key, value in zip(points.keys, values, strict=True):
+            yield Metric(key, value, now, step)
+
+
+def _slices(items: list[Any], most: int) -> Iterator[list[Any]]:
     for start in range(0, len(items), most):
         yield items[start : start + most]
+
+
+def cut(values: Mapping[str, str], most: int) -> dict[str, str]:
+    """The values, each no longer than MLflow takes it."""
+    return {key: value[:most] for key, value in values.items()}

@@ -1,15 +1,20 @@
 """The whole trajectory as a Parquet file, written chunk by chunk."""
 
+import math
 from collections.abc import Mapping
+from itertools import accumulate
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from runner.journal import Rows
 from runner.model import parameter_names
-from runner.tracking import MOST_SCALARS
-from runner.trajectory import Chunk
+
+MOST_SCALARS = 64
+"""Up to so many parameters have a metric and a column each; past it, each tensor has one."""
 
 
 class TrajectoryFile:
@@ -19,43 +24,47 @@ class TrajectoryFile:
     a column of lists for each tensor. Loss and gradient are null at step 0.
     """
 
-    def __init__(self, path: Path, tensors: Mapping[str, tuple[int, ...]]) -> None:
+    def __init__(self, path: Path, tensors: Mapping[str, Any]) -> None:
         self.path = path
         self._tensors = dict(tensors)
         self._writer: pq.ParquetWriter | None = None
 
-    def write(self, chunk: Chunk) -> None:
+    def write(self, rows: Rows) -> None:
         """Append a chunk."""
-        steps = np.arange(chunk.first, chunk.first + len(chunk.times))
-        start = steps == 0
+        start = rows["step"] == 0
         table = pa.table(
             {
-                "step": steps,
-                "time": pa.array((chunk.times * 1e6).astype("datetime64[us]")).cast(
+                "step": rows["step"],
+                "time": pa.array((rows["time"] * 1e6).astype("datetime64[us]")).cast(
                     pa.timestamp("us", tz="UTC")
                 ),
-                "loss": pa.array(chunk.loss, mask=start),
-                "grad_norm": pa.array(chunk.grad_norm, mask=start),
-                **self._parameters(chunk),
+                "loss": pa.array(rows["loss"], mask=start),
+                "grad_norm": pa.array(rows["grad_norm"], mask=start),
+                **self._parameters(rows["parameters"]),
             }
         )
         if self._writer is None:
             self._writer = pq.ParquetWriter(self.path, table.schema)
         self._writer.write_table(table)
 
-    def _parameters(self, chunk: Chunk) -> dict[str, pa.Array]:
-        values = chunk.parameters
+    def _parameters(self, values: Any) -> dict[str, pa.Array]:
         if values.shape[1] <= MOST_SCALARS:
             names = parameter_names(self._tensors)
             return {name: pa.array(column) for name, column in zip(names, values.T, strict=True)}
-        sizes = [int(np.prod(shape)) for shape in self._tensors.values()]
-        parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)
+        parts = np.split(values, tensor_edges(self._tensors), axis=1)
         return {
             name: pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), part.shape[1])
             for name, part in zip(self._tensors, parts, strict=True)
         }
 
-    def close(self) -> None:
-        """Finish the file: only now can it be read."""
-        if self._writer is not None:
-            self._writer.close()
+    def close(self) -> Path | None:
+        """Finish the file, which can be read only now; where it is, if anything was written."""
+        if self._writer is None:
+            return None
+        self._writer.close()
+        return self.path
+
+
+def tensor_edges(tensors: Mapping[str, Any]) -> list[int]:
+    """Where to split a vector of all parameters into its tensors."""
+    return list(accumulate(math.prod(shape) for shape in tensors.values()))[:-1]

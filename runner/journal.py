@@ -1,0 +1,256 @@
+"""The journal: what runs write first, on the local disk, before anything reaches MLflow.
+
+One file for each process that runs something, an SQLite database in WAL mode, to which records
+are only ever added: a run's beginning, chunks of its trajectory, its end. It survives `kill -9` at
+any moment: a record is there whole or not at all. Each record carries a checksum over itself and
+the one before, so damage is seen, and everything up to it is read.
+
+While the process lives it holds a lock beside the file, which the operating system takes back
+whichever way the process goes; so a reader can tell a run that goes on from one that was cut off.
+"""
+
+import io
+import json
+import sqlite3
+import time
+import uuid
+import zlib
+from collections.abc import Iterator, Mapping
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from filelock import FileLock, Timeout
+from numpy.typing import NDArray
+
+Rows = NDArray[np.void]
+"""A chunk of a trajectory as a structured array; see `runner.trajectory.row_type`."""
+
+
+@dataclass(frozen=True)
+class Start:
+    """What is known of a run before its first step."""
+
+    name: str
+    store: str
+    """The MLflow store that it is for, as a URI without credentials; empty for none."""
+    experiment: str
+    params: Mapping[str, str] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    config: Mapping[str, Any] = field(default_factory=dict)
+    """The composed config, as far as it defines the experiment."""
+    tensors: Mapping[str, Any] = field(default_factory=dict)
+    """Name and shape of each parameter tensor, in the order of a row's `parameters`."""
+    time: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class End:
+    """How a run ended."""
+
+    outcome: str
+    metrics: Mapping[str, float] = field(default_factory=dict)
+    tags: Mapping[str, str] = field(default_factory=dict)
+    reason: str | None = None
+    """Why, where the outcome does not say it: the traceback of a failed run."""
+    time: float = field(default_factory=time.time)
+
+
+@dataclass(frozen=True)
+class Record:
+    """One record as it is read back."""
+
+    run: str
+    content: "Start | Rows | End"
+
+
+class JournalError(Exception):
+    """A journal that cannot be written or, from some record on, not be read."""
+
+
+SCHEMA = """
+CREATE TABLE IF NOT EXISTS record (
+    id INTEGER PRIMARY KEY, run BLOB, kind BLOB, body BLOB, checksum INTEGER
+)
+"""
+
+
+class Journal:
+    """Writes the records of this process's runs."""
+
+    def __init__(self, path: Path) -> None:
+        """Create the journal and hold its lock. Raises JournalError where that is impossible."""
+        self.path = path
+        self._checksum = 0
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = FileLock(_lock_path(path))
+            self._lock.acquire(timeout=0)
+            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+            self._database.execute("PRAGMA journal_mode=WAL")
+            self._database.execute("PRAGMA synchronous=NORMAL")
+            self._database.execute(SCHEMA)
+        except (OSError, sqlite3.Error) as error:
+            raise JournalError(f"{path}: the journal cannot be created: {error}") from error
+
+    def begin(self, start: Start) -> str:
+        """Record that a run begins; its id, 32 hexadecimal digits."""
+        run = uuid.uuid4().hex
+        self._write(run, "start", json.dumps(asdict(start)).encode())
+        return run
+
+    def record(self, run: str, rows: Rows) -> None:
+        """Record a chunk of the run's trajectory."""
+        body = io.BytesIO()
+        np.lib.format.write_array(body, rows, allow_pickle=False)
+        self._write(run, "rows", body.getvalue())
+
+    def end(self, run: str, end: End) -> None:
+        """Record how the run ended."""
+        self._write(run, "end", json.dumps(asdict(end)).encode())
+
+    def close(self) -> None:
+        """Give the journal over to its readers."""
+        self._database.close()
+        self._lock.release()
+
+    def _write(self, run: str, kind: str, body: bytes) -> None:
+        checksum = _checksum(self._checksum, run.encode(), kind.encode(), body)
+        try:
+            self._database.execute(
+                "INSERT INTO record (run, kind, body, checksum) VALUES (?, ?, ?, ?)",
+                (run.encode(), kind.encode(), body, checksum),
+            )
+        except sqlite3.Error as error:
+            raise JournalError(
+                f"{self.path}: the journal cannot be written: {error}. "
+                "What was recorded before is kept."
+            ) from error
+        self._checksum = checksum
+
+
+class Reader:
+    """Reads a journal from its beginning, and on from there as it grows."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self._last = 0
+        self._checksum = 0
+
+    def read(self, most: int = 1000) -> Iterator[Record]:
+        """Up to `most` records that have come since the last call.
+
+        Raises JournalError at the first damaged one; those before it have been yielded by then.
+        """
+        try:
+            database = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", uri=True)
+        except sqlite3.Error as error:
+            raise JournalError(f"{self.path}: {error}") from error
+        try:
+            # Without this, SQLite would refuse all of a file that has lost its tail.
+            database.execute("PRAGMA writable_schema=ON")
+            rows = database.execute(
+                "SELECT id, run, kind, body, checksum FROM record WHERE id > ? ORDER BY id LIMIT ?",
+                (self._last, most),
+            )
+            for row in rows:
+                yield self._checked(*row)
+        except sqlite3.Error as error:
+            if "no such table" in str(error):  # killed before its first record
+                return
+            raise self._damaged(f": {error}") from error
+        finally:
+            database.close()
+
+    def _checked(self, number: Any, run: Any, kind: Any, body: Any, checksum: Any) -> Record:
+        whole = (
+            number == self._last + 1
+            and all(isinstance(part, bytes) for part in (run, kind, body))
+            and checksum == _checksum(self._checksum, run, kind, body)
+        )
+        if not whole:
+            raise self._damaged()
+        self._last, self._checksum = number, checksum
+        return Record(run.decode(), _content(kind.decode(), body))
+
+    def _damaged(self, how: str = "") -> JournalError:
+        return JournalError(f"{self.path}: damaged after record {self._last}{how}")
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether the process that writes the journal is alive."""
+    lock = FileLock(_lock_path(path))
+    try:
+        with lock.acquire(timeout=0):
+            return False
+    except Timeout:
+        return True
+
+
+def destination(path: Path) -> str | None:
+    """The store that the journal's runs are for; None if no run has begun."""
+    try:
+        for record in Reader(path).read(1):
+            assert isinstance(record.content, Start)
+            return record.content.store
+    except JournalError:  # damaged in its first record
+        pass
+    return None
+
+
+@dataclass
+class Summary:
+    """A run as far as its journal tells."""
+
+    start: Start
+    epochs: int = 0
+    end: End | None = None
+
+
+def summaries(path: Path) -> dict[str, Summary]:
+    """Every run in the journal by its id. Raises JournalError if a record is damaged."""
+    found: dict[str, Summary] = {}
+    reader, more = Reader(path), True
+    while more:
+        more = False
+        for record in reader.read():
+            more = True
+            if isinstance(record.content, Start):
+                found[record.run] = Summary(record.content)
+            elif isinstance(record.content, End):
+                found[record.run].end = record.content
+            else:
+                found[record.run].epochs = int(record.content["step"][-1])
+    return found
+
+
+def put_away(path: Path, folder: Path | None) -> None:
+    """Move a journal that is done with into `folder`, as one file; delete it if that is None."""
+    if folder is not None:
+        database = sqlite3.connect(path)
+        try:
+            database.execute("PRAGMA journal_mode=DELETE")  # all into the one file
+        finally:
+            database.close()
+        folder.mkdir(exist_ok=True)
+        path.replace(folder / path.name)
+    for name in (path, _lock_path(path), *(Path(f"{path}-{tail}") for tail in ("wal", "shm"))):
+        name.unlink(missing_ok=True)
+
+
+def _content(kind: str, body: bytes) -> Start | Rows | End:
+    if kind == "rows":
+        rows: Rows = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
+        return rows
+    return (Start if kind == "start" else End)(**json.loads(body))
+
+
+def _checksum(before: int, *parts: bytes) -> int:
+    for part in parts:
+        before = zlib.crc32(part, zlib.crc32(len(part).to_bytes(8, "little"), before))
+    return before
+
+
+def _lock_path(path: Path) -> Path:
+    return path.with_suffix(".lock")

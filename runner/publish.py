@@ -1,0 +1,138 @@
+"""The command that brings journals into MLflow: `python -m runner.publish [DIR] [--status]`."""
+
+import argparse
+import json
+import logging
+import os
+import sys
+import threading
+from dataclasses import asdict
+from pathlib import Path
+
+from runner import journal
+from runner.tracking import FOLDER
+from runner.tracking.uri import scrubbed, without_credentials
+
+LOG = Path("mlruns/publish.log")
+
+# MLflow would try for minutes by itself. Here an error is told at once, and waited out as long as
+# that pays.
+BOUNDED = {
+    "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
+    "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine unasked
+}
+
+
+def main() -> int:
+    """Publish, or say what is not published yet; the exit status is 1 if something is left."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.publish",
+        description="Bring into MLflow what a crash or an absent server has left in the journals.",
+    )
+    parser.add_argument("dir", nargs="?", default=".", help="the folder that holds mlruns/ (.)")
+    parser.add_argument("--status", action="store_true", help="only list what is not published")
+    parser.add_argument("--uri", help="the store, instead of the one that each run was meant for")
+    parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)
+    typed = parser.parse_args()
+    os.environ.update(BOUNDED)
+    if not Path(typed.dir).is_dir():
+        parser.error(f"{typed.dir} is no folder")
+    os.chdir(typed.dir)
+    if typed.follow:
+        return follow()
+    return status() if typed.status else publish(typed.uri)
+
+
+def follow() -> int:
+    """Publish what a running invocation writes, told on standard input, until that ends."""
+    told = json.loads(sys.stdin.readline())
+    ended = threading.Event()
+    threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
+    out = sys.stdout
+    sys.stdout = sys.stderr  # whatever a library prints; the report is the last line
+    _log_to_file(told["uri"])
+    try:
+        from runner.tracking.publisher import Publisher
+
+        publisher = Publisher(FOLDER, told["uri"], keep=told["keep_journal"], ended=ended)
+        report = asdict(publisher.follow(told["name"], live=told["live"]))
+    except Exception as error:
+        logging.exception("the publisher failed")
+        report = {"why": scrubbed(str(error), told["uri"])}
+    try:
+        print(json.dumps(report), file=out, flush=True)
+    except BrokenPipeError:  # nobody waits
+        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
+    return 0
+
+
+def _wait_for_the_end(ended: threading.Event) -> None:
+    sys.stdin.read()  # ends when the invocation closes it, or dies
+    ended.set()
+
+
+def publish(uri: str | None) -> int:
+    """Publish all journals that nobody writes, each into the store that it was meant for."""
+    from runner.tracking.publisher import Publisher
+
+    meant = {uri} if uri else {journal.destination(path) for path in FOLDER.glob("*.db")}
+    left = 0
+    ended = threading.Event()
+    ended.set()
+    for store in sorted(filter(None, meant)):
+        actual = _with_credentials(store)
+        _log_to_file(actual)
+        publisher = Publisher(FOLDER, actual, keep=True, ended=ended)
+        report = publisher.recover(everything=uri is not None)
+        if report.published:
+            print(f"published   {report.published} run(s)\nsee it      {report.where}")
+        if report.why:
+            print(f"kept        {FOLDER}: {report.why}", file=sys.stderr)
+            left = 1
+    if not meant:
+        print("published   nothing was left to publish")
+    return left
+
+
+def status() -> int:
+    """List every run that is not in its store yet."""
+    rows = []
+    for path in sorted(FOLDER.glob("*.db")):
+        written = journal.is_being_written(path)
+        try:
+            found = journal.summaries(path)
+        except journal.JournalError as error:
+            print(error, file=sys.stderr)
+            continue
+        for run in found.values():
+            state = run.end.outcome if run.end else "running" if written else "cut off"
+            rows.append((state, str(run.epochs), run.start.name, run.start.store or "no store"))
+    for row in [("outcome", "epochs", "run", "meant for"), *rows] if rows else []:
+        print("{:<12}{:>10}  {:<32}  {}".format(*row))
+    if not rows:
+        print("everything is published")
+    return 0
+
+
+def _with_credentials(store: str) -> str:
+    """The store's URI as the environment has it, if that is the same store."""
+    known = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return known if known and without_credentials(known) == store else store
+
+
+def _log_to_file(uri: str) -> None:
+    """Send what is logged to `mlruns/publish.log`, without the credentials of `uri`."""
+
+    class Scrubbing(logging.Formatter):
+        def format(self, record: logging.LogRecord) -> str:
+            return scrubbed(super().format(record), uri)
+
+    handler = logging.FileHandler(LOG, delay=True, encoding="utf-8")
+    handler.setFormatter(Scrubbing("%(asctime)s %(name)s: %(message)s"))
+    logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
+    logging.getLogger("alembic").setLevel(logging.WARNING)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

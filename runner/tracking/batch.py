@@ -1,0 +1,71 @@
+"""What a publisher writes into a store at once: parts of any number of runs."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.journal import End, Start
+
+JOURNAL_TAG = "journal"
+"""Holds the run's id in the journal: a tracking server gives it another."""
+
+STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other outcome: FINISHED
+
+
+class Points(NamedTuple):
+    """Metric points of one run: at each step, one value for each key."""
+
+    run: str
+    keys: list[str]
+    steps: NDArray[np.int64]
+    """(rows,)"""
+    times: NDArray[np.int64]
+    """(rows,), milliseconds since 1970"""
+    values: NDArray[np.floating[Any]]
+    """(rows, keys)"""
+
+
+@dataclass
+class Batch:
+    """Beginnings, points, artifacts and ends, by the run's id in the journal."""
+
+    starts: dict[str, Start] = field(default_factory=dict)
+    points: list[Points] = field(default_factory=list)
+    artifacts: list[tuple[str, Path]] = field(default_factory=list)
+    ends: dict[str, End] = field(default_factory=dict)
+
+    def runs(self) -> list[str]:
+        """Every run that the batch touches."""
+        touched = [*self.starts, *(p.run for p in self.points), *(r for r, _ in self.artifacts)]
+        return list(dict.fromkeys([*touched, *self.ends]))
+
+    def without(self, runs: Mapping[str, Any]) -> "Batch":
+        """The batch with those runs left out."""
+        return Batch(
+            {run: start for run, start in self.starts.items() if run not in runs},
+            [points for points in self.points if points.run not in runs],
+            [(run, path) for run, path in self.artifacts if run not in runs],
+            {run: end for run, end in self.ends.items() if run not in runs},
+        )
+
+
+class Refused(Exception):
+    """Runs that the store will not take, however often they are tried, each with the reason."""
+
+    def __init__(self, reasons: dict[str, str]) -> None:
+        super().__init__("; ".join(reasons.values()))
+        self.reasons = reasons
+
+
+class Store(Protocol):
+    """Writes batches into an MLflow store. Writing one again changes nothing."""
+
+    def write(self, batch: Batch) -> None:
+        """Write it all. Raises Refused, or whatever the store raises when it cannot be reached."""
+
+    def where(self, runs: list[str]) -> str:
+        """How a person gets to see these runs."""

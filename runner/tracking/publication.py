@@ -1,0 +1,151 @@
+"""One journal on its way into a store: its records, as batches to write."""
+
+import math
+import tempfile
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import yaml
+
+from runner.journal import End, JournalError, Reader, Record, Rows, Start
+from runner.model import parameter_names
+from runner.tracking.batch import JOURNAL_TAG, Batch, Points
+from runner.tracking.parquet import MOST_SCALARS, TrajectoryFile, tensor_edges
+from runner.trajectory import norms
+
+BATCH_BYTES = 16 * 2**20  # of journal records: bounds the memory of a batch
+
+CUT_OFF = "its process ended without a word: killed, or the machine stopped"
+
+
+class Publication:
+    """Reads a journal from its beginning to where it is now, and knows which runs are still open.
+
+    Artifacts are built in a temporary folder below `folder`, which `close` removes.
+    """
+
+    def __init__(self, path: Path, folder: Path) -> None:
+        self.path = path
+        self.damage: str | None = None
+        """Where the journal is damaged, if it is."""
+        self.runs: set[str] = set()
+        """Every run in it so far."""
+        self._reader = Reader(path)
+        self._open: dict[str, _OpenRun] = {}
+        self._folder = tempfile.TemporaryDirectory(prefix=".publishing-", dir=folder)
+
+    def next_batch(self) -> Batch:
+        """What has come since the last call, up to a bounded size; empty if nothing has."""
+        batch, size = Batch(), 0
+        if self.damage:
+            return batch
+        try:
+            for record in self._reader.read():
+                size += self._add(record, batch)
+                if size > BATCH_BYTES:
+                    break
+        except JournalError as error:
+            self.damage = str(error)
+        return batch
+
+    def cut_off(self) -> Batch:
+        """Ends for the runs that have none, once no more records will come."""
+        batch = Batch()
+        for run in list(self._open):
+            outcome, reason = ("failed", self.damage) if self.damage else ("interrupted", CUT_OFF)
+            figures = self._open[run].figures()
+            end = End(outcome, figures, {"outcome": outcome}, reason, self._open[run].last_time)
+            self._add(Record(run, end), batch)
+        return batch
+
+    def close(self) -> None:
+        """Remove what was built."""
+        self._folder.cleanup()
+
+    def _add(self, record: Record, batch: Batch) -> int:
+        """Turn the record into parts of the batch; its size in bytes, roughly."""
+        run, content = record.run, record.content
+        if isinstance(content, Start):
+            folder = Path(self._folder.name) / run
+            folder.mkdir()
+            self._open[run] = _OpenRun(content, folder)
+            self.runs.add(run)
+            config = folder / "config.yaml"
+            config.write_text(
+                yaml.safe_dump(dict(content.config), sort_keys=False, allow_unicode=True),
+                encoding="utf-8",
+            )
+            batch.starts[run] = replace(content, tags={**content.tags, JOURNAL_TAG: run})
+            batch.artifacts.append((run, config))
+            return 10_000
+        if isinstance(content, End):
+            state = self._open.pop(run)
+            if content.metrics:
+                now = np.array([int(content.time * 1000)])
+                values = np.array([list(content.metrics.values())])
+                keys = list(content.metrics)
+                batch.points.append(Points(run, keys, np.zeros(1, np.int64), now, values))
+            if content.reason:
+                *traceback, reason = content.reason.strip().splitlines()
+                content = replace(content, tags={**content.tags, "reason": reason})
+                if traceback:
+                    file = state.folder / "traceback.txt"
+                    file.write_text(content.reason or "", encoding="utf-8")
+                    batch.artifacts.append((run, file))
+            if trajectory := state.trajectory.close():
+                batch.artifacts.append((run, trajectory))
+            batch.ends[run] = content
+            return 1000
+        batch.points += self._open[run].take(run, content)
+        return content.nbytes
+
+
+class _OpenRun:
+    """A run that has begun and not ended."""
+
+    def __init__(self, start: Start, folder: Path) -> None:
+        self.folder = folder
+        self.trajectory = TrajectoryFile(folder / "trajectory.parquet", start.tensors)
+        self.last_time = start.time
+        self._tensors = start.tensors
+        self._names = parameter_names(start.tensors)
+        self._epochs = 0
+        self._final_loss = math.nan
+        self._best_loss = math.inf
+
+    def take(self, run: str, rows: Rows) -> list[Points]:
+        """Add a chunk to the trajectory; its points."""
+        self.trajectory.write(rows)
+        made = rows[rows["step"] > 0]  # the start has parameters only
+        if len(made):
+            self._epochs, self._final_loss = int(made["step"][-1]), float(made["loss"][-1])
+            self._best_loss = float(np.fmin(self._best_loss, np.fmin.reduce(made["loss"])))
+        self.last_time = float(rows["time"][-1])
+        figures = np.stack([made["loss"], made["grad_norm"]], axis=1)
+        keys, values = self._parameters(rows["parameters"])
+        return [
+            Points(run, ["loss", "grad_norm"], made["step"], _milliseconds(made), figures),
+            Points(run, keys, rows["step"], _milliseconds(rows), values),
+        ]
+
+    def figures(self) -> dict[str, float]:
+        """The final metrics, as far as the journal tells."""
+        if not self._epochs:
+            return {"epochs_run": 0.0}
+        return {
+            "epochs_run": float(self._epochs),
+            "final_loss": self._final_loss,
+            "best_loss": self._best_loss,
+        }
+
+    def _parameters(self, values: Any) -> tuple[list[str], Any]:
+        if len(self._names) <= MOST_SCALARS:
+            return self._names, values
+        parts = np.split(values, tensor_edges(self._tensors), axis=1)
+        return [f"{name}.norm" for name in self._tensors], np.stack([norms(p) for p in parts], 1)
+
+
+def _milliseconds(rows: Rows) -> Any:
+    return (rows["time"] * 1000).astype(np.int64)

@@ -1,0 +1,185 @@
+"""Carries journals into MLflow: those of a running invocation as they grow, others from before.
+
+This runs in a process of its own, the only one that imports mlflow and the only one that writes
+into the store. So a run waits for nobody, and parallel runs cannot lock each other out.
+"""
+
+import logging
+import threading
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from runner import journal
+from runner.tracking.batch import Batch, Refused, Store
+from runner.tracking.publication import Publication
+from runner.tracking.store import open_store
+from runner.tracking.uri import scrubbed, without_credentials
+
+POLL_SECONDS = 0.2
+PAUSE_SECONDS = 0.5  # before a store that gave no answer is tried again
+PATIENCE_SECONDS = 4.0  # without an answer, once nothing more will come
+
+log = logging.getLogger("runner.publish")
+
+
+class GivenUp(Exception):
+    """The store gave no answer for too long; what it has not got stays in the journals."""
+
+
+@dataclass
+class Report:
+    """What became of the runs in the journals."""
+
+    published: int = 0
+    where: str = ""
+    """How a person gets to see them."""
+    why: str = ""
+    """Why some are not published; empty if all are."""
+
+
+class Publisher:
+    """Publishes the journals of a folder into one store."""
+
+    def __init__(self, folder: Path, uri: str, *, keep: bool, ended: threading.Event) -> None:
+        """`keep` journals once published; `ended` is set when nothing more will come."""
+        self._folder = folder
+        self._uri = uri
+        self._keep = keep
+        self._ended = ended
+        self._deadline: float | None = None
+        self._store: Store | None = None
+        self._published: list[str] = []
+        self._refused: dict[str, str] = {}
+        self._complaint = ""
+
+    def follow(self, name: str, *, live: bool) -> Report:
+        """Publish the journals of that name as they grow, then those that others left behind.
+
+        Without `live`, nothing is written before `ended`.
+        """
+        try:
+            with ExitStack() as stack:
+                growing: dict[Path, Publication | None] = {}
+                while True:
+                    over = self._ended.is_set()  # asked first: what came before it is read below
+                    moved = False
+                    if live or over:
+                        for path in self._folder.glob(f"{name}*.db"):
+                            if path not in growing:
+                                growing[path] = self._publication(path, stack)
+                        for publication in filter(None, growing.values()):
+                            moved |= self._advance(publication)
+                    if over and not moved:
+                        break
+                    if not moved:
+                        self._ended.wait(POLL_SECONDS)
+                for publication in filter(None, growing.values()):
+                    self._finish(publication)
+            mine = list(self._published)
+            self.recover()
+            return self._report(mine)
+        except GivenUp as error:
+            return self._report(self._published, str(error))
+
+    def recover(self, *, everything: bool = False) -> Report:
+        """Publish what nobody writes or publishes any more, if it is meant for this store.
+
+        With `everything`, whichever store it is meant for.
+        """
+        try:
+            for path in sorted(self._folder.glob("*.db")):
+                if journal.is_being_written(path):
+                    continue
+                if everything or self._is_for_me(path):
+                    with ExitStack() as stack:
+                        publication = self._publication(path, stack)
+                        if publication is None:
+                            continue
+                        while self._advance(publication):
+                            pass
+                        self._finish(publication)
+            return self._report(self._published)
+        except GivenUp as error:
+            return self._report(self._published, str(error))
+
+    def _is_for_me(self, path: Path) -> bool:
+        return journal.destination(path) in (None, without_credentials(self._uri))
+
+    def _publication(self, path: Path, stack: ExitStack) -> Publication | None:
+        """The journal, for this process alone; None if another one is at it or was."""
+        lock = FileLock(path.with_suffix(".publishing"))
+        try:
+            stack.enter_context(lock.acquire(timeout=0))
+        except Timeout:
+            return None
+        stack.callback(Path(lock.lock_file).unlink, missing_ok=True)
+        if not path.exists():
+            return None
+        publication = Publication(path, self._folder)
+        stack.callback(publication.close)
+        return publication
+
+    def _advance(self, publication: Publication) -> bool:
+        """Write what has come; whether anything had."""
+        batch = publication.next_batch()
+        self._write(batch)
+        return bool(batch.runs())
+
+    def _finish(self, publication: Publication) -> None:
+        """Write the ends that a dead process owes, and put the journal away."""
+        self._write(publication.cut_off())
+        if publication.damage:
+            log.error("%s", publication.damage)
+        if not publication.runs.isdisjoint(self._refused):
+            return
+        keep = publication.damage or (self._keep and publication.runs)
+        journal.put_away(publication.path, self._folder / "published" if keep else None)
+
+    def _write(self, batch: Batch) -> None:
+        """Write the batch, however often that takes; GivenUp when it takes too long."""
+        batch = batch.without(self._refused)
+        while batch.runs():
+            try:
+                if self._store is None:
+                    with FileLock(self._folder / "store.lock"):  # two would both create tables
+                        self._store = open_store(self._uri)
+                self._store.write(batch)
+            except Refused as refused:
+                log.error("%s", refused)
+                self._refused |= refused.reasons
+                batch = batch.without(self._refused)
+            except Exception as error:  # whatever a driver raises when nobody answers
+                self._pause(error)
+                continue
+            self._published += batch.ends
+            self._deadline = None
+            return
+
+    def _pause(self, error: Exception) -> None:
+        """Wait before the next attempt, as long as there is patience."""
+        if str(error) != self._complaint:  # once, not at each attempt
+            self._complaint = str(error)
+            log.warning("%s", error, exc_info=error)
+        now = time.monotonic()
+        if self._ended.is_set():
+            self._deadline = self._deadline or now + PATIENCE_SECONDS
+            if now + PAUSE_SECONDS > self._deadline:
+                raise GivenUp(scrubbed(_brief(error), self._uri)) from error
+            time.sleep(PAUSE_SECONDS)
+        else:
+            self._ended.wait(PAUSE_SECONDS)
+
+    def _report(self, runs: list[str], why: str = "") -> Report:
+        where = self._store.where(runs) if self._store else ""
+        why = why or "; ".join(dict.fromkeys(self._refused.values()))
+        return Report(len(self._published), where, scrubbed(why, self._uri))
+
+
+def _brief(error: Exception) -> str:
+    """The error's last line, where drivers say what matters."""
+    lines = str(error).strip().splitlines() or [type(error).__name__]
+    return lines[0][:300]
