@@ -2,6 +2,7 @@
 # make test                               every test but the slow ones
 # make test-slow                          those
 # make check                              format, lint, types
+# make bench                              speed, as a table of ratios
 # make ui                                 the MLflow UI over mlruns/
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -9,7 +10,7 @@ PORT ?= 5000
 STORE = sqlite:///mlruns/mlflow.db
 BIN = .venv/bin
 
-.PHONY: run test test-slow check ui
+.PHONY: run test test-slow check bench ui
 
 run: .venv/installed
 	@$(BIN)/python -m runner $(ARGS)
@@ -24,6 +25,9 @@ check: .venv/installed
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+
+bench: .venv/installed
+	@$(BIN)/python -m benchmarks $(ARGS)
 
 ui: .venv/installed
 	@echo "MLflow UI: http://$(HOST):$(PORT)   (Ctrl-C ends it)"

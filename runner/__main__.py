@@ -1,13 +1,17 @@
 """The command: `python -m runner [-m] [KEY=VALUE ...]`."""
 
+import signal
+import sys
 from pathlib import Path
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
+from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
 from runner import tracking
 from runner.config import register
+from runner.journal import JournalError
 from runner.run import run
 
 HERE = Path(__file__).resolve().parent
@@ -23,11 +27,16 @@ def main(config: DictConfig) -> float:
     # Hydra has written all overrides there, a password in tracking.uri among them. What belongs
     # to a run is in its tags.
     Path(hydra_config.sweep.dir, "multirun.yaml").unlink(missing_ok=True)
-    return run(config, hydra_config.runtime.choices, hydra_config.overrides.task)
+    try:
+        return run(config, hydra_config.runtime.choices, hydra_config.overrides.task)
+    except JournalError as error:  # a full disk, say: a message, not a traceback
+        raise CompactHydraException(str(error)) from error
 
 
 if __name__ == "__main__":
     try:
         main()
+    except KeyboardInterrupt:  # before a run has begun, or between two
+        sys.exit(128 + signal.SIGINT)
     finally:
         tracking.finish()

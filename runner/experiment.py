@@ -1,5 +1,6 @@
 """From a composed config to an experiment that is ready to run: parts built, loop matched."""
 
+import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any, NamedTuple
@@ -85,9 +86,12 @@ def _tensor(
     x = torch.tensor(model.design(data.x), device=place)
     y = torch.tensor(data.y, device=place)
     w = torch.tensor(initial, device=place)
+    predict: Any = operator.matmul
+    if isinstance(model, models.Scalar):  # a product of numbers is cheaper than one of matrices
+        x, predict = x[:, 0], operator.mul
     loss = _torch_loss(nodes["loss"], place, y)
     if matched == "autograd":
-        steps = autograd.steps(x, y, w, loss, build("optimizer", nodes["optimizer"]))
+        steps = autograd.steps(x, y, w, predict, loss, build("optimizer", nodes["optimizer"]))
     else:
         update = build("optimizer", nodes["optimizer"], [w.requires_grad_()])
         steps = optimizer.steps(x, y, w, loss, update)

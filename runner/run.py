@@ -38,7 +38,7 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
 
     `choices` maps each config group to the option chosen, `overrides` is what the command line
     changed. Raises ConfigError before anything starts if the config cannot run, and SystemExit,
-    with all that was recorded kept, if a signal stopped it.
+    with all that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
     check(config)
     session = tracking.session(tracking.Settings(**config.tracking))
@@ -57,26 +57,26 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
     console = Console(config.epochs)
     recorder = Recorder(experiment.initial, partial(journal.record, run_id))
     predictions = _predict(experiment, "before", experiment.initial, config, console)
-    outcome, reason, received = "failed", None, list[int]()
+    outcome, failure, received = "failed", None, list[int]()
     started = time.perf_counter()
     try:
         with _signals(received), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             outcome = _train(experiment, config, recorder, console, received)
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
         outcome = "interrupted"
-    except Exception:
-        reason = traceback.format_exc()
-        raise
-    finally:
-        seconds = time.perf_counter() - started
-        console.close()
-        recorder.flush()
-        if outcome != "failed":
-            final = recorder.last.parameters
-            predictions |= _predict(experiment, "after", final, config, console)
-        end = _end(outcome, reason, recorder, seconds, predictions)
-        journal.end(run_id, end)
-        console.say(_closing_block(experiment, end, recorder, start.name))
+    except Exception as error:  # a model of somebody's: recorded below, then raised
+        failure = error
+    seconds = time.perf_counter() - started
+    console.close()
+    recorder.flush()
+    if failure is None:
+        final = recorder.last.parameters
+        predictions |= _predict(experiment, "after", final, config, console)
+    end = _end(outcome, failure, recorder, seconds, predictions)
+    journal.end(run_id, end)
+    console.say(_closing_block(experiment, end, recorder, start.name))
+    if failure is not None:
+        raise failure
     if outcome == "interrupted":
         raise SystemExit(128 + (received or [signal.SIGINT])[0])
     return math.inf if outcome == "diverged" else recorder.last.loss
@@ -145,7 +145,7 @@ def _predict(
 
 def _end(
     outcome: str,
-    reason: str | None,
+    failure: Exception | None,
     recorder: Recorder,
     seconds: float,
     predictions: Mapping[str, float],
@@ -156,6 +156,7 @@ def _end(
     tags = {"outcome": outcome}
     if outcome == "diverged":
         tags["diverged_at"] = str(recorder.epochs + 1)
+    reason = None if failure is None else "".join(traceback.format_exception(failure))
     return End(outcome, metrics, tags, reason)
 
 

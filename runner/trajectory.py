@@ -70,12 +70,12 @@ class Recorder:
         rows = self._rows[: self._filled]
         rows["step"] = np.arange(self._first, self._first + self._filled)
         rows["grad_norm"] = norms(self._gradients[: self._filled])
-        self._first += self._filled
-        self._filled = 0
         self._due = time.time() + CHUNK_SECONDS
         if len(rows):
+            self._emit(rows)  # where this fails, the rows are kept for the next attempt
             self.best_loss = np.fmin(self.best_loss, np.fmin.reduce(rows["loss"]))
-            self._emit(rows)
+        self._first += self._filled
+        self._filled = 0
 
 
 def norms(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

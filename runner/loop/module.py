@@ -24,7 +24,8 @@ def steps(
     parameters = list(model.parameters())
 
     def evaluate() -> Tensor:
-        optimizer.zero_grad()
+        for parameter in parameters:
+            parameter.grad = None  # what zero_grad does, without the tenth of a step that it takes
         prediction = model(x)
         value = loss(prediction, y)
         value.backward()

@@ -12,14 +12,14 @@ from runner.loop.step import Step
 def steps(
     x: Tensor, y: Tensor, w: Tensor, loss: Callable[[Tensor, Tensor], Tensor], optimizer: Optimizer
 ) -> Iterator[Step]:
-    """Fit y = x @ w for x of shape (samples, parameters), y (samples,), w (parameters,).
+    """Fit y = x * w for x and y of shape (samples,), w (1,).
 
     w is a leaf that requires its gradient, and the one tensor that `optimizer` updates.
     """
 
     def evaluate() -> Tensor:
-        optimizer.zero_grad()
-        prediction = x @ w
+        w.grad = None  # what zero_grad does, without the tenth of a step that it takes
+        prediction = x * w
         value = loss(prediction, y)
         value.backward()
         return value

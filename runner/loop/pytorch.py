@@ -19,9 +19,9 @@ def closure_for(optimizer: Optimizer, evaluate: Callable[[], Tensor]) -> list[An
 
 def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:
     """A copy of the tensors' values, one after another, as one NumPy vector."""
-    return torch.cat([tensor.detach().reshape(-1) for tensor in tensors]).cpu().numpy()
+    return np.concatenate([tensor.detach().cpu().numpy() for tensor in tensors], axis=None)
 
 
-def gradients(parameters: Iterable[Tensor]) -> Iterable[Tensor]:
+def gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
     """The gradient of each parameter, 0 for one that the loss does not reach."""
-    return (torch.zeros_like(p) if p.grad is None else p.grad for p in parameters)
+    return [torch.zeros_like(p) if (g := p.grad) is None else g for p in parameters]

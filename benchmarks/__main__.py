@@ -1,0 +1,20 @@
+"""Run every benchmark and print a table; ratios are medians of pairs measured in turn."""
+
+import sys
+
+from benchmarks import loops, publishing, startup
+
+COLUMNS = "{:<34}{:<36}{:>12}{:>12}{:>9}{:>9}"
+
+
+def main() -> None:
+    """Print one row for each comparison as it is done."""
+    wanted = sys.argv[1:]
+    print(COLUMNS.format("what", "against", "ours", "theirs", "ratio", "wanted"))
+    for module in (loops, publishing, startup):
+        if not wanted or module.__name__.split(".")[1] in wanted:
+            for row in module.rows():
+                print(COLUMNS.format(*row), flush=True)
+
+
+main()
