@@ -78,6 +78,7 @@ def _tensor(
     import torch
 
     from runner.loop import autograd, optimizer
+    from runner.loop.pytorch import build_optimizer
 
     torch.manual_seed(config.seed)
     model = _model_by_hand(nodes["model"], data)
@@ -93,7 +94,9 @@ def _tensor(
     if matched == "autograd":
         steps = autograd.steps(x, y, w, predict, loss, build("optimizer", nodes["optimizer"]))
     else:
-        update = build("optimizer", nodes["optimizer"], [w.requires_grad_()])
+        update = build_optimizer(
+            lambda: build("optimizer", nodes["optimizer"], [w.requires_grad_()])
+        )
         steps = optimizer.steps(x, y, w, loss, update)
     return Experiment(matched, place, model.tensors, initial, steps, _prediction(model, data))
 
@@ -104,6 +107,7 @@ def _module(nodes: dict[str, Node], data: Dataset, config: DictConfig, place: st
 
     from runner import network as networks
     from runner.loop import module
+    from runner.loop.pytorch import build_optimizer
 
     torch.manual_seed(config.seed)
     node = {key: value for key, value in nodes["model"].items() if key != "initial"}
@@ -137,7 +141,7 @@ def _module(nodes: dict[str, Node], data: Dataset, config: DictConfig, place: st
         raise ConfigError(f"model: {node['_target_']} has no parameters to learn")
     initial = networks.values(network)
     device.set_threads(len(data.x) * initial.size)
-    update = build("optimizer", nodes["optimizer"], network.parameters())
+    update = build_optimizer(lambda: build("optimizer", nodes["optimizer"], network.parameters()))
 
     def predict(parameters: Array) -> float:
         networks.load(network, parameters)

@@ -6,7 +6,7 @@ from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
 
-from runner.loop.pytorch import closure_for, flat, gradients
+from runner.loop.pytorch import flat, gradients, stepper
 from runner.loop.step import Step
 
 
@@ -31,9 +31,9 @@ def steps(
         value.backward()
         return value
 
-    closure = closure_for(optimizer, evaluate)
+    step = stepper(optimizer, evaluate)
     while True:
         value = evaluate()
         gradient = flat(gradients(parameters))
-        optimizer.step(*closure)
+        step()
         yield Step(value.item(), flat(parameters), gradient)

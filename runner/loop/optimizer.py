@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterator
 from torch import Tensor
 from torch.optim import Optimizer
 
-from runner.loop.pytorch import closure_for, flat, gradients
+from runner.loop.pytorch import flat, gradients, stepper
 from runner.loop.step import Step
 
 
@@ -24,9 +24,9 @@ def steps(
         value.backward()
         return value
 
-    closure = closure_for(optimizer, evaluate)
+    step = stepper(optimizer, evaluate)
     while True:
         value = evaluate()
         gradient = flat(gradients([w]))
-        optimizer.step(*closure)
+        step()
         yield Step(value.item(), flat([w]), gradient)

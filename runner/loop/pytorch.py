@@ -1,7 +1,8 @@
-"""What the loops with `torch.optim` share: evaluating again on demand, and copying out."""
+"""What the loops with `torch.optim` share: a step by the optimizer, and copying values out."""
 
 import inspect
 from collections.abc import Callable, Iterable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,28 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+# PyTorch wraps what its own optimizers do, for its compiler and its profiler. The compiler's
+# wrappers import `torch._dynamo`, which takes as long as importing torch; the profiler's costs a
+# tenth of a small step. Nothing is compiled or profiled here, so both are gone round.
 
-def closure_for(optimizer: Optimizer, evaluate: Callable[[], Tensor]) -> list[Any]:
-    """What to call `optimizer.step` with: `evaluate` where it demands one (LBFGS), else nothing."""
-    parameters = inspect.signature(optimizer.step).parameters.values()
-    return [evaluate for p in parameters if p.name == "closure" and p.default is p.empty]
+
+def build_optimizer(make: Callable[[], Optimizer]) -> Optimizer:
+    """What `make` constructs, without the import of the compiler."""
+    # The wrapper looks here for the function that the compiler would give it.
+    function = inspect.unwrap(Optimizer.add_param_group)
+    setattr(function, "__dynamo_disable", function)
+    return make()
+
+
+def stepper(optimizer: Optimizer, evaluate: Callable[[], Tensor]) -> Callable[[], object]:
+    """`optimizer.step`, given `evaluate` where it demands a closure, as LBFGS does."""
+    step: Callable[..., object] = optimizer.step
+    parameters = inspect.signature(step).parameters.values()
+    closure = [evaluate for p in parameters if p.name == "closure" and p.default is p.empty]
+    of_pytorch = type(optimizer).__module__.startswith("torch.optim.")
+    if of_pytorch and not optimizer.defaults.get("differentiable"):
+        step = torch.no_grad()(partial(inspect.unwrap(type(optimizer).step), optimizer))
+    return partial(step, *closure)
 
 
 def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:
