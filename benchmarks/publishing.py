@@ -12,7 +12,7 @@ from mlflow import MlflowClient
 
 from runner.journal import Start
 from runner.tracking.batch import Batch, Points
-from runner.tracking.bulk import METRIC_COLUMNS, BulkStore
+from runner.tracking.bulk import BulkStore
 from runner.tracking.client import ClientStore
 
 STEPS = 20_000
@@ -68,7 +68,7 @@ def bulk(folder: Path) -> Callable[[Points], None]:
 
 def log_batch(folder: Path) -> Callable[[Points], None]:
     """In full batches, as a user of MLflow's client would."""
-    store = ClientStore(f"sqlite:///{folder}/mlflow.db", at_once=1)
+    store = ClientStore(f"sqlite:///{folder}/mlflow.db")
     store.write(Batch(starts={RUN: Start("bench", "", "bench")}))
     return lambda points: store.write(Batch(points=[points]))
 
@@ -77,17 +77,16 @@ def bare(folder: Path) -> Callable[[Points], None]:
     """The same rows into the same table with the same indexes, and nothing else."""
     bulk(folder)
     database = sqlite3.connect(folder / "mlflow.db")
-    places = ", ".join("?" * len(METRIC_COLUMNS))
-    statement = f"INSERT INTO metrics ({', '.join(METRIC_COLUMNS)}) VALUES ({places})"
+    statement = (
+        "INSERT INTO metrics (key, value, timestamp, step, is_nan, run_uuid)"
+        " VALUES (?, ?, ?, ?, ?, ?)"
+    )
 
     def write(points: Points) -> None:
         for key, values in zip(points.keys, points.values.T, strict=True):
-            columns = zip(
-                values.tolist(), points.times.tolist(), points.steps.tolist(), strict=True
-            )
-            database.executemany(
-                statement, [(key, *row, False, RUN) for row in zip(*columns, strict=True)]
-            )
+            columns = (values.tolist(), points.times.tolist(), points.steps.tolist())
+            rows = [(key, *row, False, RUN) for row in zip(*columns, strict=True)]
+            database.executemany(statement, rows)
         database.commit()
 
     return write

@@ -157,8 +157,8 @@ class Reader:
             for row in rows:
                 yield self._checked(*row)
         except sqlite3.Error as error:
-            if "no such table" in str(error):  # killed before its first record
-                return
+            if "no such table" in str(error) and _has_no_table(database):
+                return  # killed before its first record
             raise self._damaged(f": {error}") from error
         finally:
             database.close()
@@ -227,16 +227,30 @@ def summaries(path: Path) -> dict[str, Summary]:
 
 def put_away(path: Path, folder: Path | None) -> None:
     """Move a journal that is done with into `folder`, as one file; delete it if that is None."""
+    log = Path(f"{path}-wal")
     if folder is not None:
         database = sqlite3.connect(path)
         try:
             database.execute("PRAGMA journal_mode=DELETE")  # all into the one file
+        except sqlite3.Error:  # damaged, or the disk is full: then in the two files that it has
+            pass
         finally:
             database.close()
         folder.mkdir(exist_ok=True)
-        path.replace(folder / path.name)
-    for name in (path, _lock_path(path), *(Path(f"{path}-{tail}") for tail in ("wal", "shm"))):
+        path.replace(folder / path.name)  # first: without its log it would be read as a shorter one
+        if log.exists():
+            log.replace(folder / log.name)
+    for name in (path, log, Path(f"{path}-shm"), _lock_path(path)):
         name.unlink(missing_ok=True)
+
+
+def _has_no_table(database: sqlite3.Connection) -> bool:
+    """Whether nothing was ever created in it; otherwise a table that is missing is damage."""
+    try:
+        [pages] = database.execute("PRAGMA page_count").fetchone()
+    except sqlite3.Error:
+        return False
+    return bool(pages <= 1)
 
 
 def _content(kind: str, body: bytes) -> Start | Rows | End:

@@ -15,6 +15,8 @@ from runner.tracking.uri import scrubbed, without_credentials
 
 LOG = Path("mlruns/publish.log")
 
+WAIT_SECONDS = 60.0  # for a publisher that is still at the journals of a run that has ended
+
 # MLflow would try for minutes by itself. Here an error is told at once, and waited out as long as
 # that pays.
 BOUNDED = {
@@ -74,43 +76,51 @@ def _wait_for_the_end(ended: threading.Event) -> None:
 
 def publish(uri: str | None) -> int:
     """Publish all journals that nobody writes, each into the store that it was meant for."""
-    from runner.tracking.publisher import Publisher
+    meant = {journal.destination(path) for path in FOLDER.glob("*.db")}
+    stores = {uri} if uri else set(filter(None, meant))
+    if None in meant and not stores:
+        stores = {""}  # damaged from the start: nothing for any store, but not to be left silently
+    if not meant - {""} and not uri:
+        print("published   nothing was left to publish")
+        return 0
+    from runner.tracking.publisher import Publisher  # now that it is worth mlflow's import
 
-    meant = {uri} if uri else {journal.destination(path) for path in FOLDER.glob("*.db")}
     left = 0
     ended = threading.Event()
     ended.set()
-    for store in sorted(filter(None, meant)):
+    for store in sorted(stores):
         actual = _with_credentials(store)
         _log_to_file(actual)
         publisher = Publisher(FOLDER, actual, keep=True, ended=ended)
-        report = publisher.recover(everything=uri is not None)
+        report = publisher.recover(everything=uri is not None, wait=WAIT_SECONDS)
         if report.published:
             print(f"published   {report.published} run(s)\nsee it      {report.where}")
+        for damage in report.damaged:
+            print(f"damaged     {damage}; kept in {FOLDER}/published", file=sys.stderr)
         if report.why:
             print(f"kept        {FOLDER}: {report.why}", file=sys.stderr)
+        if report.why or report.damaged:
             left = 1
-    if not meant:
-        print("published   nothing was left to publish")
     return left
 
 
 def status() -> int:
     """List every run that is not in its store yet."""
-    rows = []
+    rows, damaged = [], False
     for path in sorted(FOLDER.glob("*.db")):
         written = journal.is_being_written(path)
         try:
             found = journal.summaries(path)
         except journal.JournalError as error:
             print(error, file=sys.stderr)
+            damaged = True
             continue
         for run in found.values():
             state = run.end.outcome if run.end else "running" if written else "cut off"
             rows.append((state, str(run.epochs), run.start.name, run.start.store or "no store"))
     for row in [("outcome", "epochs", "run", "meant for"), *rows] if rows else []:
         print("{:<12}{:>10}  {:<32}  {}".format(*row))
-    if not rows:
+    if not rows and not damaged:
         print("everything is published")
     return 0
 

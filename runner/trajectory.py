@@ -11,7 +11,7 @@ from runner.journal import Rows
 from runner.loop.step import Step
 
 CHUNK_SECONDS = 0.5  # a chunk is handed on when it is so old
-CHUNK_BYTES = 4 * 2**20  # or when it takes so much room
+CHUNK_BYTES = 2**20  # or when it takes so much room
 
 
 def row_type(parameters: int, dtype: DTypeLike) -> np.dtype[np.void]:

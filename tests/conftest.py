@@ -1,13 +1,21 @@
 """Fixtures that start the command as a person would, and read MLflow as a stock client does."""
 
 import os
+import shutil
+import signal
+import socket
 import subprocess
 import sys
+import tempfile
+import time
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
+
+SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
 @pytest.fixture
@@ -63,3 +71,131 @@ def store():
         return client, list(client.search_runs([found.experiment_id], max_results=50_000))
 
     return read
+
+
+class TrackingServer:
+    """A real `mlflow server` with a database and artifacts of its own in a folder."""
+
+    def __init__(self, folder, environment):
+        self.folder, self._environment = folder, environment
+        self.port = unused_port()
+        self.uri = f"http://127.0.0.1:{self.port}"
+        self.database = f"sqlite:///{folder}/server.db"
+        self._process = None
+
+    def start(self):
+        """Start it, or start it again, and wait until it answers."""
+        command = ["server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
+        places = ["--backend-store-uri", self.database, "--artifacts-destination"]
+        with open(self.folder / "server.log", "ab") as log:
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "mlflow", *command, *places, str(self.folder / "artifacts")],
+                cwd=self.folder,
+                env={**self._environment, **SERVER},
+                stdout=log,
+                stderr=log,
+                start_new_session=True,
+            )
+        deadline = time.monotonic() + 120
+        while True:
+            try:
+                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
+                    return self
+            except OSError:
+                log = (self.folder / "server.log").read_text()
+                assert self._process.poll() is None, log
+                assert time.monotonic() < deadline, log
+                time.sleep(0.2)
+
+    def kill(self):
+        """End it and its workers without a chance to finish anything."""
+        if self._process:
+            os.killpg(self._process.pid, signal.SIGKILL)
+            self._process.wait()
+            self._process = None
+
+
+def unused_port():
+    """A port of 127.0.0.1 that nobody listens on."""
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return free.getsockname()[1]
+
+
+@pytest.fixture(scope="session")
+def closed_port():
+    """Give a port that nobody listens on."""
+    return unused_port
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory, environment):
+    """Start a tracking server for the tests of one module."""
+    started = TrackingServer(tmp_path_factory.mktemp("server"), environment).start()
+    yield started
+    started.kill()
+
+
+@pytest.fixture
+def new_server(tmp_path_factory, environment):
+    """Prepare a tracking server for one test, which starts it."""
+    prepared = TrackingServer(tmp_path_factory.mktemp("server"), environment)
+    yield prepared
+    prepared.kill()
+
+
+@pytest.fixture(scope="session")
+def postgres():
+    """Start PostgreSQL on a socket of its own; a function that gives a new database's URI."""
+    psycopg2 = pytest.importorskip("psycopg2", reason="needs psycopg2: pip install '.[dev]'")
+    here = Path(shutil.which("initdb") or "/nowhere").resolve().parent
+    found = [*here.glob("initdb"), *Path("/").glob("usr/lib/postgresql/*/bin/initdb")]
+    if not found:
+        pytest.skip("needs PostgreSQL's initdb and postgres: apt-get install postgresql")
+    binaries = found[0].parent
+    # PostgreSQL refuses root, and the folders of pytest are for their owner alone.
+    as_user = ["runuser", "-u", "nobody", "--"] if os.geteuid() == 0 else []
+    with tempfile.TemporaryDirectory(prefix="postgres-") as folder:
+        if as_user:
+            shutil.chown(folder, "nobody")
+        data = f"{folder}/data"
+        command = [*as_user, binaries / "initdb", "-D", data, "-U", "runner", "-A", "trust"]
+        subprocess.run(
+            [*command, "-E", "UTF8", "--locale=C", "--no-sync"],
+            cwd=folder,
+            check=True,
+            stdout=subprocess.DEVNULL,
+        )
+        process = subprocess.Popen(
+            [*as_user, binaries / "postgres", "-D", data, "-k", folder, "-h", "", "-F"],
+            cwd=folder,
+            stderr=subprocess.DEVNULL,
+        )
+        try:
+            yield _databases(psycopg2, folder, process)
+        finally:
+            pid = Path(data, "postmaster.pid").read_text().split()[0]
+            os.kill(int(pid), signal.SIGINT)  # ends it without waiting for its clients
+            process.wait()
+
+
+def _databases(psycopg2, folder, process):
+    """A function that creates a database in the server whose socket lies in the folder."""
+    deadline = time.monotonic() + 60
+    while True:
+        try:
+            connection = psycopg2.connect(host=folder, user="runner", dbname="postgres")
+            break
+        except psycopg2.OperationalError:
+            assert process.poll() is None, "PostgreSQL did not start"
+            assert time.monotonic() < deadline, "PostgreSQL does not answer"
+            time.sleep(0.1)
+    connection.autocommit = True
+    count = iter(range(1000))
+
+    def create():
+        name = f"mlflow{next(count)}"
+        connection.cursor().execute(f"CREATE DATABASE {name}")
+        return f"postgresql+psycopg2://runner:secret@/{name}?host={folder}"
+
+    return create

@@ -5,6 +5,7 @@ import os
 import subprocess
 import sys
 import time
+from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
@@ -64,13 +65,14 @@ class Session:
             return ""
         if not self.settings.wait:
             assert self._publisher.stdin
-            self._publisher.stdin.close()
+            with suppress(BrokenPipeError):  # it is gone; the journal is not
+                self._publisher.stdin.close()
             return f"publishing  goes on by itself; {STATUS_COMMAND}"
         try:
-            return _told(self._publisher.communicate(timeout=PATIENCE_SECONDS)[0])
-        except subprocess.TimeoutExpired:
-            print("publishing  what is left (Ctrl-C lets it go on by itself)", flush=True)
-        try:
+            try:
+                return _told(self._publisher.communicate(timeout=PATIENCE_SECONDS)[0])
+            except subprocess.TimeoutExpired:
+                print("publishing  what is left (Ctrl-C lets it go on by itself)", flush=True)
             return _told(self._publisher.communicate()[0])
         except KeyboardInterrupt:
             return f"publishing  goes on by itself; {STATUS_COMMAND}"
@@ -105,8 +107,9 @@ def _start_publisher(settings: Settings, name: str) -> "subprocess.Popen[str]":
     )
     assert publisher.stdin
     # Not on the command line, which anybody may read: the URI may hold a password.
-    publisher.stdin.write(json.dumps({**asdict(settings), "name": name}) + "\n")
-    publisher.stdin.flush()
+    with suppress(BrokenPipeError):  # it is gone already: the run goes on without it
+        publisher.stdin.write(json.dumps({**asdict(settings), "name": name}) + "\n")
+        publisher.stdin.flush()
     return publisher
 
 

@@ -1,5 +1,7 @@
 """What a publisher writes into a store at once: parts of any number of runs."""
 
+import posixpath
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -14,6 +16,12 @@ JOURNAL_TAG = "journal"
 """Holds the run's id in the journal: a tracking server gives it another."""
 
 STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other outcome: FINISHED
+
+# In characters; what is longer is cut.
+LONGEST_KEY = 250
+LONGEST_NAME = 250
+LONGEST_PARAM = 6000
+LONGEST_TAG = 5000
 
 
 class Points(NamedTuple):
@@ -69,3 +77,21 @@ class Store(Protocol):
 
     def where(self, runs: list[str]) -> str:
         """How a person gets to see these runs."""
+
+
+def pairs(values: Mapping[str, str], most: int) -> dict[str, str]:
+    """Params or tags as every store takes them, no value longer than `most`."""
+    return {key(k): text(value, most) for k, value in values.items()}
+
+
+def key(name: str) -> str:
+    """The name of a param, tag or metric as MLflow takes it, `_` for what it does not."""
+    allowed = re.sub(r"[^\w/.\- :]", "_", text(name, LONGEST_KEY))
+    if posixpath.normpath(allowed) != allowed or allowed.startswith(("/", ".")):
+        return re.sub(r"^\.|/", "_", allowed)  # it reads as the path of another file
+    return allowed
+
+
+def text(value: str, most: int) -> str:
+    """What every database takes: PostgreSQL has no NUL, and none takes half of a character."""
+    return value.encode("utf-8", "replace").decode().replace("\0", "")[:most]

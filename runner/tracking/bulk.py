@@ -17,8 +17,10 @@ from typing import Any, NamedTuple
 import numpy as np
 import sqlalchemy as sa
 from mlflow import MlflowClient
+from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
+from mlflow.exceptions import MlflowException
 from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.db.utils import create_sqlalchemy_engine_with_retry
+from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.store.tracking.dbmodels.models import (
     SqlExperiment,
     SqlLatestMetric,
@@ -32,8 +34,19 @@ from mlflow.version import VERSION
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journal import End, Start
-from runner.tracking.batch import STATUS, Batch, Points, Refused
-from runner.tracking.client import LONGEST_PARAM, LONGEST_TAG, cut, experiment_id
+from runner.tracking.batch import (
+    LONGEST_NAME,
+    LONGEST_PARAM,
+    LONGEST_TAG,
+    STATUS,
+    Batch,
+    Points,
+    Refused,
+    key,
+    pairs,
+    text,
+)
+from runner.tracking.client import experiment_id, refusal
 from runner.tracking.uri import without_credentials
 
 TESTED_VERSIONS = ("3.17.2",)
@@ -47,7 +60,6 @@ TAGS = SqlTag.__table__
 METRICS = SqlMetric.__table__
 LATEST = SqlLatestMetric.__table__
 
-METRIC_COLUMNS = ("key", "value", "timestamp", "step", "is_nan", "run_uuid")
 LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
 ROWS_AT_ONCE = 50_000  # bounds the Python tuples alive; it is one transaction all the same
 IDS_AT_ONCE = 500  # below the number of variables that any SQLite takes
@@ -58,13 +70,18 @@ def unsupported(uri: str) -> str | None:
     """Why this module is not to write into the store at `uri`; None if it may."""
     if VERSION not in TESTED_VERSIONS:
         return f"MLflow {VERSION} is none of {', '.join(TESTED_VERSIONS)}"
-    url = sa.make_url(uri)
-    driver = f"{url.get_backend_name()}+{url.get_driver_name()}"
+    if MLFLOW_ENABLE_WORKSPACES.get():
+        return "MLflow's workspaces are switched on"
+    try:
+        url = sa.make_url(uri)
+        driver = f"{url.get_backend_name()}+{url.get_driver_name()}"
+    except sa.exc.ArgumentError:  # a folder, say, or databricks
+        return f"{without_credentials(uri)} is no database"
     if driver not in TESTED_DRIVERS:
         return f"{driver} is none of {', '.join(TESTED_DRIVERS)}"
     if driver.startswith("sqlite") and not os.path.exists(url.database or ""):
         return "the store is new"
-    engine = create_sqlalchemy_engine_with_retry(uri)
+    engine = _engine(uri)
     try:
         with engine.connect() as connection:
             if not sa.inspect(connection).has_table("alembic_version"):
@@ -75,6 +92,18 @@ def unsupported(uri: str) -> str | None:
     if list(found) not in [[revision] for revision in TESTED_REVISIONS]:
         return f"the schema {', '.join(found)} is none of {', '.join(TESTED_REVISIONS)}"
     return None
+
+
+def _engine(uri: str) -> sa.Engine:
+    """MLflow's own; tried once, because the publisher decides how long an attempt pays."""
+    engine: sa.Engine = create_sqlalchemy_engine(uri)
+    if engine.dialect.name == "sqlite":
+
+        @sa.event.listens_for(engine, "connect")
+        def wait_for_others(connection: Any, _: Any) -> None:
+            connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+
+    return engine
 
 
 class Column(NamedTuple):
@@ -89,7 +118,7 @@ class Column(NamedTuple):
     is_nan: Any
 
     def rows(self) -> Iterator[tuple[Any, ...]]:
-        """In the order of METRIC_COLUMNS, as Python values."""
+        """In the order of _INTO, as Python values."""
         columns = (self.values, self.times, self.steps, self.is_nan)
         return zip(repeat(self.key), *(c.tolist() for c in columns), repeat(self.run), strict=False)
 
@@ -109,17 +138,12 @@ class BulkStore:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._engine = create_sqlalchemy_engine_with_retry(uri)
+        self._engine = _engine(uri)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self._is_sqlite else postgresql.insert
         self._add = {
             table: insert(table).on_conflict_do_nothing() for table in (RUNS, PARAMS, TAGS)
         }
-        self._add_points = (
-            insert(METRICS)
-            .values({name: sa.bindparam(name) for name in METRIC_COLUMNS})
-            .on_conflict_do_nothing()
-        )
         self._set_tags = _insert_or_set(insert(TAGS), ["value"])
         newer = ["step", "timestamp", "value"]
         self._set_latest = _insert_or_set(insert(LATEST), [*newer, "is_nan"], newer)
@@ -130,7 +154,7 @@ class BulkStore:
         return f"python -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
 
     def write(self, batch: Batch) -> None:
-        starts = {run: self._row(run, start) for run, start in batch.starts.items()}
+        starts = self._rows(batch)
         self._artifact_uris |= {run: row["artifact_uri"] for run, row in starts.items()}
         for run, path in batch.artifacts:
             get_artifact_repository(self._artifact_uris[run]).log_artifact(str(path))
@@ -138,38 +162,50 @@ class BulkStore:
         with self._transaction() as connection:
             if reasons := self._refusals(connection, batch, starts):
                 raise Refused(reasons)
-            params = ((r, cut(s.params, LONGEST_PARAM)) for r, s in batch.starts.items())
+            params = ((r, pairs(s.params, LONGEST_PARAM)) for r, s in batch.starts.items())
+            first = ((r, _first_tags(s)) for r, s in batch.starts.items())
             _execute(connection, self._add[RUNS], list(starts.values()))
-            _execute(connection, self._add[PARAMS], _pairs(params))
-            _execute(connection, self._add[TAGS], _pairs(map(_first_tags, batch.starts.items())))
+            _execute(connection, self._add[PARAMS], _triples(params))
+            _execute(connection, self._add[TAGS], _triples(first))
             self._insert_points(connection, columns)
             _execute(connection, self._set_latest, _latest(columns))
             _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
-            tags = ((r, cut(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
-            _execute(connection, self._set_tags, _pairs(tags))
+            last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
+            _execute(connection, self._set_tags, _triples(last))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
         with self._engine.begin() as connection:
             if self._is_sqlite:
                 connection.exec_driver_sql("PRAGMA foreign_keys = ON")
-                connection.exec_driver_sql(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
                 # A transaction larger than the cache would lock readers out half-way.
                 connection.exec_driver_sql("PRAGMA cache_spill = OFF")
                 # A write lock taken now is waited for; one asked for later may fail at once.
                 connection.exec_driver_sql("BEGIN IMMEDIATE")
             yield connection
 
+    def _rows(self, batch: Batch) -> dict[str, dict[str, Any]]:
+        """The row of each run that begins. Raises Refused."""
+        rows, reasons = {}, {}
+        for run, start in batch.starts.items():
+            try:
+                rows[run] = self._row(run, start)
+            except MlflowException as error:
+                reasons[run] = refusal(error)
+        if reasons:
+            raise Refused(reasons)
+        return rows
+
     def _row(self, run: str, start: Start) -> dict[str, Any]:
         """The run's row, as MLflow's store creates it."""
         number, location = self._experiment(start.experiment)
         return {
             "run_uuid": run,
-            "name": start.name,
+            "name": text(start.name, LONGEST_NAME),
             "source_type": "UNKNOWN",
             "source_name": "",
             "entry_point_name": "",
-            "user_id": start.tags.get("mlflow.user", "unknown"),
+            "user_id": text(start.tags.get("mlflow.user", "unknown"), LONGEST_NAME),
             "status": "RUNNING",
             "start_time": int(start.time * 1000),
             "end_time": None,
@@ -195,33 +231,41 @@ class BulkStore:
         self, connection: sa.Connection, batch: Batch, starts: dict[str, Any]
     ) -> dict[str, str]:
         """Runs that MLflow would not let anybody write either, each with the reason."""
-        touched, stages = batch.runs(), dict[str, str]()
-        for some in range(0, len(touched), IDS_AT_ONCE):
-            ids = touched[some : some + IDS_AT_ONCE]
-            query = sa.select(RUNS.c.run_uuid, RUNS.c.lifecycle_stage)
-            stages |= dict(connection.execute(query.where(RUNS.c.run_uuid.in_(ids))).tuples().all())
-        gone = {run: "deleted for good" for run in touched if run not in stages.keys() | starts}
-        return gone | {run: "deleted" for run, stage in stages.items() if stage != "active"}
+        found = self._stages(connection, RUNS.c.run_uuid, batch.runs())
+        reasons = {run: "deleted" for run, stage in found.items() if stage != "active"}
+        reasons |= {r: "deleted for good" for r in batch.runs() if r not in found.keys() | starts}
+        new = {run: row["experiment_id"] for run, row in starts.items() if run not in found}
+        # Since its id was learned, somebody may have deleted the experiment.
+        kept = self._stages(connection, EXPERIMENTS.c.experiment_id, list({*new.values()}))
+        gone = {r: "its experiment is deleted" for r, e in new.items() if kept.get(e) != "active"}
+        return reasons | gone
+
+    def _stages(self, connection: sa.Connection, of: Any, ids: list[Any]) -> dict[Any, str]:
+        """The lifecycle stage of each row that is there."""
+        stages: dict[Any, str] = {}
+        for first in range(0, len(ids), IDS_AT_ONCE):
+            query = sa.select(of, of.table.c.lifecycle_stage)
+            some = query.where(of.in_(ids[first : first + IDS_AT_ONCE]))
+            stages |= dict(connection.execute(some).tuples().all())
+        return stages
 
     def _insert_points(self, connection: sa.Connection, columns: Sequence[Column]) -> None:
-        rows = chain.from_iterable(column.rows() for column in columns)
+        # Past SQLAlchemy's handling of each row, which costs as much as the database itself.
         if not self._is_sqlite:
-            while some := list(islice(rows, ROWS_AT_ONCE)):
-                named = [dict(zip(METRIC_COLUMNS, row, strict=True)) for row in some]
-                connection.execute(self._add_points, named)
+            for c in columns:
+                arrays = [c.values.tolist(), c.times.tolist(), c.steps.tolist(), c.is_nan.tolist()]
+                connection.exec_driver_sql(_ADD_COLUMN, (c.key, c.run, *arrays))
             return
-        # Past SQLAlchemy's handling of each row, which costs as much as SQLite itself.
-        compiled = self._add_points.compile(dialect=connection.dialect)
-        assert tuple(compiled.positiontup or ()) == METRIC_COLUMNS
+        rows = chain.from_iterable(column.rows() for column in columns)
         while some := list(islice(rows, ROWS_AT_ONCE)):
-            connection.exec_driver_sql(str(compiled), some)
+            connection.exec_driver_sql(_ADD_ROWS, some)
 
 
 def _columns(points: Points) -> Iterator[Column]:
-    for key, values in zip(points.keys, points.values.astype(np.float64).T, strict=True):
+    for name, values in zip(points.keys, points.values.astype(np.float64).T, strict=True):
         is_nan = np.isnan(values)
-        stored = np.clip(np.where(is_nan, 0.0, values), -LARGEST, LARGEST) + 0.0  # no -0.0
-        yield Column(points.run, key, points.steps, points.times, stored, is_nan)
+        stored = np.clip(np.where(is_nan, 0.0, values), -LARGEST, LARGEST)
+        yield Column(points.run, key(name), points.steps, points.times, stored, is_nan)
 
 
 def _latest(columns: Sequence[Column]) -> list[dict[str, Any]]:
@@ -232,14 +276,13 @@ def _latest(columns: Sequence[Column]) -> list[dict[str, Any]]:
         latest[at] = max(column.latest(), latest.get(at, column.latest()))
     names = ("step", "timestamp", "value", "is_nan")
     return [
-        {"run_uuid": run, "key": key, **dict(zip(names, point, strict=True))}
-        for (run, key), point in latest.items()
+        {"run_uuid": run, "key": name, **dict(zip(names, point, strict=True))}
+        for (run, name), point in latest.items()
     ]
 
 
-def _first_tags(begun: tuple[str, Start]) -> tuple[str, dict[str, str]]:
-    run, start = begun
-    return run, {**cut(start.tags, LONGEST_TAG), "mlflow.runName": start.name}
+def _first_tags(start: Start) -> dict[str, str]:
+    return {**pairs(start.tags, LONGEST_TAG), "mlflow.runName": text(start.name, LONGEST_NAME)}
 
 
 def _last_row(run: str, end: End) -> dict[str, Any]:
@@ -247,11 +290,11 @@ def _last_row(run: str, end: End) -> dict[str, Any]:
     return {"run": run, "status": status, "end_time": int(end.time * 1000)}
 
 
-def _pairs(values: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, str]]:
+def _triples(values: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, str]]:
     return [
-        {"run_uuid": run, "key": key, "value": value}
+        {"run_uuid": run, "key": name, "value": value}
         for run, pairs in values
-        for key, value in pairs.items()
+        for name, value in pairs.items()
     ]
 
 
@@ -275,4 +318,12 @@ _END_RUN = (
     sa.update(RUNS)
     .where(RUNS.c.run_uuid == sa.bindparam("run"))
     .values(status=sa.bindparam("status"), end_time=sa.bindparam("end_time"))
+)
+
+_INTO = f"INSERT INTO {METRICS.name} (key, value, timestamp, step, is_nan, run_uuid)"
+_ADD_ROWS = f"{_INTO} VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
+_ADD_COLUMN = (  # PostgreSQL takes arrays several times as fast as rows
+    f"{_INTO} SELECT %s, points.*, %s"
+    " FROM unnest(%s::float8[], %s::int8[], %s::int8[], %s::bool[]) AS points"
+    " ON CONFLICT DO NOTHING"
 )

@@ -1,27 +1,50 @@
 """Any MLflow store, through `MlflowClient`: the way to a tracking server."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from itertools import chain, islice
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag
+from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE
+from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from runner.journal import End, Start
-from runner.tracking.batch import JOURNAL_TAG, STATUS, Batch, Points, Refused
+from runner.tracking.batch import (
+    JOURNAL_TAG,
+    LONGEST_NAME,
+    LONGEST_PARAM,
+    LONGEST_TAG,
+    STATUS,
+    Batch,
+    Points,
+    Refused,
+    key,
+    pairs,
+    text,
+)
 from runner.tracking.uri import without_credentials
 
-# What one call to MLflow takes.
-MOST_METRICS = 1000
-MOST_PARAMS = 100
-LONGEST_PARAM = 6000
-LONGEST_TAG = 5000
+# What one call to MLflow takes, and how many of the most are params or tags.
+MOST_ITEMS = 1000
+MOST_PAIRS = 100
 
-AT_ONCE = 4  # requests
+AT_ONCE = 4  # requests to a server; a database gets one after the other
 REFUSALS = ("INVALID_PARAMETER_VALUE", "RESOURCE_DOES_NOT_EXIST", "BAD_REQUEST", "INVALID_STATE")
+
+Call = tuple[str, Callable[..., None], *tuple[Any, ...]]
+"""A run's id in the journal, a function, and what the function is to be called with."""
+
+
+class Place(NamedTuple):
+    """Where MLflow has a run."""
+
+    experiment: str
+    run: str
+    artifacts: str
 
 
 class ClientStore:
@@ -30,69 +53,110 @@ class ClientStore:
     def __init__(self, uri: str) -> None:
         self._uri = uri
         self._client = MlflowClient(uri)
+        self._at_once = AT_ONCE if uri.startswith("http") else 1
         self._experiments: dict[str, str] = {}
-        self._ids: dict[str, tuple[str, str]] = {}  # a run's id in the journal: its ids in MLflow
+        self._places: dict[str, Place] = {}  # by the run's id in the journal
+        self._unanswered: set[str] = set()  # runs that may have been created more than once
 
     def where(self, runs: list[str]) -> str:
         if not self._uri.startswith("http"):
             return f"python -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
         page = f"{without_credentials(self._uri)}/#/experiments"
-        ids = [self._ids[run] for run in runs if run in self._ids]
-        if len(ids) == 1:
-            return f"{page}/{ids[0][0]}/runs/{ids[0][1]}"
-        return f"{page}/{ids[0][0]}" if ids else page
+        places = [self._places[run] for run in runs if run in self._places]
+        if len(places) == 1:
+            return f"{page}/{places[0].experiment}/runs/{places[0].run}"
+        return f"{page}/{places[0].experiment}" if places else page
 
     def write(self, batch: Batch) -> None:
-        reasons = {}
-        for run in batch.runs():
+        reasons: dict[str, str] = {}
+        for name in dict.fromkeys(start.experiment for start in batch.starts.values()):
             try:
-                self._write_run(run, batch)
+                self._experiment_id(name)  # before several at once would create it
             except MlflowException as error:
-                if error.error_code not in REFUSALS:
-                    raise
-                reasons[run] = str(error)
+                why = refusal(error)
+                reasons |= {r: why for r, start in batch.starts.items() if start.experiment == name}
+        # Each step needs the one before; the calls within a step need nothing of each other.
+        self._make(((run, self._begin, start) for run, start in batch.starts.items()), reasons)
+        self._make(chain(self._logs(batch), self._uploads(batch)), reasons)
+        self._make(((run, self._end, end) for run, end in batch.ends.items()), reasons)
         if reasons:
             raise Refused(reasons)
 
-    def _write_run(self, run: str, batch: Batch) -> None:
-        if run in batch.starts:
-            self._begin(run, batch.starts[run])
-        _, run_id = self._ids[run]
-        metrics = [m for points in batch.points if points.run == run for m in _metrics(points)]
-        with ThreadPoolExecutor(AT_ONCE) as pool:
-            list(
-                pool.map(
-                    lambda some: self._client.log_batch(run_id, metrics=some),
-                    _slices(metrics, MOST_METRICS),
-                )
-            )
-        for owner, path in batch.artifacts:
-            if owner == run:
-                self._client.log_artifact(run_id, str(path))
-        if run in batch.ends:
-            self._end(run_id, batch.ends[run])
+    def _make(self, calls: Iterable[Call], reasons: dict[str, str]) -> None:
+        """Make the calls, a few at once; add to `reasons` the runs that MLflow will never take."""
+
+        def make(call: Call) -> None:
+            run, function, *arguments = call
+            if run not in reasons:
+                try:
+                    function(run, *arguments)
+                except MlflowException as error:
+                    reasons[run] = refusal(error)
+
+        waiting = iter(calls)
+        with ThreadPoolExecutor(self._at_once) as pool:
+            # Not all in one go: each holds its points as objects.
+            while some := list(islice(waiting, 4 * self._at_once)):
+                list(pool.map(make, some))  # where one fails, those that wait are dropped
 
     def _begin(self, run: str, start: Start) -> None:
-        experiment_id = self._experiment_id(start.experiment)
-        found = self._client.search_runs([experiment_id], f"tags.{JOURNAL_TAG} = '{run}'")
-        if found:
-            run_id = found[0].info.run_id
-        else:
+        experiment = self._experiment_id(start.experiment)
+        found = self._found(experiment, run)
+        answered = run not in self._unanswered
+        if len(found) != 1:
+            self._unanswered.add(run)
+        if not found:
             created = self._client.create_run(
-                experiment_id,
+                experiment,
                 start_time=int(start.time * 1000),
-                run_name=start.name,
-                tags=cut(start.tags, LONGEST_TAG),
+                run_name=text(start.name, LONGEST_NAME),
+                tags=pairs(start.tags, LONGEST_TAG),
             )
-            run_id = created.info.run_id
-        self._ids[run] = (experiment_id, run_id)
-        params = [Param(key, value) for key, value in cut(start.params, LONGEST_PARAM).items()]
-        for some in _slices(params, MOST_PARAMS):
-            self._client.log_batch(run_id, params=some)
+            found = [created]
+            if answered:
+                self._unanswered.discard(run)
+        info = found[0].info
+        self._places[run] = Place(experiment, info.run_id, info.artifact_uri)
 
-    def _end(self, run_id: str, end: End) -> None:
-        tags = [RunTag(key, value) for key, value in cut(end.tags, LONGEST_TAG).items()]
-        self._client.log_batch(run_id, tags=tags)
+    def _found(self, experiment: str, run: str) -> list[Any]:
+        """The run in MLflow, those first that nobody has deleted."""
+        said = f"tags.{JOURNAL_TAG} = '{run}'"
+        found = self._client.search_runs([experiment], said, ViewType.ALL)
+        return sorted(found, key=lambda one: (one.info.lifecycle_stage, one.info.run_id))
+
+    def _logs(self, batch: Batch) -> Iterator[Call]:
+        """Params, points and last tags, as many in each call as MLflow takes."""
+        for run in batch.runs():
+            start, end = batch.starts.get(run), batch.ends.get(run)
+            given = pairs(start.params, LONGEST_PARAM) if start else {}
+            last = pairs(end.tags, LONGEST_TAG) if end else {}
+            params = (Param(*pair) for pair in given.items())
+            tags = (RunTag(*pair) for pair in last.items())
+            metrics = (m for points in batch.points if points.run == run for m in _metrics(points))
+            while True:
+                some = [*islice(params, MOST_PAIRS)], [*islice(tags, MOST_PAIRS)]
+                points = [*islice(metrics, MOST_ITEMS - len(some[0]) - len(some[1]))]
+                if not points and not any(some):
+                    break
+                yield run, self._log, points, *some
+
+    def _log(self, run: str, *some: Any) -> None:
+        metrics, params, tags = some
+        self._client.log_batch(self._places[run].run, metrics, params, tags)
+
+    def _uploads(self, batch: Batch) -> Iterator[Call]:
+        return ((run, self._upload, path) for run, path in batch.artifacts)
+
+    def _upload(self, run: str, path: Path) -> None:
+        get_artifact_repository(self._places[run].artifacts, self._uri).log_artifact(str(path))
+
+    def _end(self, run: str, end: End) -> None:
+        experiment, run_id, _ = self._places[run]
+        if run in self._unanswered:
+            # A request that was given up may have been carried out all the same, much later.
+            for found in self._found(experiment, run):
+                if found.info.run_id != run_id and found.info.lifecycle_stage == "active":
+                    self._client.delete_run(found.info.run_id)
         status = STATUS.get(end.outcome, "FINISHED")
         self._client.set_terminated(run_id, status, int(end.time * 1000))
 
@@ -100,6 +164,14 @@ class ClientStore:
         if name not in self._experiments:
             self._experiments[name] = experiment_id(self._client, self._uri, name)
         return self._experiments[name]
+
+
+def refusal(error: MlflowException) -> str:
+    """Why MLflow will never take it. Raises the error again if it may, another time."""
+    passing = "IntegrityError" in str(error)  # the same call is still being carried out
+    if passing or error.error_code not in REFUSALS:
+        raise error
+    return str(error)
 
 
 def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
@@ -126,17 +198,8 @@ def artifact_location(uri: str) -> str | None:
 
 
 def _metrics(points: Points) -> Iterator[Metric]:
+    keys = [key(name) for name in points.keys]
     rows = zip(points.steps.tolist(), points.times.tolist(), points.values.tolist(), strict=True)
     for step, now, values in rows:
-        for key, value in zip(points.keys, values, strict=True):
-            yield Metric(key, value, now, step)
-
-
-def _slices(items: list[Any], most: int) -> Iterator[list[Any]]:
-    for start in range(0, len(items), most):
-        yield items[start : start + most]
-
-
-def cut(values: Mapping[str, str], most: int) -> dict[str, str]:
-    """The values, each no longer than MLflow takes it."""
-    return {key: value[:most] for key, value in values.items()}
+        for name, value in zip(keys, values, strict=True):
+            yield Metric(name, value, now, step)

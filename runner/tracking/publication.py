@@ -1,7 +1,7 @@
 """One journal on its way into a store: its records, as batches to write."""
 
 import math
-import tempfile
+import shutil
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from runner.tracking.batch import JOURNAL_TAG, Batch, Points
 from runner.tracking.parquet import MOST_SCALARS, TrajectoryFile, tensor_edges
 from runner.trajectory import norms
 
-BATCH_BYTES = 16 * 2**20  # of journal records: bounds the memory of a batch
+BATCH_BYTES = 2 * 2**20  # of journal records: bounds the memory of a batch
 
 CUT_OFF = "its process ended without a word: killed, or the machine stopped"
 
@@ -34,7 +34,9 @@ class Publication:
         """Every run in it so far."""
         self._reader = Reader(path)
         self._open: dict[str, _OpenRun] = {}
-        self._folder = tempfile.TemporaryDirectory(prefix=".publishing-", dir=folder)
+        self._folder = folder / f".{path.stem}"
+        self.close()  # a publisher that was killed has left it
+        self._folder.mkdir()
 
     def next_batch(self) -> Batch:
         """What has come since the last call, up to a bounded size; empty if nothing has."""
@@ -62,13 +64,13 @@ class Publication:
 
     def close(self) -> None:
         """Remove what was built."""
-        self._folder.cleanup()
+        shutil.rmtree(self._folder, ignore_errors=True)
 
     def _add(self, record: Record, batch: Batch) -> int:
         """Turn the record into parts of the batch; its size in bytes, roughly."""
         run, content = record.run, record.content
         if isinstance(content, Start):
-            folder = Path(self._folder.name) / run
+            folder = self._folder / run
             folder.mkdir()
             self._open[run] = _OpenRun(content, folder)
             self.runs.add(run)

@@ -8,13 +8,14 @@ import logging
 import threading
 import time
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from filelock import FileLock, Timeout
 
 from runner import journal
 from runner.tracking.batch import Batch, Refused, Store
+from runner.tracking.create import create
 from runner.tracking.publication import Publication
 from runner.tracking.store import open_store
 from runner.tracking.uri import scrubbed, without_credentials
@@ -39,6 +40,8 @@ class Report:
     """How a person gets to see them."""
     why: str = ""
     """Why some are not published; empty if all are."""
+    damaged: list[str] = field(default_factory=list)
+    """Journals of which only the beginning could be read: which, and up to where."""
 
 
 class Publisher:
@@ -54,6 +57,7 @@ class Publisher:
         self._store: Store | None = None
         self._published: list[str] = []
         self._refused: dict[str, str] = {}
+        self._damaged: list[str] = []
         self._complaint = ""
 
     def follow(self, name: str, *, live: bool) -> Report:
@@ -82,13 +86,14 @@ class Publisher:
             mine = list(self._published)
             self.recover()
             return self._report(mine)
-        except GivenUp as error:
+        except (GivenUp, OSError) as error:  # OSError: no room for what is built
             return self._report(self._published, str(error))
 
-    def recover(self, *, everything: bool = False) -> Report:
+    def recover(self, *, everything: bool = False, wait: float = 0) -> Report:
         """Publish what nobody writes or publishes any more, if it is meant for this store.
 
-        With `everything`, whichever store it is meant for.
+        With `everything`, whichever store it is meant for. What another process is publishing is
+        waited for, so many seconds.
         """
         try:
             for path in sorted(self._folder.glob("*.db")):
@@ -96,24 +101,25 @@ class Publisher:
                     continue
                 if everything or self._is_for_me(path):
                     with ExitStack() as stack:
-                        publication = self._publication(path, stack)
+                        publication = self._publication(path, stack, wait)
                         if publication is None:
                             continue
                         while self._advance(publication):
                             pass
                         self._finish(publication)
             return self._report(self._published)
-        except GivenUp as error:
+        except (GivenUp, OSError) as error:
             return self._report(self._published, str(error))
 
     def _is_for_me(self, path: Path) -> bool:
-        return journal.destination(path) in (None, without_credentials(self._uri))
+        meant = journal.destination(path)
+        return meant is None or meant == (without_credentials(self._uri) or None)
 
-    def _publication(self, path: Path, stack: ExitStack) -> Publication | None:
+    def _publication(self, path: Path, stack: ExitStack, wait: float = 0) -> Publication | None:
         """The journal, for this process alone; None if another one is at it or was."""
         lock = FileLock(path.with_suffix(".publishing"))
         try:
-            stack.enter_context(lock.acquire(timeout=0))
+            stack.enter_context(lock.acquire(timeout=wait))
         except Timeout:
             return None
         stack.callback(Path(lock.lock_file).unlink, missing_ok=True)
@@ -134,9 +140,11 @@ class Publisher:
         self._write(publication.cut_off())
         if publication.damage:
             log.error("%s", publication.damage)
+            self._damaged.append(publication.damage)
         if not publication.runs.isdisjoint(self._refused):
             return
-        keep = publication.damage or (self._keep and publication.runs)
+        publication.close()  # first, so that a kill leaves nothing that nobody comes back to
+        keep = self._keep or publication.damage
         journal.put_away(publication.path, self._folder / "published" if keep else None)
 
     def _write(self, batch: Batch) -> None:
@@ -146,6 +154,7 @@ class Publisher:
             try:
                 if self._store is None:
                     with FileLock(self._folder / "store.lock"):  # two would both create tables
+                        create(self._uri)
                         self._store = open_store(self._uri)
                 self._store.write(batch)
             except Refused as refused:
@@ -176,7 +185,7 @@ class Publisher:
     def _report(self, runs: list[str], why: str = "") -> Report:
         where = self._store.where(runs) if self._store else ""
         why = why or "; ".join(dict.fromkeys(self._refused.values()))
-        return Report(len(self._published), where, scrubbed(why, self._uri))
+        return Report(len(self._published), where, scrubbed(why, self._uri), self._damaged)
 
 
 def _brief(error: Exception) -> str:

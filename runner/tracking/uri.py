@@ -1,8 +1,14 @@
 """Store URIs without what must not be written down."""
 
-from urllib.parse import parse_qsl, urlencode, urlsplit
+import re
+from urllib.parse import unquote
 
-SECRET = "password"
+SECRET = r"[^=&?#]*(?:passw(?:or)?d|passphrase|token|secret)[^=&?#]*"
+"""The name of a parameter in a URI that has a secret value: `password`, `sslpassword`, ..."""
+
+_QUERY_SECRET = re.compile(rf"(?<=[?&]){SECRET}=([^&#]*)&?", re.IGNORECASE)
+# A password may hold `/`, `?` and `#`, which end a host; so may databases' URIs have `@` after it.
+_USER = re.compile(r"^([\w+.-]+://)([^:/?#@]*(?::[^@]*)?(?:@[^@/?#]*)*)@")
 
 
 def without_credentials(uri: str) -> str:
@@ -10,26 +16,24 @@ def without_credentials(uri: str) -> str:
 
     A server's user and password go; a database keeps its user, who is part of where it is.
     """
-    parts = urlsplit(uri)
-    if not parts.netloc:  # sqlite:///mlruns/mlflow.db, or a folder
+    uri = _QUERY_SECRET.sub("", uri)
+    uri = re.sub(r"[?&]+(?=#|$)", "", uri) if "://" in uri else uri
+    if not (found := _USER.match(uri)):  # sqlite:///mlruns/mlflow.db, or a folder
         return uri
-    user, _, host = parts.netloc.rpartition("@")
-    name = user.partition(":")[0]
-    keep_user = name and not parts.scheme.startswith("http")
-    query = [(k, v) for k, v in parse_qsl(parts.query) if SECRET not in k.lower()]
-    return parts._replace(
-        netloc=f"{name}@{host}" if keep_user else host, query=urlencode(query)
-    ).geturl()
+    scheme, user = found[1], found[2].partition(":")[0]
+    keep = user and not scheme.startswith("http")
+    return scheme + (f"{user}@" if keep else "") + uri[found.end() :]
 
 
 def scrubbed(text: str, uri: str) -> str:
     """The text, an error message say, with the credentials of `uri` taken out of it."""
-    parts = urlsplit(uri)
-    user, _, _ = parts.netloc.rpartition("@")
-    secrets = [uri, f"{user}@", parts.password, *(v for _, v in parse_qsl(parts.query))]
-    plain = ["", "", "***", *("***" for _ in secrets[3:])]
-    plain[0] = without_credentials(uri)
-    for secret, instead in zip(secrets, plain, strict=True):
-        if secret and secret != "@":
-            text = text.replace(secret, instead)
+    text = text.replace(uri, without_credentials(uri))
+    secrets = [found[1] for found in _QUERY_SECRET.finditer(uri)]
+    if found := _USER.match(uri):
+        text = text.replace(f"{found[2]}@", "")
+        user, _, password = found[2].partition(":")
+        is_token = not password and found[1].startswith("http")
+        secrets.append(user if is_token else password)
+    for secret in filter(None, [*secrets, *map(unquote, secrets)]):
+        text = text.replace(secret, "***")
     return text

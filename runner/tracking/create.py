@@ -1,0 +1,35 @@
+"""Creates MLflow's tables in a new SQLite database, all of them or none.
+
+MLflow makes them in about fifty steps, and cannot go on from one that was cut off in the middle:
+a publisher killed there would leave a store that nothing opens any more.
+"""
+
+from pathlib import Path
+
+import sqlalchemy as sa
+from filelock import FileLock
+from mlflow.store.db.utils import _initialize_tables
+
+
+def create(uri: str) -> None:
+    """Create the SQLite database at `uri` under another name first; leave any other store alone."""
+    if not uri.startswith("sqlite"):
+        return
+    name = sa.make_url(uri).database
+    if not name or name == ":memory:" or Path(name).exists():
+        return
+    path = Path(name)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    new = Path(f"{path}.new")
+    lock = FileLock(f"{new}.lock")
+    with lock:
+        if not path.exists():  # nobody else was first
+            for left in (new, Path(f"{new}-journal")):  # by one that was killed
+                left.unlink(missing_ok=True)
+            engine = sa.create_engine(sa.make_url(uri).set(database=str(new)))
+            try:
+                _initialize_tables(engine)
+            finally:
+                engine.dispose()
+            new.replace(path)
+        Path(lock.lock_file).unlink(missing_ok=True)
