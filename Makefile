@@ -31,7 +31,7 @@ bench: .venv/installed
 
 ui: .venv/installed
 	@echo "MLflow UI: http://$(HOST):$(PORT)   (Ctrl-C ends it)"
-	@$(BIN)/mlflow ui --backend-store-uri $(STORE) --host $(HOST) --port $(PORT)
+	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri $(STORE) --host $(HOST) --port $(PORT)
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
