@@ -2,35 +2,20 @@
 
 import signal
 import sys
-from pathlib import Path
 
-import hydra
-from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
-
-from runner import tracking
-from runner.config import register
-from runner.journal import JournalError
-from runner.run import run
-
-HERE = Path(__file__).resolve().parent
-CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
-
-register()
+from runner.tracking import process
 
 
-@hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def main(config: DictConfig) -> float:
-    """Execute the run that the config describes."""
-    hydra_config = HydraConfig.get()
-    # Hydra has written all overrides there, a password in tracking.uri among them. What belongs
-    # to a run is in its tags.
-    Path(hydra_config.sweep.dir, "multirun.yaml").unlink(missing_ok=True)
+def main() -> None:
+    """Start the publisher, import the rest while it imports mlflow, and run."""
+    process.start_ahead(sys.argv[1:])
+    from runner import command
+    from runner.tracking import session
+
     try:
-        return run(config, hydra_config.runtime.choices, hydra_config.overrides.task)
-    except JournalError as error:  # a full disk, say: a message, not a traceback
-        raise CompactHydraException(str(error)) from error
+        command.main()
+    finally:
+        session.finish()
 
 
 if __name__ == "__main__":
@@ -38,5 +23,3 @@ if __name__ == "__main__":
         main()
     except KeyboardInterrupt:  # before a run has begun, or between two
         sys.exit(128 + signal.SIGINT)
-    finally:
-        tracking.finish()

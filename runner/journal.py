@@ -24,6 +24,9 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+FOLDER = Path("mlruns/journal")
+"""Of the folder where the command was started."""
+
 Rows = NDArray[np.void]
 """A chunk of a trajectory as a structured array; see `runner.trajectory.row_type`."""
 

@@ -1,16 +1,18 @@
 """The command that brings journals into MLflow: `python -m runner.publish [DIR] [--status]`."""
 
 import argparse
+import gc
 import json
 import logging
 import os
 import sys
 import threading
+from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
 
 from runner import journal
-from runner.tracking import FOLDER
+from runner.journal import FOLDER
 from runner.tracking.uri import scrubbed, without_credentials
 
 LOG = Path("mlruns/publish.log")
@@ -22,6 +24,7 @@ WAIT_SECONDS = 60.0  # for a publisher that is still at the journals of a run th
 BOUNDED = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
+    "PGCONNECT_TIMEOUT": "4",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine unasked
 }
 
@@ -47,26 +50,35 @@ def main() -> int:
 
 
 def follow() -> int:
-    """Publish what a running invocation writes, told on standard input, until that ends."""
-    told = json.loads(sys.stdin.readline())
-    ended = threading.Event()
-    threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
-    out = sys.stdout
-    sys.stdout = sys.stderr  # whatever a library prints; the report is the last line
-    _log_to_file(told["uri"])
-    try:
-        from runner.tracking.publisher import Publisher
+    """Publish what a running invocation writes, until that ends; print a report as JSON.
 
-        publisher = Publisher(FOLDER, told["uri"], keep=told["keep_journal"], ended=ended)
+    The orders come in a line on standard input: the fields of `tracking.session.Settings`, and
+    `name`, with which the invocation's journals begin.
+    """
+    out = sys.stdout
+    sys.stdout = sys.stderr  # whatever a library prints
+    uri = ""
+    try:
+        gc.disable()  # looking for garbage takes a fifth of the imports, which make none
+        from runner.tracking.publisher import Publisher  # takes longer than to give the orders
+
+        gc.enable()
+        line = sys.stdin.readline()
+        if not line:  # it died before it had any
+            return 0
+        told = json.loads(line)
+        uri = told["uri"]
+        ended = threading.Event()
+        threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
+        _log_to_file(uri)
+        publisher = Publisher(FOLDER, uri, keep=told["keep_journal"], ended=ended)
         report = asdict(publisher.follow(told["name"], live=told["live"]))
     except Exception as error:
         logging.exception("the publisher failed")
-        report = {"why": scrubbed(str(error), told["uri"])}
-    try:
+        report = {"why": scrubbed(str(error), uri)}
+    with suppress(BrokenPipeError):  # nobody waits
         print(json.dumps(report), file=out, flush=True)
-    except BrokenPipeError:  # nobody waits
-        os.dup2(os.open(os.devnull, os.O_WRONLY), out.fileno())
-    return 0
+    os._exit(0)  # taking mlflow apart again would take a third of a second
 
 
 def _wait_for_the_end(ended: threading.Event) -> None:

@@ -15,13 +15,14 @@ from typing import Any
 import numpy as np
 from omegaconf import DictConfig
 
-from runner import identity, tracking
+from runner import identity
 from runner.config import check
 from runner.console import Console, closing_block, epoch_line, prediction_line
 from runner.experiment import Experiment, compose
 from runner.journal import End, Start
 from runner.loop.step import is_finite
 from runner.model import parameter_names
+from runner.tracking.session import Settings, session
 from runner.trajectory import Recorder
 
 OUTCOMES = {
@@ -41,12 +42,12 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
     with all that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
     check(config)
-    session = tracking.session(tracking.Settings(**config.tracking))
+    tracked = session(Settings(**config.tracking))
     experiment = compose(config)
-    journal = session.journal
+    journal = tracked.journal
     start = Start(
         name=identity.name(config, choices, overrides),
-        store=session.store,
+        store=tracked.store,
         experiment=config.tracking.experiment,
         params=identity.params(config, choices),
         tags={"loop": experiment.loop, **identity.tags(overrides)},

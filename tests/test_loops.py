@@ -193,6 +193,29 @@ def test_an_optimizer_with_a_closure_finds_the_minimum(model, dataset, compose_c
     assert np.abs(last.gradient).max() < 1e-4 * np.abs(first.gradient).max()
 
 
+class Descent(torch.optim.Optimizer):
+    """An optimizer of somebody's own, whose step takes nothing and needs its decorator."""
+
+    def __init__(self, params, lr):
+        super().__init__(params, {"lr": lr})
+
+    @torch.no_grad()
+    def step(self):
+        """Plain descent."""
+        for group in self.param_groups:
+            for parameter in group["params"]:
+                parameter -= group["lr"] * parameter.grad
+
+
+@pytest.mark.parametrize(("model", "name"), [("scalar", "optimizer"), ("linear", "module")])
+def test_an_optimizer_of_ones_own(model, name, compose_config):
+    """It takes the steps of the same rule in PyTorch, and is stepped as it was written."""
+    config = compose_config([f"model={model}", "dataset=noisy_line", "optimizer=sgd", "lr=0.1"])
+    expected = trajectory(name, config, 20)
+    config.optimizer = {"_target_": f"{__name__}.Descent", "lr": 0.1}
+    assert_close(trajectory(name, config, 20), expected, "float32")
+
+
 @pytest.mark.parametrize("name", LOOPS["scalar"])
 @pytest.mark.parametrize("lr", [0.01, 0.1, 0.14])  # straight to 2, around it, away from it
 def test_descent_is_its_closed_form(name, lr, compose_config):

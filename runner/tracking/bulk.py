@@ -4,8 +4,8 @@
 table definitions straight into the database, a batch in one transaction. Rows that are there
 already stay as they are, so writing a batch again changes nothing.
 
-How MLflow lays out its tables is its own affair, so this is used only with the versions and the
-schema that the tests compare with the stock store; `unsupported` tells.
+How MLflow lays out its tables is its own affair, so this is used only with the versions (see
+`runner.tracking.store`) and the schema that the tests compare with the stock store.
 """
 
 import os
@@ -30,7 +30,6 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlTag,
 )
 from mlflow.utils.uri import append_to_uri_path
-from mlflow.version import VERSION
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journal import End, Start
@@ -49,7 +48,6 @@ from runner.tracking.batch import (
 from runner.tracking.client import experiment_id, refusal
 from runner.tracking.uri import without_credentials
 
-TESTED_VERSIONS = ("3.17.2",)
 TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
 TESTED_DRIVERS = ("sqlite+pysqlite", "postgresql+psycopg2")
 
@@ -68,8 +66,6 @@ BUSY_MILLISECONDS = 60_000  # how long to wait for somebody else's transaction i
 
 def unsupported(uri: str) -> str | None:
     """Why this module is not to write into the store at `uri`; None if it may."""
-    if VERSION not in TESTED_VERSIONS:
-        return f"MLflow {VERSION} is none of {', '.join(TESTED_VERSIONS)}"
     if MLFLOW_ENABLE_WORKSPACES.get():
         return "MLflow's workspaces are switched on"
     try:
@@ -219,13 +215,23 @@ class BulkStore:
     def _experiment(self, name: str) -> tuple[int, str]:
         """The experiment's id and artifact location; created by MLflow if there is none."""
         if name not in self._experiments:
-            found = experiment_id(MlflowClient(self._uri), self._uri, name)
-            location = sa.select(EXPERIMENTS.c.artifact_location).where(
-                EXPERIMENTS.c.experiment_id == int(found)
-            )
-            with self._engine.connect() as connection:
-                self._experiments[name] = (int(found), str(connection.scalar(location)))
+            found = self._active_experiment(name)
+            if found is None:
+                experiment_id(MlflowClient(self._uri), self._uri, name)
+                found = self._active_experiment(name)
+            if found is None:
+                raise MlflowException(f"the experiment {name!r} was deleted just now")
+            self._experiments[name] = found
         return self._experiments[name]
+
+    def _active_experiment(self, name: str) -> tuple[int, str] | None:
+        columns = EXPERIMENTS.c
+        query = sa.select(columns.experiment_id, columns.artifact_location).where(
+            columns.name == name, columns.lifecycle_stage == "active"
+        )
+        with self._engine.connect() as connection:
+            found = connection.execute(query).first()
+        return None if found is None else (found[0], found[1])
 
     def _refusals(
         self, connection: sa.Connection, batch: Batch, starts: dict[str, Any]

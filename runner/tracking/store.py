@@ -2,9 +2,12 @@
 
 import logging
 
+from mlflow.version import VERSION
+
 from runner.tracking.batch import Store
-from runner.tracking.bulk import BulkStore, unsupported
 from runner.tracking.client import ClientStore
+
+TESTED_VERSIONS = ("3.17.2",)  # of MLflow, with `runner.tracking.bulk`
 
 log = logging.getLogger("runner.publish")
 
@@ -13,12 +16,17 @@ def open_store(uri: str) -> Store:
     """The store at `uri`; a database that has no tables yet gets MLflow's."""
     if uri.startswith("http"):
         return ClientStore(uri)
-    reason = unsupported(uri)
-    if reason is None:
-        return BulkStore(uri)
-    client = ClientStore(uri)  # creates the tables where there are none
-    reason = unsupported(uri)
-    if reason is None:
-        return BulkStore(uri)
+    if VERSION not in TESTED_VERSIONS:
+        reason: str | None = f"MLflow {VERSION} is none of {', '.join(TESTED_VERSIONS)}"
+        client = ClientStore(uri)
+    else:
+        from runner.tracking import bulk  # which another MLflow may not even let us import
+
+        if bulk.unsupported(uri) is None:
+            return bulk.BulkStore(uri)
+        client = ClientStore(uri)  # creates the tables where there are none
+        reason = bulk.unsupported(uri)
+        if reason is None:
+            return bulk.BulkStore(uri)
     log.warning("points go through log_batch, not in bulk: %s", reason)
     return client

@@ -1,0 +1,60 @@
+"""The publisher's process, as the invocation that starts it sees it.
+
+It is started before anything else is imported, so that it imports mlflow while this process gets
+ready, and told later what to publish. This file therefore imports nothing that takes time.
+"""
+
+import json
+import subprocess
+import sys
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+Publisher = subprocess.Popen[str]
+
+_ahead: list[Publisher] = []  # started, and not told yet what to do
+
+
+def start_ahead(typed: Sequence[str]) -> None:
+    """Start one for the command line `typed`, if that is to run something."""
+    asks_only = any(word.startswith("-") and word not in ("-m", "--multirun") for word in typed)
+    if not asks_only and "tracking=off" not in typed:
+        _ahead.append(_start())
+
+
+def start(orders: Mapping[str, Any]) -> Publisher:
+    """A process that follows the orders until its standard input ends, as it does if this dies.
+
+    See `runner.publish.follow` for the orders and for what it answers.
+    """
+    publisher = _ahead.pop() if _ahead else _start()
+    assert publisher.stdin
+    # Not on the command line, which anybody may read: the URI may hold a password.
+    with suppress(BrokenPipeError):  # it is gone already: the run goes on without it
+        publisher.stdin.write(json.dumps(orders) + "\n")
+        publisher.stdin.flush()
+    return publisher
+
+
+def dismiss(publisher: Publisher) -> None:
+    """End one that has nothing to do."""
+    publisher.kill()
+    publisher.communicate()
+
+
+def dismiss_ahead() -> None:
+    """End those that were never told what to do."""
+    while _ahead:
+        dismiss(_ahead.pop())
+
+
+def _start() -> Publisher:
+    return subprocess.Popen(
+        [sys.executable, "-m", "runner.publish", "--follow"],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        start_new_session=True,  # Ctrl-C is for the run, not for what carries it
+    )

@@ -1,0 +1,99 @@
+"""What a run sees of tracking: its journal, and at the end where its publisher has brought it."""
+
+import json
+import os
+import subprocess
+import time
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+
+from runner.journal import FOLDER, Journal
+from runner.tracking import process
+from runner.tracking.uri import without_credentials
+
+PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for
+PUBLISH_COMMAND = "publish it with: python -m runner.publish"
+STATUS_COMMAND = "see python -m runner.publish --status"
+
+
+@dataclass(frozen=True)
+class Settings:
+    """The tracking node of a config."""
+
+    uri: str | None
+    experiment: str
+    live: bool
+    wait: bool
+    keep_journal: bool
+
+
+class Session:
+    """The journal of this process, and the publisher that carries it into the store."""
+
+    def __init__(self, settings: Settings) -> None:
+        """Tell the publisher what to do. The journal comes with the first run, not before."""
+        self.settings = settings
+        self.store = without_credentials(settings.uri) if settings.uri else ""
+        self._name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
+        self._journal: Journal | None = None
+        orders = {**asdict(settings), "name": self._name}
+        self._publisher = process.start(orders) if settings.uri else None
+
+    @property
+    def journal(self) -> Journal:
+        """The journal, created when first asked for. Raises JournalError."""
+        if self._journal is None:
+            self._journal = Journal(FOLDER / f"{self._name}.db")
+        return self._journal
+
+    def finish(self) -> str:
+        """Close the journal and see it published; what a person should know of that."""
+        if self._journal is not None:
+            self._journal.close()
+        if self._publisher is None:
+            return f"kept        {self._journal.path}" if self._journal else ""
+        if self._journal is None:  # no run has begun, so there is nothing to publish
+            process.dismiss(self._publisher)
+            return ""
+        if not self.settings.wait:
+            assert self._publisher.stdin
+            with suppress(BrokenPipeError):  # it is gone; the journal is not
+                self._publisher.stdin.close()
+            return f"publishing  goes on by itself; {STATUS_COMMAND}"
+        try:
+            try:
+                return _told(self._publisher.communicate(timeout=PATIENCE_SECONDS)[0])
+            except subprocess.TimeoutExpired:
+                print("publishing  what is left (Ctrl-C lets it go on by itself)", flush=True)
+            return _told(self._publisher.communicate()[0])
+        except KeyboardInterrupt:
+            return f"publishing  goes on by itself; {STATUS_COMMAND}"
+
+
+_sessions: dict[Settings, Session] = {}
+
+
+def session(settings: Settings) -> Session:
+    """The session of this process with these settings, begun when first asked for."""
+    if settings not in _sessions:
+        _sessions[settings] = Session(settings)
+    return _sessions[settings]
+
+
+def finish() -> None:
+    """End every session of this process, and say what became of its runs."""
+    process.dismiss_ahead()
+    while _sessions:
+        if told := _sessions.popitem()[1].finish():
+            print(told, flush=True)
+
+
+def _told(printed: str) -> str:
+    """The publisher's report in a line."""
+    try:
+        report = json.loads(printed.splitlines()[-1])
+    except (IndexError, ValueError):
+        report = {"why": "the publisher ended without a word"}
+    if report["why"]:
+        return f"kept        {FOLDER}: {report['why']}\n            {PUBLISH_COMMAND}"
+    return f"see it      {report['where']}"
