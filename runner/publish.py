@@ -19,12 +19,15 @@ LOG = Path("mlruns/publish.log")
 
 WAIT_SECONDS = 60.0  # for a publisher that is still at the journals of a run that has ended
 
+log = logging.getLogger("runner.publish")
+
 # MLflow would try for minutes by itself. Here an error is told at once, and waited out as long as
 # that pays.
 BOUNDED = {
     "MLFLOW_HTTP_REQUEST_MAX_RETRIES": "0",
     "MLFLOW_HTTP_REQUEST_TIMEOUT": "4",
     "PGCONNECT_TIMEOUT": "4",
+    "MLFLOW_LOGGING_LEVEL": "WARNING",
     "MLFLOW_DISABLE_TELEMETRY": "true",  # nothing leaves the machine unasked
 }
 
@@ -74,7 +77,7 @@ def follow() -> int:
         publisher = Publisher(FOLDER, uri, keep=told["keep_journal"], ended=ended)
         report = asdict(publisher.follow(told["name"], live=told["live"]))
     except Exception as error:
-        logging.exception("the publisher failed")
+        log.exception("the publisher failed")
         report = {"why": scrubbed(str(error), uri)}
     with suppress(BrokenPipeError):  # nobody waits
         print(json.dumps(report), file=out, flush=True)
@@ -153,7 +156,8 @@ def _log_to_file(uri: str) -> None:
     handler = logging.FileHandler(LOG, delay=True, encoding="utf-8")
     handler.setFormatter(Scrubbing("%(asctime)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
-    logging.getLogger("alembic").setLevel(logging.WARNING)
+    # Its own as well: some MLflows take the root's away where they create tables.
+    log.handlers, log.propagate = [handler], False
 
 
 if __name__ == "__main__":

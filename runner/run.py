@@ -44,7 +44,6 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
     check(config)
     tracked = session(Settings(**config.tracking))
     experiment = compose(config)
-    journal = tracked.journal
     start = Start(
         name=identity.name(config, choices, overrides),
         store=tracked.store,
@@ -54,6 +53,7 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
         config=identity.defining(config),
         tensors=experiment.tensors,
     )
+    journal = tracked.journal
     run_id = journal.begin(start)
     console = Console(config.epochs)
     recorder = Recorder(experiment.initial, partial(journal.record, run_id))

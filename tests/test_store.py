@@ -451,12 +451,15 @@ UNTESTED = {
 }
 
 
+@pytest.mark.parametrize("age", ["old", "new"])
 @pytest.mark.parametrize("reason", UNTESTED)
 def test_log_batch_is_used_where_bulk_was_not_tested(
-    reason, tmp_path, empty_store, publish_command
+    reason, age, tmp_path, empty_store, publish_command
 ):
     """The runs are there all the same, and the log says why it took longer."""
     uri = empty_store(tmp_path)
+    if age == "new":
+        Path(sa.make_url(uri).database).unlink()
     (tmp_path / "mlruns").mkdir()
     write_journal(tmp_path / "mlruns" / "journal" / "runs.db", uri, steps=200, short=2)
     forbidden = "def no(*_): raise AssertionError('bulk')\nbulk.BulkStore.write = no"

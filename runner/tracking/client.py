@@ -10,7 +10,6 @@ from mlflow import MlflowClient
 from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
 from runner.journal import End, Start
 from runner.tracking.batch import (
@@ -44,7 +43,6 @@ class Place(NamedTuple):
 
     experiment: str
     run: str
-    artifacts: str
 
 
 class ClientStore:
@@ -116,7 +114,7 @@ class ClientStore:
             if answered:
                 self._unanswered.discard(run)
         info = found[0].info
-        self._places[run] = Place(experiment, info.run_id, info.artifact_uri)
+        self._places[run] = Place(experiment, info.run_id)
 
     def _found(self, experiment: str, run: str) -> list[Any]:
         """The run in MLflow, those first that nobody has deleted."""
@@ -148,10 +146,10 @@ class ClientStore:
         return ((run, self._upload, path) for run, path in batch.artifacts)
 
     def _upload(self, run: str, path: Path) -> None:
-        get_artifact_repository(self._places[run].artifacts, self._uri).log_artifact(str(path))
+        self._client.log_artifact(self._places[run].run, str(path))
 
     def _end(self, run: str, end: End) -> None:
-        experiment, run_id, _ = self._places[run]
+        experiment, run_id = self._places[run]
         if run in self._unanswered:
             # A request that was given up may have been carried out all the same, much later.
             for found in self._found(experiment, run):
