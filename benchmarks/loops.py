@@ -13,7 +13,7 @@ from hydra import compose as compose_config
 from hydra import initialize_config_dir
 
 from runner import experiment, run
-from runner.config import register
+from runner.config import plain, register
 from runner.console import Console
 from runner.journal import Journal, Start
 from runner.trajectory import Recorder
@@ -49,7 +49,7 @@ def recorded(loop: str, epochs: int) -> float:
     """Seconds a step, as the command takes it: finite, recorded in a journal, looked at."""
     overrides = [f"experiment={loop}", f"epochs={epochs}", "tolerance=0", "print_every=0"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
-        config = compose_config("config", overrides)
+        config = plain(compose_config("config", overrides))
     ready = experiment.compose(config)
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.db")

@@ -3,7 +3,7 @@
 import inspect
 import math
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from enum import Enum
 from typing import Any
@@ -18,6 +18,9 @@ from omegaconf.errors import OmegaConfBaseException
 class ConfigError(CompactHydraException):
     """What is wrong in a config, where, and what would do; Hydra prints it without a traceback."""
 
+
+Values = dict[str, Any]
+"""A composed config, or a node of one, as plain Python values: every interpolation resolved."""
 
 Gradient = Enum("Gradient", {"by_hand": "by_hand", "autograd": "autograd"})
 Dtype = Enum("Dtype", {"float32": "float32", "float64": "float64"})
@@ -61,33 +64,44 @@ def register() -> None:
     ConfigStore.instance().store(name="schema", node=Config)
 
 
-def check(config: DictConfig) -> None:
+def plain(config: DictConfig) -> Values:
+    """The config as plain values. Raises ConfigError where one is missing or leads nowhere."""
+    try:
+        values: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
+    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+        raise ConfigError("the config cannot be resolved:") from error
+    missing = sorted(key for key, value in leaves(values) if value == "???")
+    if missing:
+        raise ConfigError("\n".join(f"{key}: no value is given; set {key}=..." for key in missing))
+    return dict(values)
+
+
+def check(values: Values) -> None:
     """Refuse plain values that no run can start with, all of them in one message."""
+    lr, epochs, tolerance, seed = (values[key] for key in ("lr", "epochs", "tolerance", "seed"))
     rules = {
-        "lr": (config.lr > 0 and math.isfinite(config.lr), "a finite number above 0"),
-        "epochs": (config.epochs >= 1, "a whole number of 1 or more"),
-        "tolerance": (config.tolerance >= 0, "0 (never stop early) or a number above it"),
-        "seed": (config.seed >= 0, "a whole number of 0 or more"),
-        "print_every": (config.print_every >= 0, "0 (no lines) or a number of epochs"),
+        "lr": (lr > 0 and math.isfinite(lr), "a finite number above 0"),
+        "epochs": (epochs >= 1, "a whole number of 1 or more"),
+        "tolerance": (tolerance >= 0, "0 (never stop early) or a number above it"),
+        "seed": (seed >= 0, "a whole number of 0 or more"),
+        "print_every": (values["print_every"] >= 0, "0 (no lines) or a number of epochs"),
     }
     faults = [
-        f"{key}: expected {expected}, got {config[key]}"
+        f"{key}: expected {expected}, got {values[key]}"
         for key, (holds, expected) in rules.items()
         if not holds
     ]
-    try:
-        missing = OmegaConf.missing_keys(config)
-    except OmegaConfBaseException as error:  # an interpolation that leads nowhere
-        raise ConfigError("the config cannot be resolved:") from error
-    faults += [f"{key}: no value is given; set {key}=..." for key in sorted(missing)]
     if faults:
         raise ConfigError("\n".join(faults))
 
 
-def plain(node: DictConfig) -> dict[str, Any]:
-    """The node as plain Python values, every interpolation resolved."""
-    values = OmegaConf.to_container(node, resolve=True)
-    return {str(key): value for key, value in values.items()}  # type: ignore[union-attr]
+def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Every value that is no mapping, under its dotted name."""
+    for key, value in node.items():
+        if isinstance(value, Mapping):
+            yield from leaves(value, f"{prefix}{key}.")
+        else:
+            yield f"{prefix}{key}", value
 
 
 def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:

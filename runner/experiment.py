@@ -7,18 +7,16 @@ from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
-from omegaconf import DictConfig
 
 from runner import device, loop
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
-from runner.config import ConfigError, build, plain
+from runner.config import ConfigError, Values, build
 from runner.dataset import Dataset, prepare
 from runner.loop.step import Step
 
 Array = NDArray[np.floating[Any]]
-Node = dict[str, Any]
 
 
 class Experiment(NamedTuple):
@@ -34,55 +32,52 @@ class Experiment(NamedTuple):
     """From parameters, (parameters,), the prediction at the dataset's probe point, if it has one"""
 
 
-def compose(config: DictConfig) -> Experiment:
+def compose(values: Values) -> Experiment:
     """Build the parts and the loop that matches them; ConfigError for whatever cannot run.
 
     The plain values have been through `runner.config.check`.
     """
-    nodes = {name: plain(config[name]) for name in ("dataset", "model", "loss", "optimizer")}
     with _refused("no loop for this combination"):
         matched = loop.match(
-            gradient=config.gradient.name,
-            model=str(nodes["model"].get("_target_")),
-            loss=str(nodes["loss"].get("_target_")),
-            optimizer=str(nodes["optimizer"].get("_target_")),
-            device=config.device.name,
-            reduction=nodes["loss"].get("gradient_reduction", "mean"),
+            gradient=values["gradient"],
+            model=str(values["model"].get("_target_")),
+            loss=str(values["loss"].get("_target_")),
+            optimizer=str(values["optimizer"].get("_target_")),
+            device=values["device"]["name"],
+            reduction=values["loss"].get("gradient_reduction", "mean"),
         )
-    data = _dataset(nodes["dataset"], config.dtype.name)
+    data = _dataset(values["dataset"], values["dtype"])
     if matched == "numpy":
-        return _by_hand(nodes, data, config)
+        return _by_hand(values, data)
     with _refused("device"):
-        place = device.resolve(config.device.name, config.dtype.name)
+        place = device.resolve(values["device"]["name"], values["dtype"])
     if matched == "module":
-        return _module(nodes, data, config, place)
-    return _tensor(matched, nodes, data, config, place)
+        return _module(values, data, place)
+    return _tensor(matched, values, data, place)
 
 
-def _by_hand(nodes: dict[str, Node], data: Dataset, config: DictConfig) -> Experiment:
+def _by_hand(values: Values, data: Dataset) -> Experiment:
     """The numpy loop."""
     from runner.loop import numpy
 
-    model = _model_by_hand(nodes["model"], data)
-    loss = build("loss", _swapped(nodes["loss"], losses.BY_HAND))
-    update = build("optimizer", _swapped(nodes["optimizer"], optimizers.BY_HAND))
-    w = _start(model, config)
+    model = _model_by_hand(values["model"], data)
+    loss = build("loss", _swapped(values["loss"], losses.BY_HAND))
+    update = build("optimizer", _swapped(values["optimizer"], optimizers.BY_HAND))
+    w = _start(model, values)
     steps = numpy.steps(model.design(data.x), data.y, w, loss, update)
     return Experiment("numpy", "cpu", model.tensors, w, steps, _prediction(model, data))
 
 
-def _tensor(
-    matched: str, nodes: dict[str, Node], data: Dataset, config: DictConfig, place: str
-) -> Experiment:
+def _tensor(matched: str, values: Values, data: Dataset, place: str) -> Experiment:
     """The autograd and the optimizer loop."""
     import torch
 
     from runner.loop import autograd, optimizer
     from runner.loop.pytorch import build_optimizer
 
-    torch.manual_seed(config.seed)
-    model = _model_by_hand(nodes["model"], data)
-    initial = _start(model, config)
+    torch.manual_seed(values["seed"])
+    model = _model_by_hand(values["model"], data)
+    initial = _start(model, values)
     device.set_threads(data.x.size)
     x = torch.tensor(model.design(data.x), device=place)
     y = torch.tensor(data.y, device=place)
@@ -90,18 +85,18 @@ def _tensor(
     predict: Any = operator.matmul
     if isinstance(model, models.Scalar):  # a product of numbers is cheaper than one of matrices
         x, predict = x[:, 0], operator.mul
-    loss = _torch_loss(nodes["loss"], place, y)
+    loss = _torch_loss(values["loss"], place, y)
     if matched == "autograd":
-        steps = autograd.steps(x, y, w, predict, loss, build("optimizer", nodes["optimizer"]))
+        steps = autograd.steps(x, y, w, predict, loss, build("optimizer", values["optimizer"]))
     else:
         update = build_optimizer(
-            lambda: build("optimizer", nodes["optimizer"], [w.requires_grad_()])
+            lambda: build("optimizer", values["optimizer"], [w.requires_grad_()])
         )
         steps = optimizer.steps(x, y, w, loss, update)
     return Experiment(matched, place, model.tensors, initial, steps, _prediction(model, data))
 
 
-def _module(nodes: dict[str, Node], data: Dataset, config: DictConfig, place: str) -> Experiment:
+def _module(values: Values, data: Dataset, place: str) -> Experiment:
     """The module loop."""
     import torch
 
@@ -109,14 +104,14 @@ def _module(nodes: dict[str, Node], data: Dataset, config: DictConfig, place: st
     from runner.loop import module
     from runner.loop.pytorch import build_optimizer
 
-    torch.manual_seed(config.seed)
-    node = {key: value for key, value in nodes["model"].items() if key != "initial"}
+    torch.manual_seed(values["seed"])
+    node = {key: value for key, value in values["model"].items() if key != "initial"}
     if "in_features" in node and node["in_features"] is None:
         node["in_features"] = data.x.shape[1]
     network = build("model", node)
     if not isinstance(network, torch.nn.Module):
         raise ConfigError(f"model._target_: expected a torch.nn.Module, got {network!r}")
-    network.to(device=place, dtype=getattr(torch, config.dtype.name))
+    network.to(device=place, dtype=getattr(torch, values["dtype"]))
     x = torch.tensor(data.x, device=place)
     y = torch.tensor(data.y, device=place)
     with _refused(f"model: {node['_target_']} does not fit the dataset", Exception):
@@ -127,21 +122,21 @@ def _module(nodes: dict[str, Node], data: Dataset, config: DictConfig, place: st
             f"got {tuple(made.shape)}"
         )
     y = y.reshape(made.shape)
-    loss = _torch_loss(nodes["loss"], place, y)
+    loss = _torch_loss(values["loss"], place, y)
 
-    if nodes["model"]["_target_"] == loop.LINEAR:
-        model = _model_by_hand(nodes["model"], data)
+    if values["model"]["_target_"] == loop.LINEAR:
+        model = _model_by_hand(values["model"], data)
         tensors = model.tensors
-        networks.load(network, _start(model, config))
+        networks.load(network, _start(model, values))
     else:
         tensors = networks.tensors(network)
         with _refused("model"):
-            networks.start(network, nodes["model"].get("initial") or {})
+            networks.start(network, values["model"].get("initial") or {})
     if not tensors:
         raise ConfigError(f"model: {node['_target_']} has no parameters to learn")
     initial = networks.values(network)
     device.set_threads(len(data.x) * initial.size)
-    update = build_optimizer(lambda: build("optimizer", nodes["optimizer"], network.parameters()))
+    update = build_optimizer(lambda: build("optimizer", values["optimizer"], network.parameters()))
 
     def predict(parameters: Array) -> float:
         networks.load(network, parameters)
@@ -153,7 +148,7 @@ def _module(nodes: dict[str, Node], data: Dataset, config: DictConfig, place: st
     )
 
 
-def _dataset(node: Node, dtype: str) -> Dataset:
+def _dataset(node: Values, dtype: str) -> Dataset:
     ours = {"standardize", "probe"}  # of every dataset; the rest is its function's own
     made = build("dataset", {key: value for key, value in node.items() if key not in ours})
     with _refused("dataset", Exception):
@@ -163,13 +158,13 @@ def _dataset(node: Node, dtype: str) -> Dataset:
         )
 
 
-def _model_by_hand(node: Node, data: Dataset) -> Any:
+def _model_by_hand(node: Values, data: Dataset) -> Any:
     return build("model", _swapped(node, models.BY_HAND), data.x.shape[1])
 
 
-def _start(model: Any, config: DictConfig) -> Array:
+def _start(model: Any, values: Values) -> Array:
     with _refused("model"):
-        start: Array = model.start(config.seed, config.dtype.name)
+        start: Array = model.start(values["seed"], values["dtype"])
     return start
 
 
@@ -180,7 +175,7 @@ def _prediction(model: Any, data: Dataset) -> Callable[[Array], float] | None:
     return lambda parameters: (point @ parameters).item()
 
 
-def _torch_loss(node: Node, place: str, y: Any) -> Any:
+def _torch_loss(node: Values, place: str, y: Any) -> Any:
     """The loss on its device, tried on predictions of the shape of y."""
     import torch
 
@@ -194,7 +189,7 @@ def _torch_loss(node: Node, place: str, y: Any) -> Any:
     return loss
 
 
-def _swapped(node: Node, by_hand: dict[str, Any]) -> Node:
+def _swapped(node: Values, by_hand: dict[str, Any]) -> Values:
     """The node with the class that it names replaced by the one that does the same by hand."""
     hand = by_hand.get(node["_target_"])
     return {**node, "_target_": f"{hand.__module__}.{hand.__qualname__}"} if hand else node

@@ -4,12 +4,13 @@ import getpass
 import platform
 import subprocess
 import textwrap
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
+from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 from typing import Any
 
-from omegaconf import DictConfig, OmegaConf
+from runner.config import Values, leaves
 
 HERE = Path(__file__).resolve().parent
 NOT_THE_EXPERIMENT = ("tracking", "print_every")  # where and how it is shown
@@ -17,30 +18,26 @@ LONGEST_NAME = 200  # MLflow has room for 250 characters
 LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
 
 
-def defining(config: DictConfig) -> dict[str, Any]:
-    """The part of the config that defines the experiment, as plain values."""
-    keys = [str(key) for key in config if key not in NOT_THE_EXPERIMENT]
-    kept = OmegaConf.masked_copy(config, keys)
-    values = OmegaConf.to_container(kept, resolve=True, enum_to_str=True)
-    assert isinstance(values, dict)
-    return {str(key): value for key, value in values.items()}
+def defining(values: Values) -> Values:
+    """The part of a config that defines the experiment."""
+    return {key: value for key, value in values.items() if key not in NOT_THE_EXPERIMENT}
 
 
-def params(config: DictConfig, choices: Mapping[str, Any]) -> dict[str, str]:
+def params(values: Values, choices: Mapping[str, Any]) -> dict[str, str]:
     """Every leaf under its dotted name, and under a group's own name the option chosen."""
     chosen = {
         group: str(option)
         for group, option in choices.items()
         if option is not None and group not in NOT_THE_EXPERIMENT and "/" not in group
     }
-    return {**chosen, **{key: str(value) for key, value in _leaves(defining(config), "")}}
+    return {**chosen, **{key: str(value) for key, value in leaves(defining(values))}}
 
 
-def name(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
+def name(values: Values, choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
     """A readable name: `adam lr=0.01 seed=3`: optimizer, lr, and what else was overridden."""
     said = ("optimizer=", "lr=", "optimizer.lr=", *NOT_THE_EXPERIMENT)
     others = [text for text in overrides if not text.lstrip("+~").startswith(said)]
-    lr = config.optimizer.get("lr", config.lr)
+    lr = values["optimizer"].get("lr", values["lr"])
     said_in_full = " ".join([str(choices.get("optimizer", "optimizer")), f"lr={lr:g}", *others])
     return textwrap.shorten(said_in_full, LONGEST_NAME, placeholder=" ...")
 
@@ -61,6 +58,7 @@ def tags(overrides: Sequence[str]) -> dict[str, str]:
     }
 
 
+@cache
 def git_commit() -> str | None:
     """The commit of this code, `-dirty` after it if it was changed; None outside its checkout."""
     if not (HERE.parent / ".git").exists():
@@ -87,11 +85,3 @@ def _own_version() -> dict[str, str]:
         return {"version.runner": version("gradient-descent-runner")}
     except PackageNotFoundError:  # run from a folder without being installed
         return {}
-
-
-def _leaves(node: Mapping[str, Any], prefix: str) -> Iterator[tuple[str, Any]]:
-    for key, value in node.items():
-        if isinstance(value, Mapping):
-            yield from _leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value

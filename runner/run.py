@@ -13,10 +13,9 @@ from types import FrameType
 from typing import Any
 
 import numpy as np
-from omegaconf import DictConfig
 
 from runner import identity
-from runner.config import check
+from runner.config import Values, check
 from runner.console import Console, closing_block, epoch_line, prediction_line
 from runner.experiment import Experiment, compose
 from runner.journal import End, Start
@@ -34,35 +33,35 @@ OUTCOMES = {
 }
 
 
-def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]) -> float:
-    """Execute one configuration; return its final loss, infinite if it diverged.
+def run(values: Values, choices: Mapping[str, Any], overrides: Sequence[str]) -> float:
+    """Execute one config; return its final loss, infinite if it diverged.
 
     `choices` maps each config group to the option chosen, `overrides` is what the command line
     changed. Raises ConfigError before anything starts if the config cannot run, and SystemExit,
     with all that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
-    check(config)
-    tracked = session(Settings(**config.tracking))
-    experiment = compose(config)
+    check(values)
+    tracked = session(Settings(**values["tracking"]))
+    experiment = compose(values)
     start = Start(
-        name=identity.name(config, choices, overrides),
+        name=identity.name(values, choices, overrides),
         store=tracked.store,
-        experiment=config.tracking.experiment,
-        params=identity.params(config, choices),
+        experiment=values["tracking"]["experiment"],
+        params=identity.params(values, choices),
         tags={"loop": experiment.loop, **identity.tags(overrides)},
-        config=identity.defining(config),
+        config=identity.defining(values),
         tensors=experiment.tensors,
     )
     journal = tracked.journal
     run_id = journal.begin(start)
-    console = Console(config.epochs)
+    console = Console(values["epochs"])
     recorder = Recorder(experiment.initial, partial(journal.record, run_id))
-    predictions = _predict(experiment, "before", experiment.initial, config, console)
+    predictions = _predict(experiment, "before", experiment.initial, values, console)
     outcome, failure, received = "failed", None, list[int]()
     started = time.perf_counter()
     try:
         with _signals(received), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            outcome = _train(experiment, config, recorder, console, received)
+            outcome = _train(experiment, values, recorder, console, received)
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
         outcome = "interrupted"
     except Exception as error:  # a model of somebody's: recorded below, then raised
@@ -72,7 +71,7 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
     recorder.flush()
     if failure is None:
         final = recorder.last.parameters
-        predictions |= _predict(experiment, "after", final, config, console)
+        predictions |= _predict(experiment, "after", final, values, console)
     end = _end(outcome, failure, recorder, seconds, predictions)
     journal.end(run_id, end)
     console.say(_closing_block(experiment, end, recorder, start.name))
@@ -85,13 +84,14 @@ def run(config: DictConfig, choices: Mapping[str, Any], overrides: Sequence[str]
 
 def _train(
     experiment: Experiment,
-    config: DictConfig,
+    values: Values,
     recorder: Recorder,
     console: Console,
     received: list[int],
 ) -> str:
     """Take steps until one of the reasons to stop; the outcome."""
-    epochs, tolerance, print_every = config.epochs, config.tolerance, config.print_every
+    epochs, tolerance = values["epochs"], values["tolerance"]
+    print_every = values["print_every"]
     names = parameter_names(experiment.tensors)
     shown = 0.0
     for epoch, step in enumerate(islice(experiment.steps, epochs), 1):
@@ -134,13 +134,13 @@ def _signals(received: list[int]) -> Iterator[None]:
 
 
 def _predict(
-    experiment: Experiment, when: str, parameters: Any, config: DictConfig, console: Console
+    experiment: Experiment, when: str, parameters: Any, values: Values, console: Console
 ) -> dict[str, float]:
     """Say and return the prediction at the dataset's probe point, if it has one."""
     if experiment.predict is None:
         return {}
     value = experiment.predict(parameters)
-    console.say(prediction_line(when, config.dataset.probe, value))
+    console.say(prediction_line(when, values["dataset"]["probe"], value))
     return {f"prediction_{when}": value}
 
 

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-from runner.config import ConfigError
+from runner.config import ConfigError, plain
 from runner.experiment import compose
 from runner.loop.step import is_finite
 
@@ -37,7 +37,7 @@ def test_each_option_composes_builds_and_steps(option, gradient, compose_config)
     overrides = [f"{group}={name}", *NEEDS.get(option, [])]
     if group != "experiment":
         overrides.append(f"gradient={gradient}")
-    experiment = compose(compose_config(overrides))
+    experiment = compose(plain(compose_config(overrides)))
     taken = list(islice(experiment.steps, 3))
     assert all(map(is_finite, taken))
     assert not np.array_equal(taken[-1].parameters, experiment.initial)
@@ -50,10 +50,10 @@ def test_an_accelerator_is_used_or_refused(option, compose_config):
     config = compose_config([f"device={name}"])
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if there[name]:
-        assert all(map(is_finite, islice(compose(config).steps, 3)))
+        assert all(map(is_finite, islice(compose(plain(config)).steps, 3)))
     else:
         with pytest.raises(ConfigError, match=f"device: no {name} .* there is cpu"):
-            compose(config)
+            compose(plain(config))
 
 
 def test_options_are_small_and_begin_with_what_they_are():
