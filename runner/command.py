@@ -7,6 +7,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
+from runner.cell import Cell
 from runner.config import plain, register
 from runner.journal import JournalError
 from runner.run import run
@@ -25,6 +26,6 @@ def main(config: DictConfig) -> float:
     # to a run is in its tags.
     Path(hydra_config.sweep.dir, "multirun.yaml").unlink(missing_ok=True)
     try:
-        return run(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task)
+        return run(Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task))
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error

@@ -4,13 +4,15 @@ import getpass
 import platform
 import subprocess
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
+from runner.cell import Cell
 from runner.config import Values, leaves
+from runner.journal import Start
+from runner.model import Tensors
 
 HERE = Path(__file__).resolve().parent
 NOT_THE_EXPERIMENT = ("tracking", "print_every")  # where and how it is shown
@@ -18,36 +20,56 @@ LONGEST_NAME = 200  # MLflow has room for 250 characters
 LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
 
 
+def start(
+    cell: Cell, loop: str, tensors: Tensors, store: str, tags: Mapping[str, str] | None = None
+) -> Start:
+    """The beginning of the cell's run, for the store at that URI."""
+    return Start(
+        name=name(cell),
+        store=store,
+        experiment=cell.values["tracking"]["experiment"],
+        params=params(cell),
+        tags={"loop": loop, **_tags(cell), **(tags or {})},
+        config=defining(cell.values),
+        tensors=tensors,
+    )
+
+
 def defining(values: Values) -> Values:
     """The part of a config that defines the experiment."""
     return {key: value for key, value in values.items() if key not in NOT_THE_EXPERIMENT}
 
 
-def params(values: Values, choices: Mapping[str, Any]) -> dict[str, str]:
+def params(cell: Cell) -> dict[str, str]:
     """Every leaf under its dotted name, and under a group's own name the option chosen."""
     chosen = {
         group: str(option)
-        for group, option in choices.items()
+        for group, option in cell.choices.items()
         if option is not None and group not in NOT_THE_EXPERIMENT and "/" not in group
     }
-    return {**chosen, **{key: str(value) for key, value in leaves(defining(values))}}
+    return {**chosen, **{key: str(value) for key, value in leaves(defining(cell.values))}}
 
 
-def name(values: Values, choices: Mapping[str, Any], overrides: Sequence[str]) -> str:
+def name(cell: Cell) -> str:
     """A readable name: `adam lr=0.01 seed=3`: optimizer, lr, and what else was overridden."""
     said = ("optimizer=", "lr=", "optimizer.lr=", *NOT_THE_EXPERIMENT)
-    others = [text for text in overrides if not text.lstrip("+~").startswith(said)]
-    lr = values["optimizer"].get("lr", values["lr"])
-    said_in_full = " ".join([str(choices.get("optimizer", "optimizer")), f"lr={lr:g}", *others])
-    return textwrap.shorten(said_in_full, LONGEST_NAME, placeholder=" ...")
+    others = [text for text in cell.overrides if not text.lstrip("+~").startswith(said)]
+    lr = cell.values["optimizer"].get("lr", cell.values["lr"])
+    shown = f"{lr:g}" if float(f"{lr:g}") == lr else repr(lr)  # no two alike
+    said_in_full = [str(cell.choices.get("optimizer", "optimizer")), f"lr={shown}", *others]
+    return textwrap.shorten(" ".join(said_in_full), LONGEST_NAME, placeholder=" ...")
 
 
-def tags(overrides: Sequence[str]) -> dict[str, str]:
-    """The overrides, the git commit, the versions of what ran, and what MLflow's UI shows."""
-    mine = [text for text in overrides if not text.lstrip("+~").startswith("tracking")]
+def _tags(cell: Cell) -> dict[str, str]:
+    mine = [text for text in cell.overrides if not text.lstrip("+~").startswith("tracking")]
+    return {"overrides": " ".join(mine), **_surroundings()}
+
+
+@cache
+def _surroundings() -> dict[str, str]:
+    """The git commit, the versions of what runs, and what MLflow's UI shows."""
     commit = git_commit()
     return {
-        "overrides": " ".join(mine),
         **({"git_commit": commit, "mlflow.source.git.commit": commit[:40]} if commit else {}),
         "mlflow.user": _user(),
         "mlflow.source.name": "python -m runner",
@@ -58,7 +80,6 @@ def tags(overrides: Sequence[str]) -> dict[str, str]:
     }
 
 
-@cache
 def git_commit() -> str | None:
     """The commit of this code, `-dirty` after it if it was changed; None outside its checkout."""
     if not (HERE.parent / ".git").exists():

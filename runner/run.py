@@ -10,16 +10,17 @@ from contextlib import contextmanager
 from functools import partial
 from itertools import islice
 from types import FrameType
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from runner import identity
+from runner.cell import Cell
 from runner.config import Values, check
 from runner.console import Console, closing_block, epoch_line, prediction_line
 from runner.experiment import Experiment, compose
-from runner.journal import End, Start
-from runner.loop.step import is_finite
+from runner.journal import End, Journal, Start
+from runner.loop.step import Step, is_finite
 from runner.model import parameter_names
 from runner.tracking.session import Settings, session
 from runner.trajectory import Recorder
@@ -33,38 +34,60 @@ OUTCOMES = {
 }
 
 
-def run(values: Values, choices: Mapping[str, Any], overrides: Sequence[str]) -> float:
-    """Execute one config; return its final loss, infinite if it diverged.
+class Run(NamedTuple):
+    """A run that has ended."""
 
-    `choices` maps each config group to the option chosen, `overrides` is what the command line
-    changed. Raises ConfigError before anything starts if the config cannot run, and SystemExit,
-    with all that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
+    id: str
+    """In the journal."""
+    end: End
+    last: Step
+    failure: Exception | None
+
+
+def run(cell: Cell) -> float:
+    """Execute one config and show it; return its final loss, infinite if it diverged.
+
+    Raises ConfigError before anything starts if the config cannot run, and SystemExit, with all
+    that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
-    check(values)
-    tracked = session(Settings(**values["tracking"]))
-    experiment = compose(values)
-    start = Start(
-        name=identity.name(values, choices, overrides),
-        store=tracked.store,
-        experiment=values["tracking"]["experiment"],
-        params=identity.params(values, choices),
-        tags={"loop": experiment.loop, **identity.tags(overrides)},
-        config=identity.defining(values),
-        tensors=experiment.tensors,
-    )
-    journal = tracked.journal
+    check(cell.values)
+    tracked = session(Settings(**cell.values["tracking"]))
+    experiment = compose(cell.values)
+    start = identity.start(cell, experiment.loop, experiment.tensors, tracked.store)
+    console = Console(cell.values["epochs"])
+    with signals(signal.SIGINT, signal.SIGTERM) as received:
+        done = execute(cell.values, experiment, start, tracked.journal, console, received)
+    console.say(_closing_block(experiment, done, start.name))
+    if done.failure is not None:
+        raise done.failure
+    if done.end.outcome == "interrupted":
+        raise SystemExit(128 + (received or [signal.SIGINT])[0])
+    return math.inf if done.end.outcome == "diverged" else done.last.loss
+
+
+def execute(
+    values: Values,
+    experiment: Experiment,
+    start: Start,
+    journal: Journal,
+    console: Console,
+    received: Sequence[int],
+) -> Run:
+    """Take the experiment's steps and record them, until it stops or a signal is received.
+
+    What a part raises ends the run as failed, and is returned. Raises JournalError.
+    """
     run_id = journal.begin(start)
-    console = Console(values["epochs"])
     recorder = Recorder(experiment.initial, partial(journal.record, run_id))
     predictions = _predict(experiment, "before", experiment.initial, values, console)
-    outcome, failure, received = "failed", None, list[int]()
+    outcome, failure = "failed", None
     started = time.perf_counter()
     try:
-        with _signals(received), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             outcome = _train(experiment, values, recorder, console, received)
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
         outcome = "interrupted"
-    except Exception as error:  # a model of somebody's: recorded below, then raised
+    except Exception as error:  # a model of somebody's
         failure = error
     seconds = time.perf_counter() - started
     console.close()
@@ -74,12 +97,7 @@ def run(values: Values, choices: Mapping[str, Any], overrides: Sequence[str]) ->
         predictions |= _predict(experiment, "after", final, values, console)
     end = _end(outcome, failure, recorder, seconds, predictions)
     journal.end(run_id, end)
-    console.say(_closing_block(experiment, end, recorder, start.name))
-    if failure is not None:
-        raise failure
-    if outcome == "interrupted":
-        raise SystemExit(128 + (received or [signal.SIGINT])[0])
-    return math.inf if outcome == "diverged" else recorder.last.loss
+    return Run(run_id, end, recorder.last, failure)
 
 
 def _train(
@@ -87,7 +105,7 @@ def _train(
     values: Values,
     recorder: Recorder,
     console: Console,
-    received: list[int],
+    received: Sequence[int],
 ) -> str:
     """Take steps until one of the reasons to stop; the outcome."""
     epochs, tolerance = values["epochs"], values["tolerance"]
@@ -112,10 +130,11 @@ def _train(
 
 
 @contextmanager
-def _signals(received: list[int]) -> Iterator[None]:
-    """Note the first SIGINT or SIGTERM, to be looked at between two steps; let a second act."""
+def signals(*numbers: int) -> Iterator[list[int]]:
+    """Note the first of these signals, to be looked at between two steps; let a second act."""
+    received: list[int] = []
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
-        yield
+        yield received
         return
 
     def note(number: int, frame: FrameType | None) -> None:
@@ -126,9 +145,9 @@ def _signals(received: list[int]) -> Iterator[None]:
         for number, handler in before.items():
             signal.signal(number, handler)
 
-    before = {number: signal.signal(number, note) for number in (signal.SIGINT, signal.SIGTERM)}
+    before = {number: signal.signal(number, note) for number in numbers}
     try:
-        yield
+        yield received
     finally:
         restore()
 
@@ -151,25 +170,40 @@ def _end(
     seconds: float,
     predictions: Mapping[str, float],
 ) -> End:
-    metrics = {"epochs_run": float(recorder.epochs), "seconds": seconds, **predictions}
-    if recorder.epochs:
-        metrics |= {"final_loss": recorder.last.loss, "best_loss": float(recorder.best_loss)}
+    reason = None if failure is None else "".join(traceback.format_exception(failure))
+    loss, best = recorder.last.loss, float(recorder.best_loss)
+    return ended(outcome, recorder.epochs, loss, best, seconds, predictions, reason)
+
+
+def ended(
+    outcome: str,
+    epochs: int,
+    final_loss: float,
+    best_loss: float,
+    seconds: float,
+    predictions: Mapping[str, float],
+    reason: str | None = None,
+) -> End:
+    """The end of a run that recorded so many epochs."""
+    metrics = {"epochs_run": float(epochs), "seconds": seconds, **predictions}
+    if epochs:
+        metrics |= {"final_loss": final_loss, "best_loss": best_loss}
     tags = {"outcome": outcome}
     if outcome == "diverged":
-        tags["diverged_at"] = str(recorder.epochs + 1)
-    reason = None if failure is None else "".join(traceback.format_exception(failure))
+        tags["diverged_at"] = str(epochs + 1)
     return End(outcome, metrics, tags, reason)
 
 
-def _closing_block(experiment: Experiment, end: End, recorder: Recorder, name: str) -> str:
+def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
+    end = done.end
     at = f" (at epoch {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
     return closing_block(
         {
             "loop": experiment.loop
             + ("" if experiment.device == "cpu" else f" on {experiment.device}"),
             "outcome": f"{end.outcome}: {OUTCOMES[end.outcome]}{at}",
-            "epochs": str(recorder.epochs),
-            "final loss": f"{recorder.last.loss:.8g}",
+            "epochs": f"{end.metrics['epochs_run']:.0f}",
+            "final loss": f"{done.last.loss:.8g}",
             "seconds": f"{end.metrics['seconds']:.3f}",
             "run": name,
         }
