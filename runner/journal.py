@@ -16,6 +16,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterator, Mapping
+from contextlib import closing
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -72,11 +73,28 @@ class JournalError(Exception):
     """A journal that cannot be written or, from some record on, not be read."""
 
 
+class JournalUnavailable(JournalError):
+    """It cannot be read now, and perhaps later: the disk is full, say. It is not damaged."""
+
+
 SCHEMA = """
-CREATE TABLE IF NOT EXISTS record (
-    id INTEGER PRIMARY KEY, run BLOB, kind BLOB, body BLOB, checksum INTEGER
-)
+CREATE TABLE record (id INTEGER PRIMARY KEY, run BLOB, kind BLOB, body BLOB, checksum INTEGER)
 """
+
+LAST_CHECKSUM = "SELECT checksum FROM record ORDER BY id DESC LIMIT 1"
+
+# What SQLite says of its surroundings, not of the file.
+PASSING = {
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PROTOCOL,
+}
 
 
 class Journal:
@@ -86,14 +104,15 @@ class Journal:
         """Create the journal and hold its lock. Raises JournalError where that is impossible."""
         self.path = path
         self._checksum = 0
+        self._latest: tuple[tuple[bytes, ...], int] | None = None  # and the checksum it leads to
+        self._sure = True
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(_lock_path(path))
             self._lock.acquire(timeout=0)
+            _create(path)
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA journal_mode=WAL")
             self._database.execute("PRAGMA synchronous=NORMAL")
-            self._database.execute(SCHEMA)
         except (OSError, sqlite3.Error) as error:
             raise JournalError(f"{path}: the journal cannot be created: {error}") from error
 
@@ -119,11 +138,19 @@ class Journal:
         self._lock.release()
 
     def _write(self, run: str, kind: str, body: bytes) -> None:
-        checksum = _checksum(self._checksum, run.encode(), kind.encode(), body)
+        record = (run.encode(), kind.encode(), body)
         try:
+            if not self._sure:  # a Ctrl-C came while SQLite was at work: did it write or not?
+                last = self._database.execute(LAST_CHECKSUM).fetchone()
+                self._checksum = last[0] if last else 0
+            if (record, self._checksum) == self._latest:  # it did, and its writer does not know
+                return
+            checksum = _checksum(self._checksum, *record)
+            self._latest = (record, checksum)
+            self._sure = False
             self._database.execute(
                 "INSERT INTO record (run, kind, body, checksum) VALUES (?, ?, ?, ?)",
-                (run.encode(), kind.encode(), body, checksum),
+                (*record, checksum),
             )
         except sqlite3.Error as error:
             raise JournalError(
@@ -131,6 +158,7 @@ class Journal:
                 "What was recorded before is kept."
             ) from error
         self._checksum = checksum
+        self._sure = True
 
 
 class Reader:
@@ -145,11 +173,12 @@ class Reader:
         """Up to `most` records that have come since the last call.
 
         Raises JournalError at the first damaged one; those before it have been yielded by then.
+        JournalUnavailable, which may come at any of them, is no damage: call again.
         """
         try:
             database = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", uri=True)
         except sqlite3.Error as error:
-            raise JournalError(f"{self.path}: {error}") from error
+            raise self._unreadable(error) from error
         try:
             # Without this, SQLite would refuse all of a file that has lost its tail.
             database.execute("PRAGMA writable_schema=ON")
@@ -160,9 +189,7 @@ class Reader:
             for row in rows:
                 yield self._checked(*row)
         except sqlite3.Error as error:
-            if "no such table" in str(error) and _has_no_table(database):
-                return  # killed before its first record
-            raise self._damaged(f": {error}") from error
+            raise self._unreadable(error) from error
         finally:
             database.close()
 
@@ -174,8 +201,18 @@ class Reader:
         )
         if not whole:
             raise self._damaged()
+        try:
+            record = Record(run.decode(), _content(kind.decode(), body))
+        except (TypeError, ValueError) as error:  # whole, but of another version
+            raise self._damaged(f": {error}") from error
         self._last, self._checksum = number, checksum
-        return Record(run.decode(), _content(kind.decode(), body))
+        return record
+
+    def _unreadable(self, error: sqlite3.Error) -> JournalError:
+        code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
+        if code & 0xFF in PASSING and code != sqlite3.SQLITE_IOERR_SHORT_READ:
+            return JournalUnavailable(f"{self.path}: cannot be read now: {error}")
+        return self._damaged(f": {error}")
 
     def _damaged(self, how: str = "") -> JournalError:
         return JournalError(f"{self.path}: damaged after record {self._last}{how}")
@@ -183,9 +220,12 @@ class Reader:
 
 def is_being_written(path: Path) -> bool:
     """Whether the process that writes the journal is alive."""
-    lock = FileLock(_lock_path(path))
+    lock = _lock_path(path)
+    if not lock.exists():  # and asking must not create it
+        return False
     try:
-        with lock.acquire(timeout=0):
+        # Not at the first attempt: somebody else may be asking at the same moment.
+        with FileLock(lock).acquire(timeout=0.1, poll_interval=0.001):
             return False
     except Timeout:
         return True
@@ -247,13 +287,14 @@ def put_away(path: Path, folder: Path | None) -> None:
         name.unlink(missing_ok=True)
 
 
-def _has_no_table(database: sqlite3.Connection) -> bool:
-    """Whether nothing was ever created in it; otherwise a table that is missing is damage."""
-    try:
-        [pages] = database.execute("PRAGMA page_count").fetchone()
-    except sqlite3.Error:
-        return False
-    return bool(pages <= 1)
+def _create(path: Path) -> None:
+    """An empty journal, there whole or not at all: readers may look, or a kill come, any time."""
+    new = path.with_suffix(".new")
+    with closing(sqlite3.connect(new, isolation_level=None)) as database:
+        database.execute("PRAGMA synchronous=OFF")  # nothing is in it yet
+        database.execute("PRAGMA journal_mode=WAL")
+        database.execute(SCHEMA)
+    new.replace(path)
 
 
 def _content(kind: str, body: bytes) -> Start | Rows | End:

@@ -19,7 +19,7 @@ from runner.cell import Cell
 from runner.config import Values, check
 from runner.console import Console, closing_block, epoch_line, prediction_line
 from runner.experiment import Experiment, compose
-from runner.journal import End, Journal, Start
+from runner.journal import End, Journal, JournalError, Start
 from runner.loop.step import Step, is_finite
 from runner.model import parameter_names
 from runner.tracking.session import Settings, session
@@ -91,7 +91,10 @@ def execute(
         failure = error
     seconds = time.perf_counter() - started
     console.close()
-    recorder.flush()
+    try:
+        recorder.flush()
+    except JournalError as error:  # the disk is full, say, but the short end may still fit
+        outcome, failure = "failed", failure or error
     if failure is None:
         final = recorder.last.parameters
         predictions |= _predict(experiment, "after", final, values, console)

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import yaml
 
-from runner.journal import End, JournalError, Reader, Record, Rows, Start
+from runner.journal import End, JournalError, JournalUnavailable, Reader, Record, Rows, Start
 from runner.model import parameter_names
 from runner.tracking.batch import JOURNAL_TAG, Batch, Points
 from runner.tracking.parquet import MOST_SCALARS, TrajectoryFile, tensor_edges
@@ -39,7 +39,10 @@ class Publication:
         self._folder.mkdir()
 
     def next_batch(self) -> Batch:
-        """What has come since the last call, up to a bounded size; empty if nothing has."""
+        """What has come since the last call, up to a bounded size; empty if nothing has.
+
+        Raises JournalUnavailable, with nothing lost.
+        """
         batch, size = Batch(), 0
         if self.damage:
             return batch
@@ -48,6 +51,9 @@ class Publication:
                 size += self._add(record, batch)
                 if size > BATCH_BYTES:
                     break
+        except JournalUnavailable:
+            if not batch.runs():  # otherwise the next call will meet it again
+                raise
         except JournalError as error:
             self.damage = str(error)
         return batch

@@ -14,6 +14,7 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from runner import journal
+from runner.journal import JournalUnavailable
 from runner.tracking.batch import Batch, Refused, Store
 from runner.tracking.create import create
 from runner.tracking.publication import Publication
@@ -131,7 +132,11 @@ class Publisher:
 
     def _advance(self, publication: Publication) -> bool:
         """Write what has come; whether anything had."""
-        batch = publication.next_batch()
+        try:
+            batch = publication.next_batch()
+        except JournalUnavailable as error:
+            self._pause(error)
+            return True
         self._write(batch)
         return bool(batch.runs())
 
