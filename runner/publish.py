@@ -110,6 +110,8 @@ def publish(uri: str | None) -> int:
         report = publisher.recover(everything=uri is not None, wait=WAIT_SECONDS)
         if report.published:
             print(f"published   {report.published} run(s)\nsee it      {report.where}")
+        if report.deleted:
+            print(f"deleted     {report.deleted} run(s), by somebody in MLflow: left as they are")
         for damage in report.damaged:
             print(f"damaged     {damage}; kept in {FOLDER}/published", file=sys.stderr)
         if report.why:

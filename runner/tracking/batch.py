@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -62,11 +62,15 @@ class Batch:
 
 
 class Refused(Exception):
-    """Runs that the store will not take, however often they are tried, each with the reason."""
+    """Runs that the store will not take, however often they are tried, each with the reason.
 
-    def __init__(self, reasons: dict[str, str]) -> None:
+    Those in `deleted` it has had, and somebody deleted them there: nothing is left to do for them.
+    """
+
+    def __init__(self, reasons: dict[str, str], deleted: Iterable[str] = ()) -> None:
         super().__init__("; ".join(reasons.values()))
         self.reasons = reasons
+        self.deleted = frozenset(deleted)
 
 
 class Store(Protocol):

@@ -156,8 +156,9 @@ class BulkStore:
             get_artifact_repository(self._artifact_uris[run]).log_artifact(str(path))
         columns = [column for points in batch.points for column in _columns(points)]
         with self._transaction() as connection:
-            if reasons := self._refusals(connection, batch, starts):
-                raise Refused(reasons)
+            deleted, homeless = self._refusals(connection, batch, starts)
+            if deleted or homeless:
+                raise Refused(deleted | homeless, deleted)
             params = ((r, pairs(s.params, LONGEST_PARAM)) for r, s in batch.starts.items())
             first = ((r, _first_tags(s)) for r, s in batch.starts.items())
             _execute(connection, self._add[RUNS], list(starts.values()))
@@ -235,16 +236,26 @@ class BulkStore:
 
     def _refusals(
         self, connection: sa.Connection, batch: Batch, starts: dict[str, Any]
-    ) -> dict[str, str]:
-        """Runs that MLflow would not let anybody write either, each with the reason."""
+    ) -> tuple[dict[str, str], dict[str, str]]:
+        """Runs that MLflow would not let anybody write either, each with the reason.
+
+        First those that somebody has deleted, then those whose experiment takes no new ones.
+        """
         found = self._stages(connection, RUNS.c.run_uuid, batch.runs())
-        reasons = {run: "deleted" for run, stage in found.items() if stage != "active"}
-        reasons |= {r: "deleted for good" for r in batch.runs() if r not in found.keys() | starts}
+        there = [run for run, stage in found.items() if stage == "active"]
+        deleted = {
+            run: f"run {run} was deleted in MLflow"
+            for run in batch.runs()
+            if run not in there and (run in found or run not in starts)
+        }
         new = {run: row["experiment_id"] for run, row in starts.items() if run not in found}
         # Since its id was learned, somebody may have deleted the experiment.
         kept = self._stages(connection, EXPERIMENTS.c.experiment_id, list({*new.values()}))
-        gone = {r: "its experiment is deleted" for r, e in new.items() if kept.get(e) != "active"}
-        return reasons | gone
+        return deleted, {
+            run: f"the experiment of run {run} is deleted"
+            for run, experiment in new.items()
+            if kept.get(experiment) != "active"
+        }
 
     def _stages(self, connection: sa.Connection, of: Any, ids: list[Any]) -> dict[Any, str]:
         """The lifecycle stage of each row that is there."""

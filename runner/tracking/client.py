@@ -78,7 +78,7 @@ class ClientStore:
         self._make(chain(self._logs(batch), self._uploads(batch)), reasons)
         self._make(((run, self._end, end) for run, end in batch.ends.items()), reasons)
         if reasons:
-            raise Refused(reasons)
+            raise Refused(reasons, filter(self._is_deleted, reasons))
 
     def _make(self, calls: Iterable[Call], reasons: dict[str, str]) -> None:
         """Make the calls, a few at once; add to `reasons` the runs that MLflow will never take."""
@@ -121,6 +121,18 @@ class ClientStore:
         said = f"tags.{JOURNAL_TAG} = '{run}'"
         found = self._client.search_runs([experiment], said, ViewType.ALL)
         return sorted(found, key=lambda one: (one.info.lifecycle_stage, one.info.run_id))
+
+    def _is_deleted(self, run: str) -> bool:
+        """Whether MLflow has had the run, and somebody deleted it."""
+        if run not in self._places:
+            return False
+        try:
+            found = self._client.get_run(self._places[run].run)
+        except MlflowException as error:
+            if error.error_code != "RESOURCE_DOES_NOT_EXIST":
+                raise
+            return True  # for good
+        return bool(found.info.lifecycle_stage != "active")
 
     def _logs(self, batch: Batch) -> Iterator[Call]:
         """Params, points and last tags, as many in each call as MLflow takes."""

@@ -43,6 +43,8 @@ class Report:
     """Why some are not published; empty if all are."""
     damaged: list[str] = field(default_factory=list)
     """Journals of which only the beginning could be read: which, and up to where."""
+    deleted: int = 0
+    """Runs that somebody deleted in MLflow before all of them was there."""
 
 
 class Publisher:
@@ -58,6 +60,7 @@ class Publisher:
         self._store: Store | None = None
         self._published: list[str] = []
         self._refused: dict[str, str] = {}
+        self._deleted: set[str] = set()
         self._damaged: list[str] = []
         self._complaint = ""
 
@@ -146,7 +149,7 @@ class Publisher:
         if publication.damage:
             log.error("%s", publication.damage)
             self._damaged.append(publication.damage)
-        if not publication.runs.isdisjoint(self._refused):
+        if not publication.runs.isdisjoint(self._refused.keys() - self._deleted):
             return
         publication.close()  # first, so that a kill leaves nothing that nobody comes back to
         keep = self._keep or publication.damage
@@ -165,6 +168,7 @@ class Publisher:
             except Refused as refused:
                 log.error("%s", refused)
                 self._refused |= refused.reasons
+                self._deleted |= refused.deleted
                 batch = batch.without(self._refused)
             except Exception as error:  # whatever a driver raises when nobody answers
                 self._pause(error)
@@ -189,8 +193,9 @@ class Publisher:
 
     def _report(self, runs: list[str], why: str = "") -> Report:
         where = self._store.where(runs) if self._store else ""
-        why = why or "; ".join(dict.fromkeys(self._refused.values()))
-        return Report(len(self._published), where, scrubbed(why, self._uri), self._damaged)
+        kept = {run: why for run, why in self._refused.items() if run not in self._deleted}
+        why = scrubbed(why or "; ".join(dict.fromkeys(kept.values())), self._uri)
+        return Report(len(self._published), where, why, self._damaged, len(self._deleted))
 
 
 def _brief(error: Exception) -> str:

@@ -96,4 +96,5 @@ def _told(printed: str) -> str:
         report = {"why": "the publisher ended without a word"}
     if report["why"]:
         return f"kept        {FOLDER}: {report['why']}\n            {PUBLISH_COMMAND}"
-    return f"see it      {report['where']}"
+    deleted = f"deleted     {report['deleted']} run(s), by somebody in MLflow: left as they are\n"
+    return (deleted if report["deleted"] else "") + f"see it      {report['where']}"
