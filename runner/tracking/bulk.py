@@ -242,7 +242,7 @@ class BulkStore:
         First those that somebody has deleted, then those whose experiment takes no new ones.
         """
         found = self._stages(connection, RUNS.c.run_uuid, batch.runs())
-        there = [run for run, stage in found.items() if stage == "active"]
+        there = {run for run, stage in found.items() if stage == "active"}
         deleted = {
             run: f"run {run} was deleted in MLflow"
             for run in batch.runs()

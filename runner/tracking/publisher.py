@@ -44,7 +44,7 @@ class Report:
     damaged: list[str] = field(default_factory=list)
     """Journals of which only the beginning could be read: which, and up to where."""
     deleted: int = 0
-    """Runs that somebody deleted in MLflow before all of them was there."""
+    """Runs that somebody deleted in MLflow before they were there in full."""
 
 
 class Publisher:
