@@ -68,6 +68,8 @@ def store():
     def read(folder, uri=None, experiment="gradient descent"):
         client = MlflowClient(uri or f"sqlite:///{folder}/mlruns/mlflow.db")
         found = client.get_experiment_by_name(experiment)
+        if found is None:  # the tables are there before the experiment is
+            return client, []
         return client, list(client.search_runs([found.experiment_id], max_results=50_000))
 
     return read
