@@ -15,8 +15,8 @@ import sqlite3
 import time
 import uuid
 import zlib
-from collections.abc import Iterator, Mapping
-from contextlib import closing
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import closing, contextmanager
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -47,6 +47,16 @@ class Start:
     tensors: Mapping[str, Any] = field(default_factory=dict)
     """Name and shape of each parameter tensor, in the order of a row's `parameters`."""
     time: float = field(default_factory=time.time)
+    parent: str | None = None
+    """The id of the sweep's own run, for a cell of a sweep."""
+
+
+@dataclass(frozen=True)
+class File:
+    """A file that belongs to a run."""
+
+    name: str
+    content: bytes
 
 
 @dataclass(frozen=True)
@@ -66,7 +76,8 @@ class Record:
     """One record as it is read back."""
 
     run: str
-    content: "Start | Rows | End"
+    content: "Start | Rows | File | End"
+    number: int
 
 
 class JournalError(Exception):
@@ -128,9 +139,34 @@ class Journal:
         np.lib.format.write_array(body, rows, allow_pickle=False)
         self._write(run, "rows", body.getvalue())
 
+    def attach(self, run: str, file: File) -> None:
+        """Record a file for the run."""
+        self._write(run, "file", file.name.encode() + b"\0" + file.content)
+
     def end(self, run: str, end: End) -> None:
         """Record how the run ended."""
         self._write(run, "end", json.dumps(asdict(end)).encode())
+
+    @contextmanager
+    def together(self) -> Iterator[None]:
+        """Make what is recorded inside one transaction: all of it is there, or nothing."""
+        before = self._checksum, self._latest
+        try:
+            self._database.execute("BEGIN")
+            yield
+            self._database.execute("COMMIT")
+        except sqlite3.Error as error:
+            self._take_back(*before)
+            raise self._unwritable(error) from error
+        except BaseException:
+            self._take_back(*before)
+            raise
+
+    def _take_back(self, checksum: int, latest: tuple[tuple[bytes, ...], int] | None) -> None:
+        """End the transaction; if it is over already, find out where it has led."""
+        if self._database.in_transaction:
+            self._database.execute("ROLLBACK")
+        self._checksum, self._latest, self._sure = checksum, latest, False
 
     def close(self) -> None:
         """Give the journal over to its readers."""
@@ -153,12 +189,15 @@ class Journal:
                 (*record, checksum),
             )
         except sqlite3.Error as error:
-            raise JournalError(
-                f"{self.path}: the journal cannot be written: {error}. "
-                "What was recorded before is kept."
-            ) from error
+            raise self._unwritable(error) from error
         self._checksum = checksum
         self._sure = True
+
+    def _unwritable(self, error: sqlite3.Error) -> JournalError:
+        return JournalError(
+            f"{self.path}: the journal cannot be written: {error}. "
+            "What was recorded before is kept."
+        )
 
 
 class Reader:
@@ -166,6 +205,7 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._uri = f"{path.absolute().as_uri()}?mode=rw"
         self._last = 0
         self._checksum = 0
 
@@ -176,7 +216,7 @@ class Reader:
         JournalUnavailable, which may come at any of them, is no damage: call again.
         """
         try:
-            database = sqlite3.connect(f"{self.path.absolute().as_uri()}?mode=rw", uri=True)
+            database = sqlite3.connect(self._uri, uri=True)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
         try:
@@ -193,6 +233,18 @@ class Reader:
         finally:
             database.close()
 
+    def again(self, numbers: Iterable[int]) -> Iterator[Rows]:
+        """The rows in the records of these numbers, which have been read before."""
+        try:
+            with closing(sqlite3.connect(self._uri, uri=True)) as database:
+                database.execute("PRAGMA writable_schema=ON")
+                for number in numbers:
+                    query = "SELECT body FROM record WHERE id = ?"
+                    [body] = database.execute(query, (number,)).fetchone()
+                    yield _rows(body)
+        except sqlite3.Error as error:
+            raise self._unreadable(error) from error
+
     def _checked(self, number: Any, run: Any, kind: Any, body: Any, checksum: Any) -> Record:
         whole = (
             number == self._last + 1
@@ -202,7 +254,7 @@ class Reader:
         if not whole:
             raise self._damaged()
         try:
-            record = Record(run.decode(), _content(kind.decode(), body))
+            record = Record(run.decode(), _content(kind.decode(), body), number)
         except (TypeError, ValueError) as error:  # whole, but of another version
             raise self._damaged(f": {error}") from error
         self._last, self._checksum = number, checksum
@@ -263,9 +315,26 @@ def summaries(path: Path) -> dict[str, Summary]:
                 found[record.run] = Summary(record.content)
             elif isinstance(record.content, End):
                 found[record.run].end = record.content
-            else:
+            elif not isinstance(record.content, File):
                 found[record.run].epochs = int(record.content["step"][-1])
     return found
+
+
+def ends(path: Path) -> Iterator[tuple[str, Start, End]]:
+    """The runs in the journal that have ended, as far as it can be read: id, start, end."""
+    reader, more = Reader(path), True
+    started: dict[str, Start] = {}
+    try:
+        while more:
+            more = False
+            for record in reader.read():
+                more = True
+                if isinstance(record.content, Start):
+                    started[record.run] = record.content
+                elif isinstance(record.content, End):
+                    yield record.run, started.pop(record.run), record.content
+    except JournalError:  # what comes after has not been recorded whole
+        return
 
 
 def put_away(path: Path, folder: Path | None) -> None:
@@ -297,11 +366,18 @@ def _create(path: Path) -> None:
     new.replace(path)
 
 
-def _content(kind: str, body: bytes) -> Start | Rows | End:
+def _content(kind: str, body: bytes) -> Start | Rows | File | End:
     if kind == "rows":
-        rows: Rows = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
-        return rows
+        return _rows(body)
+    if kind == "file":
+        name, _, content = body.partition(b"\0")
+        return File(name.decode(), content)
     return (Start if kind == "start" else End)(**json.loads(body))
+
+
+def _rows(body: bytes) -> Rows:
+    rows: Rows = np.lib.format.read_array(io.BytesIO(body), allow_pickle=False)
+    return rows
 
 
 def _checksum(before: int, *parts: bytes) -> int:

@@ -15,6 +15,9 @@ from runner.journal import End, Start
 JOURNAL_TAG = "journal"
 """Holds the run's id in the journal: a tracking server gives it another."""
 
+PARENT_TAG = "mlflow.parentRunId"
+"""Under which MLflow's UI nests a run."""
+
 STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other outcome: FINISHED
 
 # In characters; what is longer is cut.

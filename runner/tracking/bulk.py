@@ -37,6 +37,7 @@ from runner.tracking.batch import (
     LONGEST_NAME,
     LONGEST_PARAM,
     LONGEST_TAG,
+    PARENT_TAG,
     STATUS,
     Batch,
     Points,
@@ -299,7 +300,12 @@ def _latest(columns: Sequence[Column]) -> list[dict[str, Any]]:
 
 
 def _first_tags(start: Start) -> dict[str, str]:
-    return {**pairs(start.tags, LONGEST_TAG), "mlflow.runName": text(start.name, LONGEST_NAME)}
+    parent = {PARENT_TAG: start.parent} if start.parent else {}
+    return {
+        **parent,
+        **pairs(start.tags, LONGEST_TAG),
+        "mlflow.runName": text(start.name, LONGEST_NAME),
+    }
 
 
 def _last_row(run: str, end: End) -> dict[str, Any]:

@@ -17,6 +17,7 @@ from runner.tracking.batch import (
     LONGEST_NAME,
     LONGEST_PARAM,
     LONGEST_TAG,
+    PARENT_TAG,
     STATUS,
     Batch,
     Points,
@@ -74,7 +75,12 @@ class ClientStore:
                 why = refusal(error)
                 reasons |= {r: why for r, start in batch.starts.items() if start.experiment == name}
         # Each step needs the one before; the calls within a step need nothing of each other.
-        self._make(((run, self._begin, start) for run, start in batch.starts.items()), reasons)
+        parents: list[Call] = []
+        children: list[Call] = []
+        for run, start in batch.starts.items():
+            (children if start.parent else parents).append((run, self._begin, start))
+        self._make(parents, reasons)
+        self._make(children, reasons)
         self._make(chain(self._logs(batch), self._uploads(batch)), reasons)
         self._make(((run, self._end, end) for run, end in batch.ends.items()), reasons)
         if reasons:
@@ -108,13 +114,23 @@ class ClientStore:
                 experiment,
                 start_time=int(start.time * 1000),
                 run_name=text(start.name, LONGEST_NAME),
-                tags=pairs(start.tags, LONGEST_TAG),
+                tags=pairs(start.tags, LONGEST_TAG) | self._parent_tag(experiment, start),
             )
             found = [created]
             if answered:
                 self._unanswered.discard(run)
         info = found[0].info
         self._places[run] = Place(experiment, info.run_id)
+
+    def _parent_tag(self, experiment: str, start: Start) -> dict[str, str]:
+        if not start.parent:
+            return {}
+        if start.parent not in self._places:  # another publisher has brought it in
+            found = self._found(experiment, start.parent)
+            if not found:  # deleted for good: the child stands alone
+                return {}
+            self._places[start.parent] = Place(experiment, found[0].info.run_id)
+        return {PARENT_TAG: self._places[start.parent].run}
 
     def _found(self, experiment: str, run: str) -> list[Any]:
         """The run in MLflow, those first that nobody has deleted."""

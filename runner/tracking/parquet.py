@@ -1,7 +1,7 @@
-"""The whole trajectory as a Parquet file, written chunk by chunk."""
+"""The whole trajectory as a Parquet file, written record by record."""
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import accumulate
 from pathlib import Path
 from typing import Any
@@ -17,52 +17,44 @@ MOST_SCALARS = 64
 """Up to so many parameters have a metric and a column each; past it, each tensor has one."""
 
 
-class TrajectoryFile:
+def write_trajectory(path: Path, tensors: Mapping[str, Any], chunks: Iterable[Rows]) -> None:
     """Columns `step`, `time` (UTC), `loss`, `grad_norm`, and the parameters in the run's dtype.
 
     The parameters have a column for each scalar, named as in MLflow; past `MOST_SCALARS` scalars,
     a column of lists for each tensor. Loss and gradient are null at step 0.
     """
+    writer = None
+    for rows in chunks:
+        table = _table(rows, tensors)
+        writer = writer or pq.ParquetWriter(path, table.schema)
+        writer.write_table(table)
+    if writer is not None:
+        writer.close()
 
-    def __init__(self, path: Path, tensors: Mapping[str, Any]) -> None:
-        self.path = path
-        self._tensors = dict(tensors)
-        self._writer: pq.ParquetWriter | None = None
 
-    def write(self, rows: Rows) -> None:
-        """Append a chunk."""
-        start = rows["step"] == 0
-        table = pa.table(
-            {
-                "step": rows["step"],
-                "time": pa.array((rows["time"] * 1e6).astype("datetime64[us]")).cast(
-                    pa.timestamp("us", tz="UTC")
-                ),
-                "loss": pa.array(rows["loss"], mask=start),
-                "grad_norm": pa.array(rows["grad_norm"], mask=start),
-                **self._parameters(rows["parameters"]),
-            }
-        )
-        if self._writer is None:
-            self._writer = pq.ParquetWriter(self.path, table.schema)
-        self._writer.write_table(table)
-
-    def _parameters(self, values: Any) -> dict[str, pa.Array]:
-        if values.shape[1] <= MOST_SCALARS:
-            names = parameter_names(self._tensors)
-            return {name: pa.array(column) for name, column in zip(names, values.T, strict=True)}
-        parts = np.split(values, tensor_edges(self._tensors), axis=1)
-        return {
-            name: pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), part.shape[1])
-            for name, part in zip(self._tensors, parts, strict=True)
+def _table(rows: Rows, tensors: Mapping[str, Any]) -> pa.Table:
+    start = rows["step"] == 0
+    times = pa.array((rows["time"] * 1e6).astype("datetime64[us]"))
+    return pa.table(
+        {
+            "step": rows["step"],
+            "time": times.cast(pa.timestamp("us", tz="UTC")),
+            "loss": pa.array(rows["loss"], mask=start),
+            "grad_norm": pa.array(rows["grad_norm"], mask=start),
+            **_parameters(rows["parameters"], tensors),
         }
+    )
 
-    def close(self) -> Path | None:
-        """Finish the file, which can be read only now; where it is, if anything was written."""
-        if self._writer is None:
-            return None
-        self._writer.close()
-        return self.path
+
+def _parameters(values: Any, tensors: Mapping[str, Any]) -> dict[str, pa.Array]:
+    if values.shape[1] <= MOST_SCALARS:
+        names = parameter_names(tensors)
+        return {name: pa.array(column) for name, column in zip(names, values.T, strict=True)}
+    parts = np.split(values, tensor_edges(tensors), axis=1)
+    return {
+        name: pa.FixedSizeListArray.from_arrays(pa.array(part.ravel()), part.shape[1])
+        for name, part in zip(tensors, parts, strict=True)
+    }
 
 
 def tensor_edges(tensors: Mapping[str, Any]) -> list[int]:

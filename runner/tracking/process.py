@@ -19,7 +19,7 @@ _ahead: list[Publisher] = []  # started, and not told yet what to do
 def start_ahead(typed: Sequence[str]) -> None:
     """Start one for the command line `typed`, if that is to run something."""
     asks_only = any(word.startswith("-") and word not in ("-m", "--multirun") for word in typed)
-    if not asks_only and "tracking=off" not in typed:
+    if not asks_only and not {"tracking=off", "sweep.dry_run=true"} & {*typed}:
         _ahead.append(_start())
 
 

@@ -9,13 +9,26 @@ from typing import Any
 import numpy as np
 import yaml
 
-from runner.journal import End, JournalError, JournalUnavailable, Reader, Record, Rows, Start
+from runner.journal import (
+    End,
+    File,
+    JournalError,
+    JournalUnavailable,
+    Reader,
+    Record,
+    Rows,
+    Start,
+)
 from runner.model import parameter_names
 from runner.tracking.batch import JOURNAL_TAG, Batch, Points
-from runner.tracking.parquet import MOST_SCALARS, TrajectoryFile, tensor_edges
+from runner.tracking.parquet import MOST_SCALARS, tensor_edges, write_trajectory
 from runner.trajectory import norms
 
-BATCH_BYTES = 2 * 2**20  # of journal records: bounds the memory of a batch
+BATCH_BYTES = 4 * 2**20  # of journal records: bounds the memory of a batch
+
+DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # several times as fast
+
+PLAINLY: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
 
 CUT_OFF = "its process ended without a word: killed, or the machine stopped"
 
@@ -65,7 +78,7 @@ class Publication:
             outcome, reason = ("failed", self.damage) if self.damage else ("interrupted", CUT_OFF)
             figures = self._open[run].figures()
             end = End(outcome, figures, {"outcome": outcome}, reason, self._open[run].last_time)
-            self._add(Record(run, end), batch)
+            self._add(Record(run, end, 0), batch)
         return batch
 
     def close(self) -> None:
@@ -80,13 +93,12 @@ class Publication:
             folder.mkdir()
             self._open[run] = _OpenRun(content, folder)
             self.runs.add(run)
-            config = folder / "config.yaml"
-            config.write_text(
-                yaml.safe_dump(dict(content.config), sort_keys=False, allow_unicode=True),
-                encoding="utf-8",
-            )
             batch.starts[run] = replace(content, tags={**content.tags, JOURNAL_TAG: run})
-            batch.artifacts.append((run, config))
+            if content.config:
+                config = folder / "config.yaml"
+                text = yaml.dump(dict(content.config), Dumper=DUMPER, **PLAINLY)
+                config.write_text(text, encoding="utf-8")
+                batch.artifacts.append((run, config))
             return 10_000
         if isinstance(content, End):
             state = self._open.pop(run)
@@ -102,12 +114,24 @@ class Publication:
                     file = state.folder / "traceback.txt"
                     file.write_text(content.reason or "", encoding="utf-8")
                     batch.artifacts.append((run, file))
-            if trajectory := state.trajectory.close():
-                batch.artifacts.append((run, trajectory))
+            if state.rows:
+                batch.artifacts.append((run, self._trajectory(state)))
             batch.ends[run] = content
-            return 1000
+            return 10_000
+        if isinstance(content, File):
+            file = self._open[run].folder / Path(content.name).name
+            file.write_bytes(content.content)
+            batch.artifacts.append((run, file))
+            return len(content.content)
         batch.points += self._open[run].take(run, content)
+        self._open[run].rows.append(record.number)
         return content.nbytes
+
+    def _trajectory(self, run: "_OpenRun") -> Path:
+        """The run's whole trajectory as a file, from its records: no file is kept open for it."""
+        path = run.folder / "trajectory.parquet"
+        write_trajectory(path, run.tensors, self._reader.again(run.rows))
+        return path
 
 
 class _OpenRun:
@@ -115,28 +139,29 @@ class _OpenRun:
 
     def __init__(self, start: Start, folder: Path) -> None:
         self.folder = folder
-        self.trajectory = TrajectoryFile(folder / "trajectory.parquet", start.tensors)
+        self.tensors = start.tensors
+        self.rows: list[int] = []
+        """The numbers of its records with rows."""
         self.last_time = start.time
-        self._tensors = start.tensors
         self._names = parameter_names(start.tensors)
         self._epochs = 0
         self._final_loss = math.nan
         self._best_loss = math.inf
 
     def take(self, run: str, rows: Rows) -> list[Points]:
-        """Add a chunk to the trajectory; its points."""
-        self.trajectory.write(rows)
+        """The points of a chunk of the trajectory."""
         made = rows[rows["step"] > 0]  # the start has parameters only
         if len(made):
             self._epochs, self._final_loss = int(made["step"][-1]), float(made["loss"][-1])
             self._best_loss = float(np.fmin(self._best_loss, np.fmin.reduce(made["loss"])))
         self.last_time = float(rows["time"][-1])
-        figures = np.stack([made["loss"], made["grad_norm"]], axis=1)
         keys, values = self._parameters(rows["parameters"])
-        return [
-            Points(run, ["loss", "grad_norm"], made["step"], _milliseconds(made), figures),
-            Points(run, keys, rows["step"], _milliseconds(rows), values),
-        ]
+        points = [Points(run, keys, rows["step"], _milliseconds(rows), values)]
+        if len(made):
+            figures = np.stack([made["loss"], made["grad_norm"]], axis=1)
+            names = ["loss", "grad_norm"]
+            points.append(Points(run, names, made["step"], _milliseconds(made), figures))
+        return points
 
     def figures(self) -> dict[str, float]:
         """The final metrics, as far as the journal tells."""
@@ -151,8 +176,8 @@ class _OpenRun:
     def _parameters(self, values: Any) -> tuple[list[str], Any]:
         if len(self._names) <= MOST_SCALARS:
             return self._names, values
-        parts = np.split(values, tensor_edges(self._tensors), axis=1)
-        return [f"{name}.norm" for name in self._tensors], np.stack([norms(p) for p in parts], 1)
+        parts = np.split(values, tensor_edges(self.tensors), axis=1)
+        return [f"{name}.norm" for name in self.tensors], np.stack([norms(p) for p in parts], 1)
 
 
 def _milliseconds(rows: Rows) -> Any:

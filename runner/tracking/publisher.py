@@ -73,17 +73,22 @@ class Publisher:
             with ExitStack() as stack:
                 growing: dict[Path, Publication | None] = {}
                 while True:
-                    over = self._ended.is_set()  # asked first: what came before it is read below
+                    # Asked first: what came before is read below. A process of a pool may live a
+                    # little longer than the one that leads it.
+                    over = self._ended.is_set() and not any(map(journal.is_being_written, growing))
                     moved = False
-                    if live or over:
-                        for path in self._folder.glob(f"{name}*.db"):
+                    if live or self._ended.is_set():
+                        for path in sorted(self._folder.glob(f"{name}*.db"), key=_in_order):
                             if path not in growing:
                                 growing[path] = self._publication(path, stack)
+                                over = False  # until it has been asked whether that is written
                         for publication in filter(None, growing.values()):
                             moved |= self._advance(publication)
                     if over and not moved:
                         break
-                    if not moved:
+                    if not moved and self._ended.is_set():
+                        time.sleep(POLL_SECONDS / 10)
+                    elif not moved:
                         self._ended.wait(POLL_SECONDS)
                 for publication in filter(None, growing.values()):
                     self._finish(publication)
@@ -100,7 +105,7 @@ class Publisher:
         waited for, so many seconds.
         """
         try:
-            for path in sorted(self._folder.glob("*.db")):
+            for path in sorted(self._folder.glob("*.db"), key=_in_order):
                 if journal.is_being_written(path):
                     continue
                 if everything or self._is_for_me(path):
@@ -196,6 +201,11 @@ class Publisher:
         kept = {run: why for run, why in self._refused.items() if run not in self._deleted}
         why = scrubbed(why or "; ".join(dict.fromkeys(kept.values())), self._uri)
         return Report(len(self._published), where, why, self._damaged, len(self._deleted))
+
+
+def _in_order(path: Path) -> str:
+    """A sweep's own journal before those of the processes that it has started."""
+    return path.stem
 
 
 def _brief(error: Exception) -> str:

@@ -6,6 +6,7 @@ import subprocess
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
+from pathlib import Path
 
 from runner.journal import FOLDER, Journal
 from runner.tracking import process
@@ -45,6 +46,14 @@ class Session:
         if self._journal is None:
             self._journal = Journal(FOLDER / f"{self._name}.db")
         return self._journal
+
+    def path(self, suffix: str) -> Path:
+        """Where a further journal of this invocation belongs: another process's."""
+        return FOLDER / f"{self._name}-{suffix}.db"
+
+    def paths(self) -> list[Path]:
+        """Every journal of this invocation so far."""
+        return sorted(FOLDER.glob(f"{self._name}*.db"))
 
     def finish(self) -> str:
         """Close the journal and see it published; what a person should know of that."""
