@@ -14,16 +14,22 @@ BAR_DELAY = 1.5  # seconds; a shorter run shows no bar
 
 
 class Console:
-    """Writes lines to standard output; on a terminal, keeps a bar below those of a longer run."""
+    """Writes lines to standard output; on a terminal, keeps a bar below those of a longer run.
 
-    def __init__(self, epochs: int) -> None:
+    A quiet one does neither.
+    """
+
+    def __init__(self, epochs: int, *, quiet: bool = False) -> None:
         self._epochs = epochs
+        self._quiet = quiet
         self._bar: Any = None
-        on_terminal = sys.stdout.isatty() and sys.stderr.isatty()
+        on_terminal = not quiet and sys.stdout.isatty() and sys.stderr.isatty()
         self._bar_due = time.monotonic() + BAR_DELAY if on_terminal else math.inf
 
     def say(self, line: str) -> None:
         """Print a line; carry on in silence once nobody reads (`... | head`)."""
+        if self._quiet:
+            return
         try:
             if self._bar is None:
                 print(line, flush=True)

@@ -15,7 +15,7 @@ from runner.journal import Start
 from runner.model import Tensors
 
 HERE = Path(__file__).resolve().parent
-NOT_THE_EXPERIMENT = ("tracking", "print_every")  # where and how it is shown
+NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep")  # where and how it is shown
 LONGEST_NAME = 200  # MLflow has room for 250 characters
 LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
 
@@ -52,21 +52,26 @@ def params(cell: Cell) -> dict[str, str]:
 
 def name(cell: Cell) -> str:
     """A readable name: `adam lr=0.01 seed=3`: optimizer, lr, and what else was overridden."""
-    said = ("optimizer=", "lr=", "optimizer.lr=", *NOT_THE_EXPERIMENT)
+    said = ("optimizer=", "lr=", "optimizer.lr=", "grid=", *NOT_THE_EXPERIMENT)
     others = [text for text in cell.overrides if not text.lstrip("+~").startswith(said)]
     lr = cell.values["optimizer"].get("lr", cell.values["lr"])
     shown = f"{lr:g}" if float(f"{lr:g}") == lr else repr(lr)  # no two alike
     said_in_full = [str(cell.choices.get("optimizer", "optimizer")), f"lr={shown}", *others]
-    return textwrap.shorten(" ".join(said_in_full), LONGEST_NAME, placeholder=" ...")
+    return shortened(" ".join(said_in_full))
+
+
+def shortened(text: str) -> str:
+    """The text as MLflow has room for in a name."""
+    return textwrap.shorten(text, LONGEST_NAME, placeholder=" ...")
 
 
 def _tags(cell: Cell) -> dict[str, str]:
     mine = [text for text in cell.overrides if not text.lstrip("+~").startswith("tracking")]
-    return {"overrides": " ".join(mine), **_surroundings()}
+    return {"overrides": " ".join(mine), **surroundings()}
 
 
 @cache
-def _surroundings() -> dict[str, str]:
+def surroundings() -> dict[str, str]:
     """The git commit, the versions of what runs, and what MLflow's UI shows."""
     commit = git_commit()
     return {

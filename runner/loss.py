@@ -5,7 +5,8 @@ Each function returns a loss
     value, slope = loss(prediction, y)
 
 for two arrays of shape (samples,): the mean over the samples, a scalar, and its derivative
-with respect to the prediction, shape (samples,), both of the arrays' dtype. Where a loss has a
+with respect to the prediction, shape (samples,), both of the arrays' dtype. For predictions of
+many cells, (cells, samples), they are (cells,) and (cells, samples). Where a loss has a
 kink, the slope is the one that PyTorch takes. `gradient_reduction="sum"` gives the slope of the
 summed loss instead, `samples` times as steep; the value stays the mean.
 """
@@ -26,7 +27,8 @@ def mse(*, gradient_reduction: str = "mean") -> Loss:
 
     def loss(prediction: Array, y: Array) -> tuple[Any, Array]:
         residual = prediction - y
-        return residual.dot(residual) / y.size, (2 if summed else 2 / y.size) * residual
+        samples = y.shape[-1]
+        return np.vecdot(residual, residual) / samples, (2 if summed else 2 / samples) * residual
 
     return loss
 
@@ -38,7 +40,7 @@ def mae(*, gradient_reduction: str = "mean") -> Loss:
     def loss(prediction: Array, y: Array) -> tuple[Any, Array]:
         residual = prediction - y
         slope = np.sign(residual)
-        return np.abs(residual).mean(), slope if summed else slope / y.size
+        return np.abs(residual).mean(axis=-1), slope if summed else slope / y.shape[-1]
 
     return loss
 
@@ -52,8 +54,8 @@ def huber(*, delta: float = 1.0, gradient_reduction: str = "mean") -> Loss:
     def loss(prediction: Array, y: Array) -> tuple[Any, Array]:
         residual = prediction - y
         slope = np.clip(residual, -delta, delta)
-        value = (slope * (residual - slope / 2)).mean()
-        return value, slope if summed else slope / y.size
+        value = (slope * (residual - slope / 2)).mean(axis=-1)
+        return value, slope if summed else slope / y.shape[-1]
 
     return loss
 

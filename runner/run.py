@@ -84,7 +84,7 @@ def execute(
     started = time.perf_counter()
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            outcome = _train(experiment, values, recorder, console, received)
+            outcome = train(experiment, values, recorder, console, received)
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
         outcome = "interrupted"
     except Exception as error:  # a model of somebody's
@@ -103,7 +103,7 @@ def execute(
     return Run(run_id, end, recorder.last, failure)
 
 
-def _train(
+def train(
     experiment: Experiment,
     values: Values,
     recorder: Recorder,
