@@ -24,6 +24,7 @@ Values = dict[str, Any]
 
 Gradient = Enum("Gradient", {"by_hand": "by_hand", "autograd": "autograd"})
 Dtype = Enum("Dtype", {"float32": "float32", "float64": "float64"})
+OnError = Enum("OnError", {"continue": "continue", "stop": "stop"})
 
 
 @dataclass
@@ -38,6 +39,16 @@ class Tracking:
 @dataclass
 class Device:
     name: str = MISSING
+
+
+@dataclass
+class Sweep:
+    stack: bool = MISSING
+    workers: int | None = MISSING
+    dry_run: bool = MISSING
+    resume: bool = MISSING
+    verify: int = MISSING
+    on_error: OnError = MISSING
 
 
 @dataclass
@@ -57,6 +68,7 @@ class Config:
     seed: int = MISSING
     dtype: Dtype = MISSING
     print_every: int = MISSING
+    sweep: Sweep = MISSING
 
 
 def register() -> None:

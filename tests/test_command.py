@@ -229,7 +229,7 @@ def test_an_exception_ends_the_run_as_failed(tmp_path, runner, store):
 
 def test_multirun_leaves_a_run_for_each_cell(tmp_path, runner, store):
     """Hydra's own multirun, and names that tell the cells apart."""
-    runner(tmp_path, "-m", "optimizer=sgd,adam", "lr=0.01,0.1")
+    runner(tmp_path, "-m", "optimizer=sgd,adam", "lr=0.01,0.1", "hydra/launcher=basic")
     _, runs = store(tmp_path)
     names = {run.info.run_name for run in runs}
     assert names == {"sgd lr=0.01", "sgd lr=0.1", "adam lr=0.01", "adam lr=0.1"}
@@ -265,7 +265,7 @@ def test_everything_stays_under_mlruns(tmp_path, runner):
     runner(tmp_path, "epochs=2")
     runner(tmp_path, "-m", "epochs=2,3")
     assert os.listdir(tmp_path) == ["mlruns"]
-    assert sorted(os.listdir(tmp_path / "mlruns")) == ["artifacts", "hydra", "journal", "mlflow.db"]
+    assert sorted(os.listdir(tmp_path / "mlruns")) == ["artifacts", "journal", "mlflow.db"]
     assert sorted(os.listdir(tmp_path / "mlruns" / "journal")) == ["published", "store.lock"]
 
 

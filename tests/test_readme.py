@@ -14,7 +14,7 @@ README = (ROOT / "README.md").read_text()
 BLOCKS = [
     block for block in re.findall(r"```bash\n(.*?)```", README, re.S) if "make ui" not in block
 ]
-COPIED = ("conf", "runner", "tests", "mlruns/.gitignore", "Makefile", "README.md")
+COPIED = ("conf", "hydra_plugins", "runner", "tests", "mlruns/.gitignore", "Makefile", "README.md")
 STAMPED = ("pyproject.toml", "constraints.txt")
 
 

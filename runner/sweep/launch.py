@@ -1,0 +1,173 @@
+"""A sweep from Hydra's overrides to the table at its end."""
+
+import math
+import signal
+import time
+from collections.abc import Sequence
+
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.utils import JobReturn, JobStatus
+from hydra.errors import CompactHydraException
+from omegaconf import DictConfig
+
+from runner.cell import Cell
+from runner.config import ConfigError, Values
+from runner.journal import JournalError
+from runner.run import signals
+from runner.sweep import parent, table, verify
+from runner.sweep.cells import compose
+from runner.sweep.done import done
+from runner.sweep.execute import execute
+from runner.sweep.plan import Plan, plan
+from runner.sweep.progress import Progress
+from runner.sweep.result import Result
+from runner.sweep.work import Work
+from runner.tracking.session import Session, Settings, session
+from runner.tracking.uri import without_credentials
+
+SWEPT_ALONE = ("tracking", "sweep")
+"""Nodes that are the whole sweep's: each of its cells has the same."""
+
+
+def launch(
+    loader: ConfigLoader, master: DictConfig, overrides: Sequence[Sequence[str]]
+) -> list[JobReturn]:
+    """Execute the sweep; its cells' results in their order, none for a dry run.
+
+    Raises ConfigError before anything runs if a cell cannot, and SystemExit, with all that was
+    recorded kept, if a signal stopped it.
+    """
+    cells = compose(loader, master, overrides)
+    settings = _settings(cells)
+    tracked = None if settings["dry_run"] else session(Settings(**cells[0].values["tracking"]))
+    planned = plan(
+        cells,
+        stack=settings["stack"],
+        done=_done(cells[0]) if settings["resume"] else {},
+        workers=settings["workers"] or 1,
+    )
+    print("\n".join(planned.lines()), flush=True)
+    if tracked is None:
+        return []
+    with signals(signal.SIGINT, signal.SIGTERM) as received:
+        try:
+            results = _carry_out(planned, settings, tracked, received)
+        except JournalError as error:  # a full disk, say: a message, not a traceback
+            raise CompactHydraException(str(error)) from error
+    print(table.printed(cells, results), flush=True)
+    if received:
+        print("stopped     go on with: sweep.resume=true", flush=True)
+        raise SystemExit(128 + received[0])
+    return _returned(cells, overrides, results)
+
+
+def _settings(cells: Sequence[Cell]) -> Values:
+    """The sweep's own settings. Raises ConfigError where they are not one for all cells."""
+    faults = [
+        f"{node}: is one for the whole sweep, and cannot be swept"
+        for node in SWEPT_ALONE
+        if any(cell.values[node] != cells[0].values[node] for cell in cells)
+    ]
+    settings: Values = cells[0].values["sweep"]
+    workers, count = settings["workers"], settings["verify"]
+    if workers is not None and workers < 1:
+        faults.append(f"sweep.workers: expected 1 or more, or null, got {workers}")
+    if count < 0:
+        faults.append(f"sweep.verify: expected 0 or a number of cells, got {count}")
+    if faults:
+        raise ConfigError("\n".join(faults))
+    return settings
+
+
+def _done(cell: Cell) -> dict[str, object]:
+    tracking = cell.values["tracking"]
+    store = without_credentials(tracking["uri"]) if tracking["uri"] else ""
+    return dict(done(store, tracking["experiment"]))
+
+
+def _carry_out(
+    planned: Plan, settings: Values, tracked: Session, received: list[int]
+) -> list[Result]:
+    """Execute what is to be done, as children of a run of the sweep's own; every result."""
+    cells, earlier = planned.cells, list(planned.done)
+    if not planned.units:
+        return earlier
+    began = time.perf_counter()
+    run = parent.begin(tracked.journal, planned, tracked.store)
+    progress = Progress(sum(len(unit.numbers) for unit in planned.units))
+    failure: str | None = "it ended early"
+    verified: list[str] = []
+    try:
+        works = [_work(planned, unit.numbers, unit.stacked, run, tracked) for unit in planned.units]
+        execute(
+            works,
+            tracked,
+            settings["workers"],
+            received,
+            progress,
+            stop_at_failure=settings["on_error"] == "stop",
+        )
+        if settings["verify"] and not received:
+            verified = _verified(planned, progress.results, settings["verify"], tracked)
+        failure = None
+    except KeyboardInterrupt:  # the second Ctrl-C
+        failure = None
+    except JournalError as error:
+        failure = str(error)
+        raise
+    finally:
+        progress.close()
+        parent.end(
+            tracked.journal,
+            run,
+            cells,
+            sorted(earlier + progress.results),
+            interrupted=bool(received),
+            failure=failure,
+            seconds=time.perf_counter() - began,
+            verified="\n".join(verified),
+        )
+    for line in verified:
+        print(line, flush=True)
+    return sorted(earlier + progress.results)
+
+
+def _work(planned: Plan, numbers: Sequence[int], stacked: bool, run: str, tracked: Session) -> Work:
+    return Work(
+        numbers,
+        [planned.cells[number] for number in numbers],
+        [planned.fingerprints[number] for number in numbers],
+        stacked,
+        run,
+        tracked.store,
+    )
+
+
+def _verified(planned: Plan, results: Sequence[Result], count: int, tracked: Session) -> list[str]:
+    """What running some cells of stacks alone has shown, in lines."""
+    stacked = {number for unit in planned.units if unit.stacked for number in unit.numbers}
+    some = verify.chosen(results, stacked, count)
+    if not some:
+        return ["verified    nothing: no cell ran in a stack"]
+    differences = verify.compare(planned.cells, some, tracked.paths())
+    return verify.told(planned.cells, differences)
+
+
+def _returned(
+    cells: Sequence[Cell], overrides: Sequence[Sequence[str]], results: Sequence[Result]
+) -> list[JobReturn]:
+    """What Hydra's sweepers see: the final loss, infinite if it diverged."""
+    by_cell = {r.cell: r for r in results}
+    returned = []
+    for number in range(len(cells)):
+        r = by_cell.get(number)
+        job = JobReturn(overrides=list(overrides[number]), task_name="runner")
+        if r is None or r.outcome == "failed":
+            job.status = JobStatus.FAILED
+            why = r.reason if r else "not run: another cell failed before"
+            job.return_value = CompactHydraException(why)
+        else:
+            job.status = JobStatus.COMPLETED
+            job.return_value = math.inf if r.outcome == "diverged" else r.final_loss
+        returned.append(job)
+    return returned

@@ -1,0 +1,70 @@
+"""The sweep's own run: what was swept, what became of it, and the table of all cells."""
+
+import math
+import shlex
+import sys
+from collections.abc import Sequence
+
+from runner import identity
+from runner.cell import Cell
+from runner.journal import End, File, Journal, Start
+from runner.sweep import table
+from runner.sweep.plan import Plan
+from runner.sweep.result import Result
+
+
+def begin(journal: Journal, planned: Plan, store: str) -> str:
+    """Record that the sweep begins; its id in the journal."""
+    cells = planned.cells
+    keys = table.swept(cells)
+    what = f"{len(cells)} cells over {', '.join(keys) or 'nothing'}"
+    start = Start(
+        name=identity.shortened(f"sweep of {what}"),
+        store=store,
+        experiment=cells[0].values["tracking"]["experiment"],
+        params={"swept": ", ".join(keys)},
+        tags={
+            "command": _command(),
+            "plan": "\n".join(planned.lines()),
+            "cells": str(len(cells)),
+            "mlflow.note.content": f"A sweep of {what}; `cells.csv` has them all.",
+            **identity.surroundings(),
+        },
+    )
+    return journal.begin(start)
+
+
+def end(
+    journal: Journal,
+    run: str,
+    cells: Sequence[Cell],
+    results: Sequence[Result],
+    *,
+    interrupted: bool,
+    failure: str | None = None,
+    seconds: float,
+    verified: str | None = None,
+) -> None:
+    """Record how it ended, as FAILED if a cell failed, and the table."""
+    journal.attach(run, File("cells.csv", table.as_csv(cells, results)))
+    counts = table.counts(results)
+    tags = {f"cells.{outcome}": str(count) for outcome, count in counts.items()}
+    if missing := len(cells) - len(results):
+        tags["cells.not run"] = str(missing)
+    metrics = {"seconds": seconds}
+    if best := table.best(results)[:1]:
+        tags |= {"best_cell": identity.name(cells[best[0].cell]), "best_run": best[0].run}
+        metrics["final_loss"] = best[0].final_loss
+    if verified:
+        tags["verified"] = verified
+    if failed := counts.get("failed", 0):
+        failure = failure or f"{failed} of {len(cells)} cells failed"
+    outcome = "failed" if failure else "interrupted" if interrupted else "finished"
+    assert not any(math.isnan(value) for value in metrics.values())
+    journal.end(run, End(outcome, metrics, {**tags, "outcome": outcome}, failure))
+
+
+def _command() -> str:
+    """The command as it was typed, less what is said of tracking: its URI may hold a password."""
+    typed = [text for text in sys.argv[1:] if not text.lstrip("+~").startswith("tracking")]
+    return shlex.join(["python", "-m", "runner", *typed])

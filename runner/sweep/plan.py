@@ -1,0 +1,185 @@
+"""The plan of a sweep: which cells are done, which form stacks, which run alone, and why."""
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, NamedTuple
+
+from runner.cell import Cell
+from runner.config import ConfigError, check
+from runner.experiment import compose, prepared_dataset
+from runner.fingerprint import fingerprint
+from runner.stack import Parts, prepare, refusal, slower
+from runner.sweep.cells import refuse
+from runner.sweep.result import Result, result
+from runner.sweep.table import swept
+
+SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
+SLICE_CELLS = 2000  # beyond it, a step gains nothing
+
+
+class Unit(NamedTuple):
+    """What one process executes at once: a slice of a stack, or a lone cell."""
+
+    numbers: tuple[int, ...]
+    stacked: bool
+
+
+class Group(NamedTuple):
+    """Cells of one structure, and why they run alone if they do."""
+
+    numbers: tuple[int, ...]
+    units: tuple[Unit, ...]
+    alone: str | None
+    loop: str
+
+
+class Plan(NamedTuple):
+    """What is to be done of a sweep's cells."""
+
+    cells: Sequence[Cell]
+    fingerprints: Sequence[str]
+    done: Sequence[Result]
+    groups: Sequence[Group]
+
+    @property
+    def units(self) -> list[Unit]:
+        return [unit for group in self.groups for unit in group.units]
+
+    def headline(self) -> str:
+        """`120 cells: 3 stacks (114), 6 alone, 0 already done`."""
+        stacked = [group for group in self.groups if not group.alone]
+        alone = sum(len(group.numbers) for group in self.groups if group.alone)
+        count = sum(len(group.numbers) for group in stacked)
+        stacks = _count(len(stacked), "stack")
+        cells = _count(len(self.cells), "cell")
+        return f"{cells}: {stacks} ({count}), {alone} alone, {len(self.done)} already done"
+
+    def lines(self) -> list[str]:
+        """The headline, and a line for each group."""
+        return [self.headline(), *(f"  {line}" for line in self._group_lines())]
+
+    def _group_lines(self) -> Iterator[str]:
+        for group in self.groups:
+            cells = [self.cells[number] for number in group.numbers]
+            same = self._parts_of(group)
+            varying = ", ".join(swept(cells)) or "nothing"
+            if group.alone:
+                yield f"alone {len(cells):>6}  {same}: {group.alone}"
+            else:
+                slices = f", {len(group.units)} slices" if len(group.units) > 1 else ""
+                yield f"stack {len(cells):>6}  {same}: {group.loop} over {varying}{slices}"
+
+    def _parts_of(self, group: Group) -> str:
+        """The options chosen in this group where others chose differently."""
+        cells = [self.cells[number] for number in group.numbers]
+        everyone = Counter(
+            (part, str(cell.choices[part])) for cell in self.cells for part in _parts(cell)
+        )
+        told = dict.fromkeys(
+            f"{part}={cell.choices[part]}"
+            for part in _parts(cells[0])
+            if everyone[part, str(cells[0].choices[part])] < len(self.cells)
+            for cell in cells
+        )
+        return " ".join(told) or f"optimizer={cells[0].choices.get('optimizer')}"
+
+
+def _parts(cell: Cell) -> list[str]:
+    return [part for part, option in cell.choices.items() if option and "/" not in part]
+
+
+def plan(cells: Sequence[Cell], *, stack: bool, done: Mapping[str, Any], workers: int) -> Plan:
+    """Check every cell, and say how each is to be executed; nothing runs yet.
+
+    `done` has the finished runs by fingerprint. Raises ConfigError that names every bad cell.
+    """
+    prepared, fingerprints = _prepared(cells)
+    finished = [
+        result(number, done[found].run, done[found].end, was_done=True)
+        for number, found in enumerate(fingerprints)
+        if found in done
+    ]
+    left = sorted(set(range(len(cells))) - {one.cell for one in finished})
+    by_structure: dict[Any, list[int]] = {}
+    for number in left:
+        parts = prepared[number]
+        why = parts if isinstance(parts, str) else None if stack else "sweep.stack=false"
+        structure = ("alone", why, _loop(cells[number])) if why else parts.structure  # type: ignore[union-attr]
+        by_structure.setdefault(structure, []).append(number)
+    groups = [
+        _group(numbers, [prepared[number] for number in numbers], stack, workers)
+        for numbers in by_structure.values()
+    ]
+    return Plan(cells, fingerprints, finished, _merged(groups))
+
+
+def _prepared(cells: Sequence[Cell]) -> tuple[list[Parts | str], list[str]]:
+    """Of each cell its parts or why it has none for a stack, and its fingerprint."""
+    parts: list[Parts | str] = []
+    fingerprints, faults = [], []
+    for cell in cells:
+        try:
+            check(cell.values)
+            why = refusal(cell.values)
+            if why:
+                compose(cell.values)  # to know that it can run
+            parts.append(why or prepare(cell.values))
+            data = prepared_dataset(cell.values["dataset"], cell.values["dtype"])
+            arrays = [array for array in data if array is not None]
+            fingerprints.append(fingerprint(cell.values, *arrays))
+        except ConfigError as error:
+            faults.append((cell.overrides, str(error).replace("\n", "\n  ")))
+    refuse(faults)
+    return parts, fingerprints
+
+
+def _group(numbers: list[int], parts: list[Any], stack: bool, workers: int) -> Group:
+    """How these cells of one structure are executed."""
+    loop = ""
+    if isinstance(parts[0], str):
+        alone: str | None = parts[0]
+    elif not stack:
+        alone = "sweep.stack=false"
+    elif len(numbers) == 1:
+        alone = "no other cell has its structure"
+    else:
+        loop = parts[0].loop
+        size = min(_slice(parts), -(-len(numbers) // workers))
+        alone = slower(parts[:size])
+        if not alone:
+            slices = (tuple(numbers[at : at + size]) for at in range(0, len(numbers), size))
+            return Group(tuple(numbers), tuple(Unit(one, True) for one in slices), None, loop)
+    units = tuple(Unit((number,), False) for number in numbers)
+    return Group(tuple(numbers), units, alone, loop)
+
+
+def _slice(parts: Sequence[Parts]) -> int:
+    """So many cells that their arrays and the predictions stay within SLICE_BYTES."""
+    first = parts[0]
+    shared = all(one.data is first.data for one in parts)
+    numbers = 12 * first.start.size + 8 * first.data.y.size
+    numbers += 0 if shared else first.data.x.size
+    return max(2, min(SLICE_CELLS, SLICE_BYTES // (numbers * first.start.itemsize)))
+
+
+def _merged(groups: Iterable[Group]) -> list[Group]:
+    """Stacks first; lone cells that run alone for the same reason, in one group."""
+    merged: list[Group] = []
+    alone: dict[str, list[Group]] = {}
+    for group in groups:
+        if group.alone:
+            alone.setdefault(group.alone, []).append(group)
+        else:
+            merged.append(group)
+    for why, some in alone.items():
+        numbers = tuple(sorted(number for group in some for number in group.numbers))
+        merged.append(Group(numbers, tuple(Unit((n,), False) for n in numbers), why, ""))
+    return merged
+
+
+def _loop(cell: Cell) -> str:
+    return str(cell.values["optimizer"].get("_target_"))
+
+
+def _count(number: int, thing: str) -> str:
+    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

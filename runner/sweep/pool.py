@@ -1,0 +1,177 @@
+"""A bounded pool of local processes that execute units of work.
+
+Each process has a journal of its own and one unit at a time, so one that is killed loses that unit
+alone; it is tried once more. The processes are forked from a server that has imported what takes
+long. They end by themselves when the process that leads them is gone.
+"""
+
+import multiprocessing
+import queue
+import signal
+import sys
+import threading
+from collections import deque
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from multiprocessing import connection
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from runner.journal import Journal, JournalError
+from runner.sweep.result import Result
+from runner.sweep.work import Work, do
+
+STOP, DONE = "stop", "done"
+POLL_SECONDS = 0.2  # between two looks at whether a signal has come
+
+Tell = Callable[[Result], None]
+
+
+class _Worker(NamedTuple):
+    process: Any
+    line: Any
+    """The connection to it."""
+
+
+class Pool:
+    """So many processes at most, started as there is work for them."""
+
+    def __init__(self, workers: int, path: Callable[[str], Path], *, torch: bool) -> None:
+        """`path` gives a journal's path from a suffix; `torch` is to be imported beforehand."""
+        method = "spawn" if sys.platform == "win32" else "forkserver"
+        self._context: Any = multiprocessing.get_context(method)
+        if method == "forkserver":
+            heavy = ["torch.func", "runner.loop.stacked_pytorch"] if torch else []
+            self._context.set_forkserver_preload(["runner.sweep.work", *heavy])
+        self._most = workers
+        self._path = path
+        self._count = 0
+        self._idle: list[_Worker] = []
+        self._busy: dict[_Worker, tuple[Work, set[int]]] = {}  # and which cells it has not told
+        self._tried: set[Sequence[int]] = set()
+
+    def run(
+        self,
+        works: Iterable[Work],
+        stop: Callable[[], bool],
+        tell: Tell,
+        unit_is_done: Callable[[], None],
+    ) -> None:
+        """Execute the units, until `stop` says that no more are to be started or finished.
+
+        Raises JournalError where a process cannot record.
+        """
+        waiting, stopped = deque(works), False
+        try:
+            while self._busy or (waiting and not stop()):
+                if stop() and not stopped:
+                    stopped = True
+                    for worker in self._busy:
+                        _send(worker, STOP)
+                while waiting and len(self._busy) < self._most and not stop():
+                    self._hand_out(waiting.popleft())
+                lines = {worker.line: worker for worker in self._busy}
+                for line in connection.wait(list(lines), POLL_SECONDS):
+                    self._listen(lines[line], waiting, tell, unit_is_done)
+        finally:
+            self._close()
+
+    def _hand_out(self, work: Work) -> None:
+        worker = self._idle.pop() if self._idle else self._start()
+        self._busy[worker] = work, set(work.numbers)
+        _send(worker, work)
+
+    def _start(self) -> _Worker:
+        self._count += 1
+        ours, theirs = self._context.Pipe()
+        path = self._path(str(self._count))
+        process = self._context.Process(target=_serve, args=(theirs, path))
+        process.start()
+        theirs.close()  # so that its end is noticed
+        return _Worker(process, ours)
+
+    def _listen(
+        self,
+        worker: _Worker,
+        waiting: deque[Work],
+        tell: Tell,
+        unit_is_done: Callable[[], None],
+    ) -> None:
+        work, left = self._busy[worker]
+        try:
+            message = worker.line.recv()
+        except (EOFError, OSError):
+            del self._busy[worker]
+            self._lost(worker, work.only(left), waiting, tell)
+            return
+        if isinstance(message, JournalError):
+            raise message
+        if message == DONE:
+            del self._busy[worker]
+            self._idle.append(worker)
+            unit_is_done()
+        else:
+            left.discard(message.cell)
+            tell(message)
+
+    def _lost(self, worker: _Worker, work: Work, waiting: deque[Work], tell: Tell) -> None:
+        """Try what it has not done once more, and then no more."""
+        worker.process.join()
+        if not work.numbers:
+            return
+        key = tuple(work.numbers)
+        if key not in self._tried:
+            self._tried.add(key)
+            waiting.append(work)
+            return
+        code = worker.process.exitcode
+        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+        for number in work.numbers:
+            tell(Result(number, "failed", reason=f"its process ended twice, by {how}"))
+
+    def _close(self) -> None:
+        for worker in self._idle:  # they end when nobody is left who could send more
+            worker.line.close()
+        for worker in self._busy:
+            worker.process.kill()
+        for worker in [*self._idle, *self._busy]:
+            worker.process.join()
+
+
+def _send(worker: _Worker, message: Any) -> None:
+    with suppress(BrokenPipeError, ConnectionResetError):  # it is gone, which `_listen` will meet
+        worker.line.send(message)
+
+
+def _serve(line: Any, path: Path) -> None:
+    """What a process of the pool does: units, one after another, until nobody sends any."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that leads
+    works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
+    received: list[int] = []
+
+    def listen() -> None:
+        try:
+            while True:
+                message = line.recv()
+                if message == STOP:
+                    received.append(signal.SIGINT)
+                else:
+                    works.put(message)
+        except (EOFError, OSError):  # also if the one that leads was killed
+            received.append(signal.SIGINT)
+            works.put(None)
+
+    threading.Thread(target=listen, daemon=True).start()
+    journal = None
+    try:
+        while (work := works.get()) is not None:
+            journal = journal or Journal(path)
+            do(work, journal, received, line.send)
+            line.send(DONE)
+    except JournalError as error:
+        line.send(JournalError(str(error)))
+    except (BrokenPipeError, ConnectionResetError):  # nobody listens
+        pass
+    finally:
+        if journal is not None:
+            journal.close()

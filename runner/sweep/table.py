@@ -1,0 +1,84 @@
+"""A sweep's cells as a table: what a person reads at its end, and the file with all of them."""
+
+import csv
+import io
+import math
+from collections import Counter
+from collections.abc import Mapping, Sequence
+
+from runner import identity
+from runner.cell import Cell
+from runner.config import leaves
+from runner.run import OUTCOMES
+from runner.sweep.result import Result
+
+BEST, FAILED = 5, 10
+"""So many of the best and of the failed cells are printed."""
+
+
+def swept(cells: Sequence[Cell]) -> list[str]:
+    """The names of the params in which the cells differ; an interpolation's own name is enough."""
+    told = dict.fromkeys(text.lstrip("+~").partition("=")[0] for text in _overrides(cells))
+    return [key for key in told if len({_value(cell, key) for cell in cells}) > 1]
+
+
+def _overrides(cells: Sequence[Cell]) -> list[str]:
+    return [text for cell in cells for text in cell.overrides]
+
+
+def _value(cell: Cell, key: str) -> str:
+    """A param's value, or all that is below that name."""
+    if key in cell.choices:
+        return str(cell.choices[key])
+    own = [(k, v) for k, v in leaves(cell.values) if k == key or k.startswith(f"{key}.")]
+    return str(own[0][1]) if len(own) == 1 else str(own)
+
+
+def best(results: Sequence[Result]) -> list[Result]:
+    """Those that end in a number, the least final loss first."""
+    there = [r for r in results if r.outcome != "diverged" and not math.isnan(r.final_loss)]
+    return sorted(there, key=lambda r: (r.final_loss, r.epochs, r.cell))
+
+
+def counts(results: Sequence[Result]) -> dict[str, int]:
+    """How many cells have ended in each outcome, in the order in which outcomes are told."""
+    counted = Counter(r.outcome for r in results)
+    return {outcome: counted[outcome] for outcome in OUTCOMES if counted[outcome]}
+
+
+def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
+    """The table, within 80 columns where names allow."""
+    lines = [f"{outcome:<12}{count}" for outcome, count in counts(results).items()]
+    if missing := len(cells) - len(results):
+        lines.append(f"{'not run':<12}{missing}")
+    if first := best(results)[:BEST]:
+        lines += ["", f"{'best cells':<12}{'final loss':>14}{'epochs':>9}  {'outcome':<11} run"]
+        lines += [
+            f"{'':<12}{r.final_loss:>14.8g}{r.epochs:>9}  {r.outcome:<11} "
+            f"{identity.name(cells[r.cell])}"
+            for r in first
+        ]
+    failed = [r for r in results if r.outcome == "failed"]
+    lines += [""] if failed else []
+    lines += [f"failed      {identity.name(cells[r.cell])}: {r.reason}" for r in failed[:FAILED]]
+    if len(failed) > FAILED:
+        lines.append(f"            and {len(failed) - FAILED} more: see cells.csv")
+    return "\n".join(lines)
+
+
+def as_csv(cells: Sequence[Cell], results: Sequence[Result]) -> bytes:
+    """A row for each cell: name, swept values, and what became of it; UTF-8."""
+    by_cell: Mapping[int, Result] = {r.cell: r for r in results}
+    keys = swept(cells)
+    out = io.StringIO(newline="")
+    table = csv.writer(out)
+    figures = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")
+    table.writerow(["cell", "run", "name", *keys, *figures])
+    for number, cell in enumerate(cells):
+        r = by_cell.get(number, Result(number, "not run"))
+        own = [_value(cell, key) for key in keys]
+        numbers = [r.final_loss, r.best_loss, r.seconds]
+        shown = ["" if math.isnan(x) else repr(x) for x in numbers]
+        row = [number, r.run, identity.name(cell), *own, r.outcome, r.epochs, *shown]
+        table.writerow([*row, r.was_done, r.reason])
+    return out.getvalue().encode()

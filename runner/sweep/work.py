@@ -1,0 +1,92 @@
+"""A unit of work: a slice of a stack, or a lone cell."""
+
+import traceback
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from typing import NamedTuple
+
+import numpy as np
+
+from runner import identity, run
+from runner.cell import Cell
+from runner.console import Console
+from runner.experiment import compose
+from runner.fingerprint import TAG
+from runner.journal import End, Journal, JournalError, Start
+from runner.model import Tensors
+from runner.stack import prepare, stack
+from runner.sweep import stacked
+from runner.sweep.result import Result, result
+
+
+class Work(NamedTuple):
+    """Cells that one process executes together, with all that it needs to know."""
+
+    numbers: Sequence[int]
+    """Of the cells in the sweep."""
+    cells: Sequence[Cell]
+    fingerprints: Sequence[str]
+    stacked: bool
+    parent: str
+    """The sweep's own run in the journal."""
+    store: str
+
+    def only(self, numbers: set[int]) -> "Work":
+        """The part of it with these cells."""
+        kept = [place for place, number in enumerate(self.numbers) if number in numbers]
+        return self._replace(
+            numbers=[self.numbers[place] for place in kept],
+            cells=[self.cells[place] for place in kept],
+            fingerprints=[self.fingerprints[place] for place in kept],
+        )
+
+
+Tell = Callable[[Result], None]
+
+
+def do(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> None:
+    """Execute the cells; `tell` each result. Ends early once a signal is received.
+
+    A cell that fails is a result like any other. Raises JournalError.
+    """
+    try:
+        (_stack if work.stacked else _alone)(work, journal, received, tell)
+    except JournalError:
+        raise
+    except Exception as error:  # before a run has begun: no memory, say
+        traceback.clear_frames(error.__traceback__)
+        for number in work.numbers:
+            tell(Result(number, "failed", reason=f"{type(error).__name__}: {error}"))
+
+
+def _alone(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> None:
+    for place, (number, cell) in enumerate(zip(work.numbers, work.cells, strict=True)):
+        experiment = compose(cell.values)
+        start = _start(work, place, experiment.loop, experiment.tensors)
+        console = Console(cell.values["epochs"], quiet=True)
+        values = {**cell.values, "print_every": 0}
+        done = run.execute(values, experiment, start, journal, console, received)
+        if isinstance(done.failure, JournalError):
+            raise done.failure
+        tell(result(number, done.id, done.end))
+
+
+def _stack(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> None:
+    made = stack([prepare(cell.values) for cell in work.cells])
+    starts = [_start(work, place, made.loop, made.tensors) for place in range(len(work.cells))]
+    limits = stacked.Limits(
+        np.array([cell.values["epochs"] for cell in work.cells]),
+        np.array([cell.values["tolerance"] for cell in work.cells], np.float64),
+    )
+
+    def ended(place: int, run_id: str, end: End) -> None:
+        tell(result(work.numbers[place], run_id, end))
+
+    stacked.execute(made, starts, limits, journal, received, ended)
+
+
+def _start(work: Work, place: int, loop: str, tensors: Tensors) -> Start:
+    tags = {TAG: work.fingerprints[place], "cell": str(work.numbers[place])}
+    tags["stacked"] = str(work.stacked).lower()
+    start = identity.start(work.cells[place], loop, tensors, work.store, tags)
+    return replace(start, parent=work.parent)

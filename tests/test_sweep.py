@@ -1,0 +1,405 @@
+"""Sweeps through the front door: plan, stacks, pool, resume, verify, and what MLflow has."""
+
+import csv
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.types import RunMode
+from omegaconf import open_dict
+
+from runner.config import plain, register
+from runner.sweep.cells import Composer
+from tests.conftest import ROOT
+
+OPTIMIZERS = sorted(path.stem for path in (ROOT / "conf/optimizer").glob("*.yaml"))
+QUICK = ("gradient=by_hand", "epochs=5")
+
+OWN = """
+import torch
+
+class Fragile(torch.nn.Linear):
+    def __init__(self, fails=0.0):
+        super().__init__(1, 1)
+        self.fails = fails
+    def forward(self, x):
+        if self.fails and torch.is_grad_enabled():
+            raise RuntimeError("it broke on purpose")
+        return super().forward(x)
+"""
+
+
+@pytest.fixture
+def own(tmp_path):
+    """Write a config and a module of somebody's own: a model that breaks in training if asked."""
+    (tmp_path / "mine" / "model").mkdir(parents=True)
+    (tmp_path / "mine" / "model" / "fragile.yaml").write_text("_target_: own.Fragile\nfails: 0.0\n")
+    (tmp_path / "own.py").write_text(OWN)
+    return tmp_path
+
+
+def children_of(store, folder):
+    """The sweep's own run and its children, from a store with one sweep in it."""
+    client, runs = store(folder)
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    assert len(parents) == 1
+    children = [run for run in runs if run is not parents[0]]
+    assert {r.data.tags["mlflow.parentRunId"] for r in children} <= {parents[0].info.run_id}
+    return client, parents[0], children
+
+
+def table_of(client, run, folder):
+    """The rows of the sweep's table."""
+    path = client.download_artifacts(run.info.run_id, "cells.csv", str(folder))
+    with open(path, newline="", encoding="utf-8") as file:
+        return list(csv.DictReader(file))
+
+
+@pytest.fixture
+def composers():
+    """Give a Composer, and a function that composes the same cell with Hydra alone."""
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
+
+        def by_hydra(overrides):
+            config = loader.load_sweep_config(master, list(overrides))
+            HydraConfig.instance().set_config(config)
+            choices = dict(config.hydra.runtime.choices)
+            with open_dict(config):
+                del config["hydra"]
+            return plain(config), choices
+
+        yield Composer(loader, master), by_hydra
+
+
+OPTIONS = [
+    f"{folder.name}={option.stem}"
+    for folder in sorted((ROOT / "conf").iterdir())
+    if folder.is_dir()
+    for option in sorted(folder.glob("*.yaml"))
+]
+MIXED = [
+    ["lr=0.1", "+note=hello", "optimizer=adam"],
+    ["model.initial={w: 3}", "model.initial.w=4", "lr=0.1"],
+    ["model.initial.w=4", "model.initial={w: 3}", "lr=0.1"],
+    ["+optimizer.maximize=true", "lr=3"],
+    ["~loss.gradient_reduction", "lr=3"],
+    ["dtype=float64", "tolerance=0", "hydra.job.name=other"],
+    ["optimizer=adam", "optimizer.betas=[0.5,0.6]"],
+    ["optimizer=adam", "optimizer.betas=[0.7,0.8]"],
+]
+
+
+@pytest.mark.parametrize("option", OPTIONS)
+def test_cells_are_those_that_hydra_composes(option, composers):
+    """Every shipped option with plain values, and with what is interpolated from them."""
+    place = ["tracking.uri=http://127.0.0.1:1"] if option == "tracking=server" else []
+    for settings in (["lr=0.1", "seed=3"], ["lr=0.2", "seed=4"], ["lr=1", "optimizer.lr=0.5"]):
+        assert_same(composers, [option, *place, *settings])
+
+
+def test_cells_of_any_override_are_those_that_hydra_composes(composers):
+    """Additions, deletions, merges, lists, Hydra's own; in the order given, nothing left over."""
+    for settings in [*MIXED, *reversed(MIXED)]:
+        assert_same(composers, settings)
+
+
+def assert_same(composers, overrides):
+    """Our cell is Hydra's."""
+    composer, by_hydra = composers
+    values, choices = by_hydra(overrides)
+    cell = composer.cell(overrides)
+    assert cell.values == values
+    assert cell.choices == choices
+    assert list(cell.overrides) == [text for text in overrides if not text.startswith("hydra")]
+
+
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        ("lr=fast,0.1", "Value 'fast' of type 'str' could not be converted to Float"),
+        ("lr=-1,0.1", "lr: expected a finite number above 0, got -1.0"),
+        ("optimizer.momentu=1,2", "Could not override 'optimizer.momentu'"),
+        ("optimizer=sgd,sdg", "Could not find 'optimizer/sdg'"),
+        ("optimizer.betas=[0.9],[0.8,0.9]", "betas"),
+        ("dataset=line,plane", "one weight for 2 features"),
+        ("tracking.experiment=a,b", "tracking: is one for the whole sweep"),
+    ],
+    ids=str,
+)
+def test_a_bad_cell_is_refused_before_anything_runs(override, told, runner, tmp_path):
+    """With its overrides and the message of a lone run."""
+    done = runner(tmp_path, "-m", *QUICK, override, "seed=1", status=1)
+    assert told in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not list(tmp_path.glob("mlruns/**/*.db"))
+
+
+def test_dry_run_prints_the_plan_alone(runner, tmp_path):
+    """Stacks, lone cells with their reason, and what is done; nothing is written."""
+    done = runner(
+        tmp_path, "-m", *QUICK, "optimizer=sgd,adam", "lr=0.1,0.2,0.3", "sweep.dry_run=true"
+    )
+    lines = done.stdout.splitlines()
+    assert lines[0] == "6 cells: 2 stacks (6), 0 alone, 0 already done"
+    assert lines[1] == "  stack      3  optimizer=sgd: numpy over lr"
+    assert len(lines) == 3
+    assert not (tmp_path / "mlruns").exists()
+    done = runner(tmp_path, "-m", *QUICK, "loss=mse,mae", "sweep.dry_run=true")
+    assert "alone      2" in done.stdout
+    assert "no other cell has its structure" in done.stdout
+
+
+def test_a_sweep_is_a_parent_with_a_child_for_each_cell(runner, tmp_path, store):
+    """Children are ordinary runs; the parent tells what was swept and what became of it."""
+    done = runner(
+        tmp_path, "-m", "gradient=by_hand", "optimizer=sgd,adam", "lr=0.1,0.01", "seed=range(3)"
+    )
+    client, parent, children = children_of(store, tmp_path)
+    assert parent.info.status == "FINISHED"
+    assert len(children) == 12
+    assert {child.info.status for child in children} == {"FINISHED"}
+    assert len({child.info.run_name for child in children}) == 12
+    told = Counter((c.data.params["optimizer"], c.data.params["lr"]) for c in children)
+    assert set(told.values()) == {3}
+    assert {c.data.params["seed"] for c in children} == {"0", "1", "2"}
+    outcomes = Counter(c.data.tags["outcome"] for c in children)
+    assert {k: int(v) for k, v in parent.data.tags.items() if k.startswith("cells.")} == {
+        f"cells.{outcome}": count for outcome, count in outcomes.items()
+    }
+    best = min(children, key=lambda c: (c.data.metrics["final_loss"], c.data.metrics["epochs_run"]))
+    assert parent.data.metrics["final_loss"] == best.data.metrics["final_loss"]
+    assert parent.data.tags["plan"].startswith("12 cells: 2 stacks (12)")
+    assert parent.data.tags["command"].startswith("python -m runner -m gradient=by_hand")
+    assert "optimizer, lr, seed" in parent.info.run_name
+    rows = table_of(client, parent, tmp_path)
+    assert {row["run"] for row in rows} == {child.info.run_id for child in children}
+    for child in children:
+        [row] = [row for row in rows if row["run"] == child.info.run_id]
+        assert row["lr"] == child.data.params["lr"]
+        assert float(row["final_loss"]) == child.data.metrics["final_loss"]
+        history = client.get_metric_history(child.info.run_id, "loss")
+        assert len(history) == int(row["epochs"]) == child.data.metrics["epochs_run"]
+        artifacts = {item.path for item in client.list_artifacts(child.info.run_id)}
+        assert artifacts == {"config.yaml", "trajectory.parquet"}
+    assert "best cells" in done.stdout
+
+
+def test_a_stacked_child_is_the_lone_run(runner, tmp_path, store):
+    """Same names of params, metrics and tags, same figures but for the time."""
+    (tmp_path / "lone").mkdir()
+    runner(tmp_path, "-m", "gradient=by_hand", "lr=0.1,1")
+    _, _, children = children_of(store, tmp_path)
+    for child in children:
+        folder = tmp_path / child.data.params["lr"]
+        folder.mkdir()
+        runner(folder, "gradient=by_hand", f"lr={child.data.params['lr']}")
+        _, [lone] = store(folder)
+        assert child.info.run_name == lone.info.run_name
+        assert child.data.params == lone.data.params
+        own = {"mlflow.parentRunId", "fingerprint", "cell", "stacked"}
+        assert child.data.tags.keys() - own == lone.data.tags.keys()
+        assert child.data.tags["outcome"] == lone.data.tags["outcome"]
+        assert child.data.metrics.keys() == lone.data.metrics.keys()
+        for name in child.data.metrics.keys() - {"seconds"}:
+            assert child.data.metrics[name] == pytest.approx(lone.data.metrics[name], rel=1e-5)
+
+
+def test_every_combination_in_one_command(runner, tmp_path, store):
+    """Optimizer x loss x gradient x model, to the end."""
+    parts = "optimizer=glob(*)", "loss=glob(*)", "gradient=by_hand,autograd", "model=glob(*)"
+    done = runner(tmp_path, "-m", *parts, "lr=0.01,0.02", "epochs=3")
+    count = len(OPTIMIZERS) * 3 * 2 * 2 * 2
+    assert done.stdout.startswith(f"{count} cells: ")
+    _, parent, children = children_of(store, tmp_path)
+    assert len(children) == count
+    assert parent.data.tags["cells.exhausted"] == str(count)
+    assert {child.info.status for child in children} == {"FINISHED"}
+
+
+def test_resume_does_only_what_is_not_done(runner, tmp_path, store):
+    """Finished cells stay as they are, also those that diverged; without any server."""
+    typed = ["-m", *QUICK, "optimizer=sgd,adam"]
+    runner(tmp_path, *typed, "lr=0.1,1e30", "tracking=off")
+    again = runner(tmp_path, *typed, "lr=0.1,1e30", "tracking=off", "sweep.resume=true")
+    assert again.stdout.startswith("4 cells: 0 stacks (0), 0 alone, 4 already done")
+    more = runner(tmp_path, *typed, "lr=0.1,0.2", "tracking=off", "sweep.resume=true")
+    assert more.stdout.startswith("4 cells: 0 stacks (0), 2 alone, 2 already done")
+    other = runner(tmp_path, *typed, "lr=0.1", "tracking=off", "sweep.resume=true", "seed=5")
+    assert "0 already done" in other.stdout
+    published = runner(tmp_path, *typed, "lr=0.1", "sweep.resume=true")
+    assert "0 already done" in published.stdout  # they were not for this store
+    _, _, children = children_of(store, tmp_path)
+    assert len(children) == 2
+
+
+def test_verify_reruns_cells_alone(runner, tmp_path, store):
+    """And reports the largest difference, which is rounding."""
+    done = runner(tmp_path, "-m", "lr=range(0.001,0.0195,0.001)", "epochs=30", "sweep.verify=5")
+    [line] = [line for line in done.stdout.splitlines() if line.startswith("verified")]
+    assert line.startswith("verified    5 cells alone: largest difference ")
+    assert float(line.split("difference ")[1].split()[0]) < 1e-5
+    _, parent, children = children_of(store, tmp_path)
+    assert parent.data.tags["verified"] == line
+    assert len(children) == 19
+
+
+def test_a_failing_cell_fails_alone(own, runner, store):
+    """The others finish; status 1; the table and MLflow say which and why."""
+    typed = ["--config-dir", "mine", "-m", "model=fragile", "epochs=3", "model.fails=0,1,2"]
+    done = runner(own, *typed, status=1, PYTHONPATH=f"{ROOT}{os.pathsep}{own}")
+    assert "it broke on purpose" in done.stdout
+    assert "Traceback" not in done.stderr
+    client, parent, children = children_of(store, own)
+    assert sorted(child.info.status for child in children) == ["FAILED", "FAILED", "FINISHED"]
+    assert parent.info.status == "FAILED"
+    assert parent.data.tags["reason"] == "2 of 3 cells failed"
+    rows = table_of(client, parent, own)
+    assert [row["outcome"] for row in rows] == ["exhausted", "failed", "failed"]
+    assert rows[1]["reason"] == "RuntimeError: it broke on purpose"
+
+
+def test_on_error_stop_starts_nothing_more(own, runner, store):
+    """The rest is not run, and said to be so."""
+    typed = ["--config-dir", "mine", "-m", "model=fragile", "epochs=3", "model.fails=0,1,2,3"]
+    path = f"{ROOT}{os.pathsep}{own}"
+    done = runner(own, *typed, "sweep.on_error=stop", status=1, PYTHONPATH=path)
+    assert "not run     2" in done.stdout
+    _, parent, children = children_of(store, own)
+    assert len(children) == 2
+    assert parent.data.tags["cells.not run"] == "2"
+
+
+def test_a_pool_of_processes(runner, tmp_path, store):
+    """Lone cells in two processes, each with a journal; nothing is lost or done twice."""
+    done = runner(tmp_path, "-m", *QUICK, "lr=range(1,9)", "sweep.stack=false", "sweep.workers=2")
+    assert "alone      8  optimizer=sgd: sweep.stack=false" in done.stdout
+    _, parent, children = children_of(store, tmp_path)
+    assert sorted(float(child.data.params["lr"]) for child in children) == list(range(1, 9))
+    journals = {p.stem.rpartition("-")[2] for p in (tmp_path / "mlruns").rglob("*-[12].db")}
+    assert journals == {"1", "2"}
+    assert parent.info.status == "FINISHED"
+
+
+def test_a_grid_is_a_sweep_by_name(runner, tmp_path):
+    """Its values can be overridden, and more be swept."""
+    done = runner(tmp_path, "grid=learning_rates", *QUICK, "sweep.dry_run=true")
+    assert done.stdout.startswith("8 cells: 1 stack (8)")
+    done = runner(
+        tmp_path, "grid=learning_rates", *QUICK, "lr=1,2", "seed=1,2,3", "sweep.dry_run=true"
+    )
+    assert done.stdout.startswith("6 cells: 1 stack (6)")
+
+
+def test_hydras_basic_launcher_and_sweeper_still_work(runner, tmp_path, store):
+    """Each cell is then a run of its own, without a parent."""
+    typed = ["-m", *QUICK, "lr=0.1,0.2", "hydra/launcher=basic"]
+    runner(tmp_path, *typed)
+    runner(tmp_path, *typed, "hydra/sweeper=basic", "seed=1")
+    _, runs = store(tmp_path)
+    assert len(runs) == 4
+    runner(tmp_path, "-m", *QUICK, "lr=0.1,0.2", "hydra/sweeper=basic", "seed=2")
+    _, runs = store(tmp_path)
+    assert len(runs) == 7  # with our launcher there is a parent
+
+
+def test_numpy_sweeps_import_no_torch(tmp_path, environment):
+    """Nor MLflow: asked after a whole sweep."""
+    program = (
+        "import runpy, sys\n"
+        "runpy.run_module('runner', run_name='__main__', alter_sys=True)\n"
+        "heavy = 'torch', 'mlflow', 'sqlalchemy', 'pandas'\n"
+        "sys.stderr.write(str([name for name in heavy if name in sys.modules]))\n"
+    )
+    typed = [sys.executable, "-c", program, "-m", *QUICK, "lr=0.1,0.2", "tracking=off"]
+    done = subprocess.run(typed, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == "[]"
+
+
+def begun(folder, environment, *typed):
+    """A sweep in a process group of its own, once some of its cells have begun."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner", "-m", *typed],
+        cwd=folder,
+        env=environment,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        start_new_session=True,
+    )
+    line = process.stdout.readline()
+    assert "cells:" in line, process.communicate()
+    return process
+
+
+LONG = ("gradient=by_hand", "tolerance=0", "epochs=3000000", "tracking.live=false")
+
+
+@pytest.mark.parametrize(
+    "how", [(), ("sweep.workers=2", "sweep.stack=false")], ids=["here", "pool"]
+)
+def test_ctrl_c_keeps_what_is_recorded_and_resume_goes_on(
+    how, tmp_path, environment, store, runner
+):
+    """Running cells end as interrupted; the table says how to go on; then all are done once."""
+    process = begun(tmp_path, environment, *LONG, "lr=0.01,0.02,0.03", *how)
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert process.returncode == 128 + signal.SIGINT, out + err
+    assert "go on with: sweep.resume=true" in out
+    assert "Traceback" not in err
+    client, parent, children = children_of(store, tmp_path)
+    assert parent.info.status == "KILLED"
+    assert children
+    assert {child.info.status for child in children} == {"KILLED"}
+    for child in children:
+        assert child.data.metrics["epochs_run"] > 0
+    rows = table_of(client, parent, tmp_path)
+    assert {row["outcome"] for row in rows} <= {"interrupted", "not run"}
+    typed = ["-m", "gradient=by_hand", "tolerance=0", "lr=0.01,0.02,0.03", "sweep.resume=true"]
+    short = runner(tmp_path, *typed, "epochs=3", *how)
+    assert "0 already done" in short.stdout
+
+
+def test_a_killed_worker_loses_its_unit_alone(tmp_path, environment, store):
+    """It is tried once more, as a new run; old points never mix with new ones."""
+    typed = ["gradient=by_hand", "tolerance=0", "epochs=60000", "lr=range(1,7)"]
+    typed[3] = "lr=0.001,0.002,0.003,0.004,0.005,0.006"
+    process = begun(tmp_path, environment, *typed, "sweep.workers=2", "sweep.stack=false")
+    deadline = time.monotonic() + 30
+    while not (workers := workers_of(process.pid)) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    time.sleep(0.7)
+    os.kill(workers[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=120)
+    assert process.returncode == 0, out + err
+    _, parent, children = children_of(store, tmp_path)
+    finished = [child for child in children if child.info.status == "FINISHED"]
+    assert sorted(c.data.params["lr"] for c in finished) == [f"0.00{n}" for n in range(1, 7)]
+    assert {c.data.metrics["epochs_run"] for c in finished} == {60000}
+    killed = [child for child in children if child.info.status != "FINISHED"]
+    assert [child.info.status for child in killed] in ([], ["KILLED"])
+    assert parent.data.tags["cells.exhausted"] == "6"
+
+
+def workers_of(pid):
+    """The processes that the fork server of a sweep has started."""
+    try:
+        found = subprocess.run(["ps", "-eo", "pid,ppid,pgid"], capture_output=True, text=True)
+    except FileNotFoundError:
+        pytest.skip("needs ps")
+    rows = [tuple(map(int, line.split())) for line in found.stdout.splitlines()[1:]]
+    mine = [row for row in rows if row[2] == pid and row[0] != pid]
+    servers = {row[0] for row in mine if row[1] == pid}
+    return [row[0] for row in mine if row[1] in servers]
