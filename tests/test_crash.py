@@ -26,7 +26,8 @@ DEADLINE = 120  # seconds, for what takes a few
 # Big batches make slow steps: a run of seconds has few enough points to look at each.
 LONG = ["gradient=by_hand", "dataset=noisy_line", "dataset.samples=200000", "tolerance=0"]
 LONG += ["lr=1e-4", "print_every=0"]
-SWEEP = ["-m", "gradient=by_hand", "tolerance=0", "print_every=0", "epochs=150"]
+SWEEP = ["-m", "hydra/launcher=basic", "gradient=by_hand", "tolerance=0", "epochs=150"]
+SWEEP += ["print_every=0"]
 
 FRAGILE = """
 import time

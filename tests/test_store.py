@@ -591,7 +591,8 @@ def expected_points(steps, short):
 @pytest.mark.slow
 def test_four_invocations_share_a_store(tmp_path, environment, store):
     """50 runs each, at once: all 200 there, once, and nobody hears of a locked database."""
-    command = [sys.executable, "-m", "runner", "-m", "gradient=by_hand", "epochs=20"]
+    basic = "hydra/launcher=basic"
+    command = [sys.executable, "-m", "runner", "-m", "gradient=by_hand", "epochs=20", basic]
     processes = [
         subprocess.Popen(
             [*command, "seed=range(50)", f"lr=0.00{i + 1}"],

@@ -1,0 +1,159 @@
+"""Sweeps that are killed again and again, and resumed: every cell is finished once, nothing lost.
+
+Every kill is made with real signals to real processes, at times drawn from a seed.
+"""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+from collections import Counter
+
+import pytest
+
+from tests.test_crash import DEADLINE, assert_recovered, is_there, publisher_of, wait_for
+
+CELLS = 16
+EPOCHS = 40
+
+# Big batches make slow steps: a sweep of seconds has few enough points to look at each.
+SWEEP = ["-m", "gradient=by_hand", "dataset=noisy_line", "dataset.samples=100000", "tolerance=0"]
+SWEEP += [f"epochs={EPOCHS}", f"lr=range(1,{CELLS + 1})", "optimizer.lr=1e-4", "sweep.resume=true"]
+HOW = [[], ["sweep.workers=2"], ["sweep.workers=2", "sweep.stack=false"], ["sweep.stack=false"]]
+
+
+class Attempt:
+    """One invocation of the sweep, and the plan of how it is killed."""
+
+    def __init__(self, seed):
+        rng = random.Random(seed)
+        self.seed = seed
+        how = rng.choice(HOW)
+        self.typed = [*how, *rng.choice([[], [], ["tracking.live=false"]])]
+        pool = ["worker", "worker"] if "sweep.workers=2" in how else []
+        self.whom = rng.choice(["leader", "publisher", "all", *pool])
+        self.signals = rng.choices(["SIGKILL", "SIGTERM", "SIGINT"], [3, 1, 1], k=2)
+        self.phase = rng.choice(["start-up", "cells", "cells"])
+        self.delay = rng.uniform(0, 2.0 if self.phase == "start-up" else 1.5)
+        self.killed = []
+
+    def __str__(self):
+        return f"seed {self.seed}: {' '.join(self.typed)}; after {self.delay:.3f} s: {self.killed}"
+
+    def execute(self, folder, environment):
+        """Start it, kill it or a part of it at its time, and wait until all of it is gone."""
+        process = begin(folder, environment, *self.typed)
+        try:
+            publisher = wait_for(lambda: publisher_of(process), process)
+            if self.phase == "cells":
+                wait_for(lambda: "cells:" in process.out.read_text(), process)
+            time.sleep(self.delay)
+            for number in self.signals:
+                for pid in self.victims(process, publisher):
+                    self.kill(pid, number)
+                time.sleep(0.1)
+            status = process.wait(DEADLINE)
+            printed = process.out.read_text()
+            assert "Traceback" not in printed, printed
+            if not self.killed or self.whom == "publisher":
+                assert status == 0, printed
+        finally:
+            process.kill()
+            process.wait()
+        wait_for(lambda: not group_of(process.pid))
+
+    def victims(self, process, publisher):
+        """Whom the next signal is for."""
+        workers = [pid for pid in group_of(process.pid) if pid != process.pid]
+        if self.whom == "leader":
+            return [process.pid]
+        if self.whom == "publisher":
+            return [publisher] if publisher and is_there(publisher) else []
+        if self.whom == "worker":
+            return workers[-1:]
+        return [*workers, process.pid]
+
+    def kill(self, pid, number):
+        """Send one signal to what may be gone by now."""
+        try:
+            os.kill(pid, getattr(signal, number))
+        except ProcessLookupError:
+            return
+        self.killed.append(f"{number} to {self.whom}")
+
+
+def begin(folder, environment, *typed):
+    """Start the sweep in a process group of its own."""
+    out = folder / f"{time.monotonic_ns()}.out"
+    with open(out, "wb") as file:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "runner", *SWEEP, *typed],
+            cwd=folder,
+            env=environment,
+            stdin=subprocess.DEVNULL,
+            stdout=file,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    process.out = out
+    return process
+
+
+def group_of(leader):
+    """The processes of that group that are not over."""
+    command = ["ps", "-A", "-o", "pid=,pgid=,stat="]
+    listed = subprocess.run(command, capture_output=True, text=True, check=True)
+    rows = [line.split() for line in listed.stdout.splitlines()]
+    return [int(pid) for pid, group, state in rows if int(group) == leader and state[0] != "Z"]
+
+
+def assert_done_once(folder, environment, store):
+    """In MLflow each cell is finished once, each child has its parent, and the last one has all."""
+    runs = [run for run, *_ in assert_recovered(folder, environment, store).values()]
+    parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
+    children = [run for run in runs if "mlflow.parentRunId" in run.data.tags]
+    known = {parent.info.run_id for parent in parents}
+    assert {child.data.tags["mlflow.parentRunId"] for child in children} <= known
+    finished = [child for child in children if child.info.status == "FINISHED"]
+    assert Counter(float(child.data.params["lr"]) for child in finished) == {
+        lr: 1 for lr in range(1, CELLS + 1)
+    }
+    assert {child.data.metrics["epochs_run"] for child in finished} == {EPOCHS}
+    assert {child.info.status for child in children} <= {"FINISHED", "KILLED", "FAILED"}
+    for parent in parents:
+        own = [c for c in finished if c.data.tags["mlflow.parentRunId"] == parent.info.run_id]
+        if parent.info.status == "FINISHED":
+            assert parent.data.tags["cells.exhausted"] == str(CELLS)
+        else:
+            assert int(parent.data.tags.get("cells.exhausted", CELLS)) >= len(own)
+
+
+def crash(seeds, folder, environment, store):
+    """Kill the sweep once for each seed, resuming it each time; then let it come to its end."""
+    attempts = [Attempt(seed) for seed in seeds]
+    try:
+        for attempt in attempts:
+            attempt.execute(folder, environment)
+        last = begin(folder, environment)
+        assert last.wait(DEADLINE) == 0, last.out.read_text()
+        again = begin(folder, environment, "tracking.wait=true")
+        assert again.wait(DEADLINE) == 0
+        assert f"{CELLS} already done" in again.out.read_text()
+        assert_done_once(folder, environment, store)
+    except Exception as error:
+        error.add_note("\n".join(map(str, attempts)))
+        raise
+
+
+def test_some_kills_of_a_sweep(tmp_path, environment, store):
+    """The leader, a worker and the publisher, while cells run."""
+    crash((3, 8, 10), tmp_path, environment, store)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("first", range(0, 104, 8))
+def test_many_kills_of_a_sweep(first, tmp_path, environment, store):
+    """Of stacks, pools and lone cells, at any moment."""
+    crash(range(first, first + 8), tmp_path, environment, store)
