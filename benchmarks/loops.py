@@ -56,7 +56,7 @@ def recorded(loop: str, epochs: int) -> float:
         run_id = journal.begin(Start(loop, "", ""))
         recorder = Recorder(ready.initial, partial(journal.record, run_id))
         started = time.perf_counter()
-        outcome = run._train(ready, config, recorder, Console(epochs), [])
+        outcome = run.train(ready, config, recorder, Console(epochs), [])
         recorder.flush()
         seconds = time.perf_counter() - started
         journal.close()

@@ -4,8 +4,10 @@ import inspect
 import math
 import pkgutil
 from collections.abc import Callable, Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass
 from enum import Enum
+from functools import cache
 from typing import Any
 
 import hydra
@@ -138,27 +140,41 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
     itself refuses.
     """
     function = _target(where, node)
-    _check_keywords(where, function, node, len(arguments))
+    _check_keywords(where, node, len(arguments))
+    keywords = {key: value for key, value in node.items() if key != "_target_"}
     try:
+        if node["_target_"] in _instantiated and _is_plain(keywords):
+            return function(*arguments, **deepcopy(keywords))
         make = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all")
-        return make(*arguments)
+        made = make(*arguments)
     except InstantiationException as error:  # of a nested node, which Hydra names
         raise ConfigError(f"{where}: {error}") from error
     except Exception as error:  # whatever the constructor of somebody's class raises
         raise ConfigError(f"{where}: {node['_target_']} refused its values: {error}") from error
+    _instantiated.add(node["_target_"])
+    return made
 
 
-def _check_keywords(
-    where: str, function: Callable[..., Any], node: Mapping[str, Any], given: int
-) -> None:
-    """Refuse keys that `function` does not take, and values unlike what it declares.
+_instantiated: set[str] = set()
+"""Targets that Hydra has let pass. It takes milliseconds each time, for every cell of a sweep."""
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether Hydra would hand it on as it is: nothing to instantiate, no key of Hydra's own."""
+    if isinstance(value, dict):
+        keys = all(isinstance(key, str) and not key.startswith("_") for key in value)
+        return keys and all(map(_is_plain, value.values()))
+    return not isinstance(value, list) or all(map(_is_plain, value))
+
+
+def _check_keywords(where: str, node: Mapping[str, Any], given: int) -> None:
+    """Refuse keys that the target does not take, and values unlike what it declares.
 
     `given` of its parameters are taken by position, and are not the config's.
     """
-    try:
-        parameters = list(inspect.signature(function).parameters.values())[given:]
-    except ValueError:  # some compiled callables show no signature: the call itself must tell
+    if (parameters := _parameters(node["_target_"])) is None:
         return
+    parameters = parameters[given:]
     takes = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
     faults = []
@@ -174,6 +190,15 @@ def _check_keywords(
             )
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+@cache
+def _parameters(target: str) -> list[inspect.Parameter] | None:
+    """What the target takes; None where only the call itself can tell."""
+    try:
+        return list(inspect.signature(pkgutil.resolve_name(target)).parameters.values())
+    except ValueError:  # some compiled callables show no signature
+        return None
 
 
 def _misfit(parameter: inspect.Parameter, value: Any) -> str | None:

@@ -192,10 +192,11 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Stacked:
 
     first = cells[0]
     closed_form = first.values["model"]["_target_"] in (SCALAR, LINEAR)
+    losses_of_samples = _losses_of_samples(first) if closed_form else None
     made: tuple[int, ...] = first.data.y.shape
     predict: Any = torch.matmul
     design: Callable[[Array], Array] = np.asarray
-    if first.loop == "module":
+    if first.loop == "module" and losses_of_samples is None:
         network, made = experiment.network_for(first.values, first.data, first.device)
         predict = _functional(network, made)
     if closed_form:
@@ -207,10 +208,22 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Stacked:
         x, y = x[0], y[0]
     device.set_threads(first.data.x.size * initial.size)
     x, y, w = (torch.tensor(array, device=first.device) for array in (x, y, initial))
-    loss = experiment.torch_loss(first.values["loss"], first.device, y)
-    steps = stacked_pytorch.steps(x, y, w, predict, loss, _rules(cells), shared=shared)
+    if losses_of_samples is None:
+        loss = experiment.torch_loss(first.values["loss"], first.device, y)
+        evaluate = stacked_pytorch.functional(predict, loss, shared=shared)
+    else:
+        evaluate = stacked_pytorch.linear(losses_of_samples)
+    steps = stacked_pytorch.steps(x, y, w, evaluate, _rules(cells), shared=shared)
     at_probe = _prediction(cells, design) if closed_form else _network_prediction(cells, network)
     return Stacked(first.loop, first.device, first.tensors, initial, steps, at_probe)
+
+
+def _losses_of_samples(cell: Parts) -> Any:
+    """The loss before its mean over the samples is taken; None where that is not known."""
+    node = {k: v for k, v in cell.values["loss"].items() if k != "gradient_reduction"}
+    if node["_target_"] not in losses.BY_HAND or node.get("reduction", "mean") != "mean":
+        return None
+    return build("loss", {**node, "reduction": "none"})
 
 
 def _product(x: Any, w: Any) -> Any:

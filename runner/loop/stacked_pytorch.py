@@ -1,4 +1,4 @@
-"""PyTorch over a stack of cells: gradient by `torch.func`, update by hand, a leading cell axis."""
+"""PyTorch over a stack of cells: gradient by autograd, update by hand, a leading cell axis."""
 
 from collections.abc import Callable
 
@@ -7,27 +7,20 @@ from torch import Tensor
 
 from runner.loop.stacked import Rule, StackedStep, Steps, cut
 
+Evaluate = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From w (cells, parameters), x and y to the gradient, (cells, parameters), and the loss, (cells,).
+
+x and y are those of one cell that all share, or have an axis of cells before.
+"""
+
 
 def steps(
-    x: Tensor,
-    y: Tensor,
-    w: Tensor,
-    predict: Callable[[Tensor, Tensor], Tensor],
-    loss: Callable[[Tensor, Tensor], Tensor],
-    rule: Rule,
-    *,
-    shared: bool,
+    x: Tensor, y: Tensor, w: Tensor, evaluate: Evaluate, rule: Rule, *, shared: bool
 ) -> Steps:
-    """Fit y = predict(x, w) in each cell: w (cells, parameters).
+    """Fit y in each cell: w (cells, parameters).
 
     x and y are those of one cell if they are `shared`, otherwise they have an axis of cells before.
     """
-
-    def objective(w: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return loss(predict(x, w), y)
-
-    data = None if shared else 0
-    evaluate = torch.func.vmap(torch.func.grad_and_value(objective), in_dims=(0, data, data))
     state, update = None, rule(None)
     places = torch.arange(len(w))
     while True:
@@ -43,3 +36,31 @@ def steps(
             w, state = w[on_device], cut(state, on_device)
             if not shared:
                 x, y = x[on_device], y[on_device]
+
+
+def linear(losses: Callable[[Tensor, Tensor], Tensor]) -> Evaluate:
+    """For predictions x @ w, x (samples, parameters), and the mean of a loss of each sample."""
+
+    def evaluate(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        w = w.detach().requires_grad_()
+        prediction = w @ x.T if x.ndim == 2 else (x @ w[:, :, None])[:, :, 0]
+        value = losses(prediction, y.expand_as(prediction)).mean(dim=1)
+        [gradient] = torch.autograd.grad(value.sum(), w)  # no cell's loss depends on another's w
+        return gradient, value
+
+    return evaluate
+
+
+def functional(
+    predict: Callable[[Tensor, Tensor], Tensor],
+    loss: Callable[[Tensor, Tensor], Tensor],
+    *,
+    shared: bool,
+) -> Evaluate:
+    """For any model and loss, written for one cell; `torch.func` takes seconds to import."""
+
+    def objective(w: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        return loss(predict(x, w), y)
+
+    data = None if shared else 0
+    return torch.func.vmap(torch.func.grad_and_value(objective), in_dims=(0, data, data))

@@ -18,7 +18,7 @@ from runner.sweep import parent, table, verify
 from runner.sweep.cells import compose
 from runner.sweep.done import done
 from runner.sweep.execute import execute
-from runner.sweep.plan import Plan, plan
+from runner.sweep.plan import Plan, Unit, plan
 from runner.sweep.progress import Progress
 from runner.sweep.result import Result
 from runner.sweep.work import Work
@@ -98,7 +98,7 @@ def _carry_out(
     failure: str | None = "it ended early"
     verified: list[str] = []
     try:
-        works = [_work(planned, unit.numbers, unit.stacked, run, tracked) for unit in planned.units]
+        works = [_work(planned, unit, run, tracked.store) for unit in planned.units]
         execute(
             works,
             tracked,
@@ -132,20 +132,15 @@ def _carry_out(
     return sorted(earlier + progress.results)
 
 
-def _work(planned: Plan, numbers: Sequence[int], stacked: bool, run: str, tracked: Session) -> Work:
-    return Work(
-        numbers,
-        [planned.cells[number] for number in numbers],
-        [planned.fingerprints[number] for number in numbers],
-        stacked,
-        run,
-        tracked.store,
-    )
+def _work(planned: Plan, unit: Unit, run: str, store: str) -> Work:
+    cells = [planned.cells[number] for number in unit.numbers]
+    fingerprints = [planned.fingerprints[number] for number in unit.numbers]
+    return Work(unit.numbers, cells, fingerprints, unit.parts, run, store)
 
 
 def _verified(planned: Plan, results: Sequence[Result], count: int, tracked: Session) -> list[str]:
     """What running some cells of stacks alone has shown, in lines."""
-    stacked = {number for unit in planned.units if unit.stacked for number in unit.numbers}
+    stacked = {number for unit in planned.units if unit.parts for number in unit.numbers}
     some = verify.chosen(results, stacked, count)
     if not some:
         return ["verified    nothing: no cell ran in a stack"]

@@ -21,7 +21,8 @@ class Unit(NamedTuple):
     """What one process executes at once: a slice of a stack, or a lone cell."""
 
     numbers: tuple[int, ...]
-    stacked: bool
+    parts: Sequence[Parts] | None
+    """What the cells bring to a stack; None for a lone one."""
 
 
 class Group(NamedTuple):
@@ -147,9 +148,10 @@ def _group(numbers: list[int], parts: list[Any], stack: bool, workers: int) -> G
         size = min(_slice(parts), -(-len(numbers) // workers))
         alone = slower(parts[:size])
         if not alone:
-            slices = (tuple(numbers[at : at + size]) for at in range(0, len(numbers), size))
-            return Group(tuple(numbers), tuple(Unit(one, True) for one in slices), None, loop)
-    units = tuple(Unit((number,), False) for number in numbers)
+            slices = [slice(at, at + size) for at in range(0, len(numbers), size)]
+            units = tuple(Unit(tuple(numbers[some]), parts[some]) for some in slices)
+            return Group(tuple(numbers), units, None, loop)
+    units = tuple(Unit((number,), None) for number in numbers)
     return Group(tuple(numbers), units, alone, loop)
 
 
@@ -173,7 +175,7 @@ def _merged(groups: Iterable[Group]) -> list[Group]:
             merged.append(group)
     for why, some in alone.items():
         numbers = tuple(sorted(number for group in some for number in group.numbers))
-        merged.append(Group(numbers, tuple(Unit((n,), False) for n in numbers), why, ""))
+        merged.append(Group(numbers, tuple(Unit((n,), None) for n in numbers), why, ""))
     return merged
 
 

@@ -14,7 +14,7 @@ from runner.experiment import compose
 from runner.fingerprint import TAG
 from runner.journal import End, Journal, JournalError, Start
 from runner.model import Tensors
-from runner.stack import prepare, stack
+from runner.stack import Parts, stack
 from runner.sweep import stacked
 from runner.sweep.result import Result, result
 
@@ -26,7 +26,8 @@ class Work(NamedTuple):
     """Of the cells in the sweep."""
     cells: Sequence[Cell]
     fingerprints: Sequence[str]
-    stacked: bool
+    parts: Sequence[Parts] | None
+    """What the cells bring to a stack; None if each runs alone."""
     parent: str
     """The sweep's own run in the journal."""
     store: str
@@ -38,6 +39,7 @@ class Work(NamedTuple):
             numbers=[self.numbers[place] for place in kept],
             cells=[self.cells[place] for place in kept],
             fingerprints=[self.fingerprints[place] for place in kept],
+            parts=self.parts and [self.parts[place] for place in kept],
         )
 
 
@@ -50,7 +52,7 @@ def do(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> Non
     A cell that fails is a result like any other. Raises JournalError.
     """
     try:
-        (_stack if work.stacked else _alone)(work, journal, received, tell)
+        (_stack if work.parts else _alone)(work, journal, received, tell)
     except JournalError:
         raise
     except Exception as error:  # before a run has begun: no memory, say
@@ -72,7 +74,8 @@ def _alone(work: Work, journal: Journal, received: Sequence[int], tell: Tell) ->
 
 
 def _stack(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> None:
-    made = stack([prepare(cell.values) for cell in work.cells])
+    assert work.parts
+    made = stack(work.parts)
     starts = [_start(work, place, made.loop, made.tensors) for place in range(len(work.cells))]
     limits = stacked.Limits(
         np.array([cell.values["epochs"] for cell in work.cells]),
@@ -87,6 +90,6 @@ def _stack(work: Work, journal: Journal, received: Sequence[int], tell: Tell) ->
 
 def _start(work: Work, place: int, loop: str, tensors: Tensors) -> Start:
     tags = {TAG: work.fingerprints[place], "cell": str(work.numbers[place])}
-    tags["stacked"] = str(work.stacked).lower()
+    tags["stacked"] = str(bool(work.parts)).lower()
     start = identity.start(work.cells[place], loop, tensors, work.store, tags)
     return replace(start, parent=work.parent)

@@ -4,6 +4,7 @@ import posixpath
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -91,6 +92,7 @@ def pairs(values: Mapping[str, str], most: int) -> dict[str, str]:
     return {key(k): text(value, most) for k, value in values.items()}
 
 
+@lru_cache(maxsize=10_000)
 def key(name: str) -> str:
     """The name of a param, tag or metric as MLflow takes it, `_` for what it does not."""
     allowed = re.sub(r"[^\w/.\- :]", "_", text(name, LONGEST_KEY))

@@ -8,10 +8,12 @@ How MLflow lays out its tables is its own affair, so this is used only with the 
 `runner.tracking.store`) and the schema that the tests compare with the stock store.
 """
 
+import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice, repeat
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -29,7 +31,8 @@ from mlflow.store.tracking.dbmodels.models import (
     SqlRun,
     SqlTag,
 )
-from mlflow.utils.uri import append_to_uri_path
+from mlflow.utils.file_utils import local_file_uri_to_path
+from mlflow.utils.uri import append_to_uri_path, is_local_uri
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.journal import End, Start
@@ -154,7 +157,7 @@ class BulkStore:
         starts = self._rows(batch)
         self._artifact_uris |= {run: row["artifact_uri"] for run, row in starts.items()}
         for run, path in batch.artifacts:
-            get_artifact_repository(self._artifact_uris[run]).log_artifact(str(path))
+            _log_artifact(self._artifact_uris[run], path)
         columns = [column for points in batch.points for column in _columns(points)]
         with self._transaction() as connection:
             deleted, homeless = self._refusals(connection, batch, starts)
@@ -277,6 +280,27 @@ class BulkStore:
         rows = chain.from_iterable(column.rows() for column in columns)
         while some := list(islice(rows, ROWS_AT_ONCE)):
             connection.exec_driver_sql(_ADD_ROWS, some)
+
+
+def _log_artifact(uri: str, path: Path) -> None:
+    """Move a file to where the run's artifacts are, if that is on this disk.
+
+    There, MLflow's own way takes longer than all the run's rows.
+    """
+    if is_local_uri(uri):
+        folder = Path(local_file_uri_to_path(uri))
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            path.replace(folder / path.name)
+            return
+        except FileNotFoundError:
+            if (folder / path.name).exists():  # the attempt before has got as far
+                return
+            raise
+        except OSError as error:
+            if error.errno != errno.EXDEV:  # another disk
+                raise
+    get_artifact_repository(uri).log_artifact(str(path))
 
 
 def _columns(points: Points) -> Iterator[Column]:
