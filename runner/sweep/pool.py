@@ -11,8 +11,8 @@ import signal
 import sys
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
 from multiprocessing import connection
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,15 +69,19 @@ class Pool:
                     for worker in self._busy:
                         _send(worker, STOP)
                 while waiting and len(self._busy) < self._most and not stop():
-                    self._hand_out(waiting.popleft())
+                    self._hand_out(waiting.popleft(), waiting, tell)
                 lines = {worker.line: worker for worker in self._busy}
                 for line in connection.wait(list(lines), POLL_SECONDS):
                     self._listen(lines[line], waiting, tell, unit_is_done)
         finally:
             self._close()
 
-    def _hand_out(self, work: Work) -> None:
-        worker = self._idle.pop() if self._idle else self._start()
+    def _hand_out(self, work: Work, waiting: deque[Work], tell: Tell) -> None:
+        try:
+            worker = self._idle.pop() if self._idle else self._start()
+        except (EOFError, OSError) as error:  # what forks was killed; the next start brings another
+            self._lost(work, f"no process could be started: {error}", waiting, tell)
+            return
         self._busy[worker] = work, set(work.numbers)
         _send(worker, work)
 
@@ -86,7 +90,8 @@ class Pool:
         ours, theirs = self._context.Pipe()
         path = self._path(str(self._count))
         process = self._context.Process(target=_serve, args=(theirs, path))
-        process.start()
+        with _without_interrupts():
+            process.start()
         theirs.close()  # so that its end is noticed
         return _Worker(process, ours)
 
@@ -102,7 +107,10 @@ class Pool:
             message = worker.line.recv()
         except (EOFError, OSError):
             del self._busy[worker]
-            self._lost(worker, work.only(left), waiting, tell)
+            worker.process.join()
+            code = worker.process.exitcode
+            how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
+            self._lost(work.only(left), f"its process ended twice, by {how}", waiting, tell)
             return
         if isinstance(message, JournalError):
             raise message
@@ -114,20 +122,15 @@ class Pool:
             left.discard(message.cell)
             tell(message)
 
-    def _lost(self, worker: _Worker, work: Work, waiting: deque[Work], tell: Tell) -> None:
-        """Try what it has not done once more, and then no more."""
-        worker.process.join()
-        if not work.numbers:
-            return
+    def _lost(self, work: Work, why: str, waiting: deque[Work], tell: Tell) -> None:
+        """Try what has not been done once more, and then no more."""
         key = tuple(work.numbers)
-        if key not in self._tried:
+        if key and key not in self._tried:
             self._tried.add(key)
             waiting.append(work)
             return
-        code = worker.process.exitcode
-        how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
         for number in work.numbers:
-            tell(Result(number, "failed", reason=f"its process ended twice, by {how}"))
+            tell(Result(number, "failed", reason=why))
 
     def _close(self) -> None:
         for worker in self._idle:  # they end when nobody is left who could send more
@@ -136,6 +139,19 @@ class Pool:
             worker.process.kill()
         for worker in [*self._idle, *self._busy]:
             worker.process.join()
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let what is started now never hear of a Ctrl-C, which is for the one that leads."""
+    if not hasattr(signal, "pthread_sigmask"):
+        yield
+        return
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _send(worker: _Worker, message: Any) -> None:

@@ -1,0 +1,174 @@
+"""Stacks against lone runs, step by step, over all that can differ between the cells of a stack."""
+
+import numpy as np
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner.config import register
+from runner.journal import End, Journal, Reader, Start
+from runner.stack import prepare, refusal
+from runner.sweep.cells import Composer
+from runner.sweep.work import Work, do
+from tests.conftest import ROOT
+
+NUMBERS = {
+    "dampening": st.floats(0.1, 0.9),
+    "momentum": st.floats(0.1, 0.95),
+    "weight_decay": st.floats(0.01, 0.3),
+    "betas": st.lists(st.floats(0.1, 0.99), min_size=2, max_size=2),
+    "alpha": st.floats(0.5, 0.99),
+    "lr_decay": st.floats(0.01, 0.1),
+    "initial_accumulator_value": st.floats(0.1, 1),
+    "eps": st.floats(1e-9, 1e-2),
+}
+HYPERPARAMETERS = {
+    "by_hand": [],
+    "sgd": ["dampening", "momentum", "weight_decay"],
+    "momentum": ["dampening", "momentum", "weight_decay"],
+    "nesterov": ["momentum", "weight_decay"],
+    "adam": ["betas", "eps", "weight_decay"],
+    "adamw": ["betas", "eps", "weight_decay"],
+    "rmsprop": ["alpha", "eps", "momentum", "weight_decay"],
+    "adagrad": ["lr_decay", "initial_accumulator_value", "eps", "weight_decay"],
+}
+STARTS = {"scalar": "model.initial.w", "linear": "model.initial.bias"}
+NEAR = {"float32": 1e-3, "float64": 1e-12}  # of the largest magnitude in the trajectory
+
+
+@st.composite
+def sweeps(draw, dtype):
+    """The parts of a sweep and, for each of its cells, the numbers that are set."""
+    # In float32, rounding decides steps near a kink, and those scaled by the gradient's own size.
+    calm = dtype == "float32"
+    optimizer = draw(st.sampled_from([*HYPERPARAMETERS][: 4 if calm else None]))
+    dataset = draw(st.sampled_from(["line", "noisy_line", "plane"]))
+    model = draw(st.sampled_from(["linear"] if dataset == "plane" else ["scalar", "linear"]))
+    parts = {
+        "dtype": dtype,
+        "optimizer": optimizer,
+        "dataset": dataset,
+        "model": model,
+        "loss": draw(st.sampled_from(["mse", "huber"] if calm else ["mse", "huber", "mae"])),
+        "gradient": draw(st.sampled_from(["by_hand", "autograd"])),
+    }
+    varied = draw(st.sets(st.sampled_from(HYPERPARAMETERS[optimizer] or ["none"])))
+    numbers = {
+        "lr": st.floats(1e-3, 0.3),
+        "seed": st.integers(0, 5),
+        STARTS[model]: st.floats(-3, 3),
+        "tolerance": st.sampled_from([0.0, 0.01, 1.0]),
+        "epochs": st.integers(1, 25),
+        **{f"optimizer.{name}": NUMBERS[name] for name in sorted(varied - {"none"})},
+    }
+    return parts, draw(st.lists(st.fixed_dictionaries(numbers), min_size=2, max_size=6))
+
+
+@pytest.fixture(scope="module")
+def composer():
+    """Compose cells from overrides, each structure once."""
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        yield Composer(loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN))
+
+
+@pytest.fixture(scope="module")
+def execute(tmp_path_factory):
+    """Execute cells, in a stack or each alone; the rows and the end of each, by its number."""
+
+    def executed(cells, stacked):
+        path = tmp_path_factory.mktemp("journal") / "journal.db"
+        parts = [prepare(cell.values) for cell in cells] if stacked else None
+        numbers = range(len(cells))
+        work = Work(numbers, cells, ["" for _ in cells], parts, "parent", "")
+        journal, results = Journal(path), []
+        do(work, journal, [], results.append)
+        journal.close()
+        rows, ends, numbered = {}, {}, {}
+        for record in Reader(path).read(most=10_000):
+            if isinstance(record.content, Start):
+                numbered[record.run] = int(record.content.tags["cell"])
+                rows[numbered[record.run]] = []
+            elif isinstance(record.content, End):
+                ends[numbered[record.run]] = record.content
+            else:
+                rows[numbered[record.run]].append(record.content)
+        assert sorted(result.cell for result in results) == [*numbers]
+        return {number: (np.concatenate(rows[number]), ends[number]) for number in numbers}
+
+    return executed
+
+
+def assert_same(stacked, alone, near):
+    """Same steps and end; figures apart by rounding, of the largest that the quantity takes."""
+    (rows, end), (lone_rows, lone_end) = stacked, alone
+    assert end.outcome == lone_end.outcome
+    np.testing.assert_array_equal(rows["step"], lone_rows["step"])
+    for name in ("loss", "parameters", "grad_norm"):
+        largest = np.nanmax(np.abs(lone_rows[name]), initial=1e-300)
+        np.testing.assert_allclose(rows[name], lone_rows[name], rtol=0, atol=near * largest)
+    assert end.metrics.keys() == lone_end.metrics.keys()
+    for name in end.metrics.keys() - {"seconds"}:
+        allowed = near * max(1.0, np.nanmax(lone_rows["loss"], initial=0.0))
+        assert end.metrics[name] == pytest.approx(lone_end.metrics[name], rel=near, abs=allowed)
+
+
+@pytest.mark.parametrize("dtype", NEAR)
+def test_a_stack_is_its_lone_runs(dtype, composer, execute):
+    """Over random sweeps of every number that can be stacked."""
+
+    @settings(deadline=None, max_examples=30)
+    @given(sweep=sweeps(dtype))
+    def check(sweep):
+        parts, cells = sweep
+        chosen = [f"{key}={value}" for key, value in parts.items()]
+        made = [
+            composer.cell([*chosen, *(f"{key}={value}" for key, value in cell.items())])
+            for cell in cells
+        ]
+        assert {refusal(cell.values) for cell in made} == {None}
+        assert len({prepare(cell.values).structure for cell in made}) == 1
+        stacked, alone = execute(made, True), execute(made, False)
+        for number in stacked:
+            assert_same(stacked[number], alone[number], NEAR[dtype])
+
+    check()
+
+
+NETWORK = [
+    "model._target_=torch.nn.Sequential",
+    "~model.initial",
+    "+model._args_=[{_target_:torch.nn.Linear,in_features:1,out_features:3},{_target_:torch.nn.Tanh},"
+    "{_target_:torch.nn.Linear,in_features:3,out_features:1}]",
+]
+
+
+@pytest.mark.parametrize("loss", ["mse", "torch.nn.SmoothL1Loss"])
+@pytest.mark.parametrize("optimizer", [*HYPERPARAMETERS][1:])  # by hand takes no network
+def test_a_stack_of_networks_is_its_lone_runs(optimizer, loss, composer, execute):
+    """Any module, and any loss, through torch.func; drawn from another seed in each cell."""
+    parts = [f"optimizer={optimizer}", "dtype=float64", "dataset=noisy_line", "tolerance=0.05"]
+    parts += ["epochs=20", *NETWORK]
+    parts += ["loss=mse"] if loss == "mse" else [f"loss._target_={loss}"]
+    made = [composer.cell([*parts, f"seed={n}", f"lr=0.0{n + 1}"]) for n in range(4)]
+    stacked, alone = execute(made, True), execute(made, False)
+    for number in stacked:
+        assert_same(stacked[number], alone[number], 1e-11)
+
+
+def test_cells_end_where_they_would_alone(composer, execute):
+    """Converged, exhausted and diverged in one stack, at epochs of their own; no harm to others."""
+    made = [
+        composer.cell(["gradient=by_hand", "dtype=float64", f"lr={lr}", f"epochs={epochs}"])
+        for lr, epochs in [(0.1, 100), (0.12, 100), (1e30, 100), (5, 2000), (1e-4, 7), (0.01, 2000)]
+    ]
+    stacked, alone = execute(made, True), execute(made, False)
+    outcomes = [end.outcome for _, end in stacked.values()]
+    assert outcomes == ["converged", "converged", "diverged", "diverged", "exhausted", "converged"]
+    assert len({len(rows) for rows, _ in stacked.values()}) == len(made)
+    for number in stacked:
+        assert_same(stacked[number], alone[number], 1e-12)
