@@ -36,7 +36,7 @@ def rows() -> Iterator[tuple[str, ...]]:
     )
     with tempfile.TemporaryDirectory() as folder:
         started = time.perf_counter()
-        peaks = peak_memory(folder)
+        peaks = peak_memory(LONG_RUN, folder)
         took = time.perf_counter() - started
     for process, peak in peaks.items():
         yield f"{LONG:,} steps: memory of", process, f"{peak:.0f} MiB", "", "", ""
@@ -50,9 +50,9 @@ def seconds(command: list[str], folder: str) -> float:
     return time.perf_counter() - started
 
 
-def peak_memory(folder: str) -> dict[str, float]:
+def peak_memory(command: list[str], folder: str) -> dict[str, float]:
     """Peak resident memory in MiB of the run and of its publisher, looked at ten times a second."""
-    process = subprocess.Popen(LONG_RUN, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
+    process = subprocess.Popen(command, cwd=folder, env=environment(), stdout=subprocess.DEVNULL)
     peaks: dict[str, float] = {}
     while process.poll() is None:
         for name, pid in {"the run": process.pid, "the publisher": child(process.pid)}.items():

@@ -10,10 +10,11 @@ import queue
 import signal
 import sys
 import threading
+import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
-from multiprocessing import connection
+from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -23,6 +24,7 @@ from runner.sweep.work import Work, do
 
 STOP, DONE = "stop", "done"
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come
+START_SECONDS = 10.0  # for a process that cannot be started at once
 
 Tell = Callable[[Result], None]
 
@@ -79,7 +81,7 @@ class Pool:
     def _hand_out(self, work: Work, waiting: deque[Work], tell: Tell) -> None:
         try:
             worker = self._idle.pop() if self._idle else self._start()
-        except (EOFError, OSError) as error:  # what forks was killed; the next start brings another
+        except (EOFError, OSError) as error:
             self._lost(work, f"no process could be started: {error}", waiting, tell)
             return
         self._busy[worker] = work, set(work.numbers)
@@ -89,9 +91,17 @@ class Pool:
         self._count += 1
         ours, theirs = self._context.Pipe()
         path = self._path(str(self._count))
-        process = self._context.Process(target=_serve, args=(theirs, path))
-        with _without_interrupts():
-            process.start()
+        deadline = time.monotonic() + START_SECONDS
+        while True:
+            process = self._context.Process(target=_serve, args=(theirs, path))
+            try:
+                with _without_interrupts():
+                    process.start()
+                break
+            except (EOFError, OSError):  # what forks was killed; once it is gone, another comes
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(POLL_SECONDS)
         theirs.close()  # so that its end is noticed
         return _Worker(process, ours)
 
@@ -147,6 +157,7 @@ def _without_interrupts() -> Iterator[None]:
     if not hasattr(signal, "pthread_sigmask"):
         yield
         return
+    resource_tracker.ensure_running()  # which would let them through again
     before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
     try:
         yield

@@ -1,0 +1,209 @@
+"""A thousand learning rates, all trajectories in MLflow: against other tools, and where time goes.
+
+A rival's cost for a thousand cells is that of a further cell, measured over 20, times a thousand.
+"""
+
+import shutil
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import threading
+import time
+from collections.abc import Callable, Iterator, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from statistics import median
+from typing import Any
+
+import numpy as np
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.types import RunMode
+from mlflow import MlflowClient
+
+from benchmarks.loops import CONF
+from benchmarks.startup import environment, peak_memory
+from runner.config import register
+from runner.journal import Journal
+from runner.stack import stack
+from runner.sweep.cells import compose
+from runner.sweep.plan import Plan, plan
+from runner.sweep.work import Work, do
+from runner.tracking.publisher import Publisher
+
+EPOCHS = 100
+REPEATS = 3
+FURTHER = 20  # cells of a rival that are measured
+OURS = [sys.executable, "-m", "runner", "-m", f"epochs={EPOCHS}"]
+WANTED = {"Hydra's basic launcher, log_metric": ">= 200"}
+RIVALS = {
+    "Hydra's basic launcher, log_metric": ("mlflow", "hydra_app", []),
+    "Hydra's joblib launcher, log_metric": (
+        "hydra_plugins.hydra_joblib_launcher",
+        "hydra_app",
+        ["hydra/launcher=joblib", "hydra.launcher.n_jobs=2"],
+    ),
+    "Ray Tune, its MLflow callback": ("ray", "ray_tune", []),
+    "Optuna, its MLflow callback": ("optuna_integration", "optuna_study", []),
+}
+
+
+def rows() -> Iterator[tuple[str, ...]]:
+    """Ours against each rival, ten times the cells, memory, and the parts of the time."""
+    with tempfile.TemporaryDirectory() as folder:
+        template = Path(folder) / "mlflow.db"
+        MlflowClient(f"sqlite:///{template}").create_experiment("rival")
+        thousand = median(ours(1000, template) for _ in range(REPEATS))
+        for against, (needs, module, typed) in RIVALS.items():
+            if find_spec(needs) is None:
+                yield "1,000 learning rates", against, "", "not installed", "", ""
+                continue
+            theirs = 1000 * further_cell(module, typed, template)
+            ratio = f"{theirs / thousand:.0f}"
+            wanted = WANTED.get(against, "")
+            shown = f"{thousand:.1f} s", f"{theirs:.0f} s"
+            yield "1,000 learning rates", against, *shown, ratio, wanted
+        yield from ten_thousand(thousand, template)
+        yield from shares(thousand, template)
+
+
+def rates(count: int) -> str:
+    """So many learning rates below 0.01, in Hydra's grammar."""
+    return f"lr=range({0.01 / count:.10f},{0.01 + 0.005 / count:.10f},{0.01 / count:.10f})"
+
+
+def ours(count: int, template: Path) -> float:
+    """Seconds from command to prompt, into a store that is there already, as it is for rivals."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared(Path(folder), template)
+        command = [*OURS, rates(count)]
+        return seconds(command, folder)
+
+
+def prepared(folder: Path, template: Path) -> None:
+    """Put an empty store where the command expects one."""
+    (folder / "mlruns").mkdir()
+    shutil.copy(template, folder / "mlruns" / "mlflow.db")
+
+
+def further_cell(module: str, typed: Sequence[str], template: Path) -> float:
+    """Seconds that the rival takes for each cell beyond the first two."""
+    took = []
+    for count in (2, 2 + FURTHER):
+        with tempfile.TemporaryDirectory() as folder:
+            shutil.copy(template, Path(folder) / "mlflow.db")
+            values = [f"{0.0001 * (1 + number):g}" for number in range(count)]
+            own = [str(EPOCHS), *values]
+            if module == "hydra_app":
+                own = ["-m", f"epochs={EPOCHS}", f"lr={','.join(values)}", *typed]
+            took.append(
+                seconds([sys.executable, "-m", f"benchmarks.rivals.{module}", *own], folder)
+            )
+    return (took[1] - took[0]) / FURTHER
+
+
+def seconds(command: list[str], folder: str) -> float:
+    """How long the command takes."""
+    started = time.perf_counter()
+    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
+    return time.perf_counter() - started
+
+
+def ten_thousand(thousand: float, template: Path) -> Iterator[tuple[str, ...]]:
+    """Ten times the cells: time, and the largest memory of each process."""
+    with tempfile.TemporaryDirectory() as folder:
+        prepared(Path(folder), template)
+        started = time.perf_counter()
+        peaks = peak_memory([*OURS, rates(10_000)], folder)
+        took = time.perf_counter() - started
+    shown = f"{took:.1f} s", f"{thousand:.1f} s", f"{took / thousand:.1f}", "<= 10"
+    yield "10,000 learning rates", "1,000 of them", *shown
+    for process, peak in peaks.items():
+        yield "10,000 learning rates: memory of", process, f"{peak:.0f} MiB", "", "", "<= 1536"
+
+
+def shares(thousand: float, template: Path) -> Iterator[tuple[str, ...]]:
+    """Where the time of 1,000 cells goes, each part alone; and the least that it could be."""
+    with tempfile.TemporaryDirectory() as folder:
+        here = Path(folder)
+        prepared(here, template)
+        parts, planned = _parts(here)
+        limits = {"the array program alone": _timed(lambda: _program(planned))[0]}
+        limits["the same rows, executemany"] = _insert(here / "mlruns" / "mlflow.db", template)
+    for what, took in {**parts, **limits}.items():
+        yield "1,000 learning rates", f"of it: {what}", f"{took:.2f} s", "", "", ""
+    least = sum(limits.values())
+    against = "array program + bare insert"
+    shown = f"{thousand:.1f} s", f"{least:.1f} s", f"{thousand / least:.1f}", ""
+    yield "1,000 learning rates", against, *shown
+
+
+def _parts(folder: Path) -> tuple[dict[str, float], Plan]:
+    """Seconds of each part of a sweep, one after another in this process; and its plan."""
+    register()
+    count = 1000
+    uri = f"sqlite:///{folder}/mlruns/mlflow.db"
+    overrides = [[f"epochs={EPOCHS}", f"lr={n * 0.01 / count:g}"] for n in range(1, count + 1)]
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
+        composing, cells = _timed(lambda: compose(loader, master, overrides))
+    planning, planned = _timed(lambda: plan(cells, stack=True, done={}, workers=1))
+    journal = Journal(folder / "mlruns" / "journal" / "bench.db")
+    units = [
+        Work(unit.numbers, cells, planned.fingerprints, unit.parts, "", "")
+        for unit in planned.units
+    ]
+    computing, _ = _timed(lambda: [do(unit, journal, [], lambda _: None) for unit in units])
+    journal.close()
+    ended = threading.Event()
+    ended.set()
+    publisher = Publisher(journal.path.parent, uri, keep=True, ended=ended)
+    publishing, _ = _timed(lambda: publisher.recover(everything=True))
+    parts = {
+        "composing": composing,
+        "planning": planning,
+        "computing and journal": computing,
+        "publishing": publishing,
+    }
+    return parts, planned
+
+
+def _program(planned: Plan) -> None:
+    """The stacks' steps, nothing recorded."""
+    for unit in planned.units:
+        assert unit.parts
+        steps = stack(unit.parts).steps
+        with np.errstate(all="ignore"):
+            for _ in range(EPOCHS):
+                next(steps)
+
+
+def _insert(filled: Path, template: Path) -> float:
+    """Seconds to insert the rows of one database into an empty one of the same tables."""
+    empty = filled.with_name("copy.db")
+    shutil.copy(template, empty)
+    tables = ("runs", "params", "tags", "metrics", "latest_metrics")
+    with sqlite3.connect(filled) as source:
+        rows = {table: source.execute(f"SELECT * FROM {table}").fetchall() for table in tables}
+    names = {table: source.execute(f"SELECT * FROM {table}").description for table in tables}
+    source.close()
+    database = sqlite3.connect(empty)
+
+    def insert() -> None:
+        for table, values in rows.items():
+            columns = ", ".join(f'"{column[0]}"' for column in names[table])
+            marks = ", ".join("?" * len(names[table]))
+            database.executemany(f"INSERT INTO {table} ({columns}) VALUES ({marks})", values)
+        database.commit()
+
+    took, _ = _timed(insert)
+    database.close()
+    return took
+
+
+def _timed(what: Callable[[], Any]) -> tuple[float, Any]:
+    started = time.perf_counter()
+    made = what()
+    return time.perf_counter() - started, made
