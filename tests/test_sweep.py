@@ -312,6 +312,36 @@ def test_hydras_basic_launcher_and_sweeper_still_work(runner, tmp_path, store):
     assert len(runs) == 7  # with our launcher there is a parent
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("launcher", ["submitit_local", "joblib"])
+def test_hydras_launcher_plugins_still_work(launcher, runner, tmp_path, environment, store):
+    """Each cell is a run of its own, in a process of the plugin's."""
+    runner(tmp_path, "-m", *QUICK, "lr=0.1,0.2,0.3", f"hydra/launcher={launcher}")
+    status = [sys.executable, "-m", "runner.publish", "--status"]
+    deadline = time.monotonic() + 60
+    told = ""
+    while "everything is published" not in told and time.monotonic() < deadline:
+        done = subprocess.run(status, cwd=tmp_path, env=environment, capture_output=True, text=True)
+        told = done.stdout
+    _, runs = store(tmp_path)
+    assert sorted(run.data.params["lr"] for run in runs) == ["0.1", "0.2", "0.3"]
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_a_second_ctrl_c_leaves_at_once(tmp_path, environment):
+    """In the middle of steps that take long; what was recorded is kept."""
+    slow = ["dataset=noisy_line", "dataset.samples=3000000", "epochs=1000000", "tolerance=0"]
+    typed = ["gradient=by_hand", *slow, "lr=1e-4,2e-4", "tracking=off"]
+    process = begun(tmp_path, environment, *typed, "sweep.workers=2", "sweep.stack=false")
+    time.sleep(3)
+    os.killpg(process.pid, signal.SIGINT)
+    os.killpg(process.pid, signal.SIGINT)
+    out, err = process.communicate(timeout=30)
+    assert process.returncode == 128 + signal.SIGINT, out + err
+    assert "Traceback" not in err
+    assert "go on with: sweep.resume=true" in out
+
+
 def test_numpy_sweeps_import_no_torch(tmp_path, environment):
     """Nor MLflow: asked after a whole sweep."""
     program = (

@@ -4,6 +4,7 @@ MLflow makes them in about fifty steps, and cannot go on from one that was cut o
 a publisher killed there would leave a store that nothing opens any more.
 """
 
+import os
 from pathlib import Path
 
 import sqlalchemy as sa
@@ -31,5 +32,17 @@ def create(uri: str) -> None:
                 _initialize_tables(engine)
             finally:
                 engine.dispose()
-            new.replace(path)
+            _give_name(new, path)
         Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _give_name(new: Path, path: Path) -> None:
+    """Name the database, unless somebody who knows nothing of our lock has made one meanwhile."""
+    try:
+        os.link(new, path)
+    except FileExistsError:
+        pass
+    except OSError:  # a file system that has no links
+        if not path.exists():
+            new.rename(path)
+    new.unlink(missing_ok=True)
