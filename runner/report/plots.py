@@ -32,6 +32,7 @@ def plot(name: str, x: str, y: str, **options: Any) -> Any:
         y_axis_label=y,
         **options,
     )
+    made.xaxis.ticker.desired_num_ticks = 4  # as many as a narrow page has room for
     made.toolbar.logo = None
     made.toolbar.autohide = False
     return made
