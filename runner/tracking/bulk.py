@@ -157,7 +157,7 @@ class BulkStore:
         starts = self._rows(batch)
         self._artifact_uris |= {run: row["artifact_uri"] for run, row in starts.items()}
         for run, path in batch.artifacts:
-            _log_artifact(self._artifact_uris[run], path)
+            self.add(run, path)
         columns = [column for points in batch.points for column in _columns(points)]
         with self._transaction() as connection:
             deleted, homeless = self._refusals(connection, batch, starts)
@@ -173,6 +173,9 @@ class BulkStore:
             _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
             _execute(connection, self._set_tags, _triples(last))
+
+    def add(self, run: str, path: Path) -> None:
+        _log_artifact(self._artifact_uris[run], path)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

@@ -1,0 +1,77 @@
+"""A comparison as text: a table for a terminal or a log file, and all of it as CSV."""
+
+import csv
+import io
+import math
+import re
+
+from runner.console import WIDTH, painted
+from runner.report.comparison import Comparison, Line
+from runner.report.drawn import label
+
+FEW = 40
+"""So many lines are printed."""
+
+FIGURES = "{:<11} {:>6} {:>9} {:>8} {:>6} {:>6} {:>6}"
+
+
+def printed(compared: Comparison) -> str:
+    """The best first, within 80 columns; `off` is the distance from the optimum."""
+    places = compared.ranked()[:FEW]
+    names = _names([label(compared, place) for place in places])
+    room = max(map(len, [*names, "run"]))
+    reached = "to tol" if compared.to is None else f"<{_number(compared.to, 1)}"
+    figures = ("outcome", "epochs", "final", "best", reached, "off", "sec")
+    lines = [f"{'run':<{room}}  {FIGURES.format(*figures)}"]
+    for place, name in zip(places, names, strict=True):
+        line = compared.lines[place]
+        outcome, rest = _figures(line)
+        lines.append(f"{name:<{room}}  {painted(outcome, line.outcome)}{rest}")
+    if more := len(compared.lines) - len(places):
+        lines.append(f"and {more} more: see the report")
+    return "\n".join([*lines, *compared.left_out])
+
+
+def _names(names: list[str]) -> list[str]:
+    """The names without the words that all have, in the room that there is."""
+    shared = set.intersection(*(set(name.split()) for name in names)) if len(names) > 1 else set()
+    own = [" ".join(word for word in name.split() if word not in shared) for name in names]
+    most = WIDTH - len(FIGURES.format(*[""] * 7)) - 2
+    kept = [short or name for short, name in zip(own, names, strict=True)]
+    return [name if len(name) <= most else f"{name[: most - 3]}..." for name in kept]
+
+
+def _figures(line: Line) -> tuple[str, str]:
+    """The outcome and what follows it."""
+    reached = "-" if line.reached is None else str(line.reached)
+    losses = _number(line.final_loss, 4), _number(line.best_loss, 3)
+    last = _number(line.distance, 2), _number(line.seconds, 2)
+    text = FIGURES.format(line.outcome, line.epochs, *losses, reached, *last)
+    return text[:11], text[11:]
+
+
+def _number(value: float, digits: int) -> str:
+    """`4.4e-6`: so many digits, and no zeros or pluses that say nothing."""
+    if math.isnan(value):
+        return "-"
+    return re.sub(r"e([-+])0*", lambda sign: "e" + sign[1].strip("+"), f"{value:.{digits}g}")
+
+
+def as_csv(compared: Comparison) -> str:
+    """A row for each line, the best first, every figure in full precision."""
+    out = io.StringIO(newline="")
+    table = csv.writer(out)
+    figures = ("outcome", "epochs", "final_loss", "best_loss", "reached", "distance", "seconds")
+    table.writerow(["run", "name", *compared.swept, *figures, "reason"])
+    for place in compared.ranked():
+        line = compared.lines[place]
+        own = [_exact(getattr(line, name)) for name in figures]
+        run = line.run.id if line.run else ""
+        table.writerow([run, line.name, *line.swept.values(), *own, line.reason])
+    return out.getvalue()
+
+
+def _exact(value: object) -> str:
+    if value is None or (isinstance(value, float) and math.isnan(value)):
+        return ""
+    return repr(value) if isinstance(value, float) else str(value)
