@@ -93,7 +93,7 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
                 line_width=2,
                 line_alpha=0.9 if len(own) == 1 else 0.6,
                 legend_label=group.label,
-                tags=[f"group {number}"],
+                name=f"group {number}",
             )
         )
     tooltips = [("run", "@run"), ("epoch", "$data_x{0}"), ("loss", "$data_y{0.0000e+0}")]
@@ -160,7 +160,7 @@ def paths(
                 "run": np.repeat(names_of, [len(points) for points in own]).tolist(),
             }
         )
-        look = {"color": group.colour, "legend_label": group.label, "tags": [f"group {number}"]}
+        look = {"color": group.colour, "legend_label": group.label, "name": f"group {number}"}
         xs = [points[:, 0] for points in own]
         made.multi_line(xs, ys, line_dash=group.dash, line_width=1.5, line_alpha=0.7, **look)
         renderers.append(made.scatter("x", "y", source=source, size=4, **look))
@@ -207,7 +207,7 @@ def parameter(
                 "run": [label(compared, place) for place in group.places],
             }
         )
-        look = {"color": group.colour, "line_dash": group.dash, "tags": [f"group {number}"]}
+        look = {"color": group.colour, "line_dash": group.dash, "name": f"group {number}"}
         renderers.append(
             made.multi_line("epoch", "value", source=source, line_width=1.5, line_alpha=0.8, **look)
         )
