@@ -512,7 +512,7 @@ def test_two_thousand_cells(tmp_path, runner, report):
 
 def test_colours_on_a_terminal_only(tmp_path, environment, runner):
     """Of outcomes; neither with NO_COLOR nor on a dumb terminal nor in a pipe."""
-    typed = ["gradient=by_hand", "epochs=3", "tracking=off", "-m", "lr=0.1,0.2"]
+    typed = ["-m", "gradient=by_hand", "epochs=3", "tracking=off", "lr=0.1,0.2"]
     assert "\033" not in runner(tmp_path, *typed).stdout
     plain_terminal = {**environment, "TERM": "xterm"}
     plain_terminal.pop("NO_COLOR", None)

@@ -64,7 +64,7 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
     made = plot(
         "losses", "epoch", "loss", y_axis_type="log" if log else "linear", y_range=Range1d(*ends)
     )
-    if sum(line.epochs > 0 for line in compared.lines) > len(curves):
+    if sum(line.has_curve for line in compared.lines) > len(curves):
         low, middle, high = quantiles(compared.losses)
         high = np.minimum(high, ends[1])
         look = {"fill_color": "#999999", "fill_alpha": 0.3, "legend_label": "half of all cells"}
