@@ -350,6 +350,17 @@ def test_what_failed_or_never_ran_is_told(tmp_path, runner, report):
     assert "No landscape" in page
 
 
+def test_a_resumed_sweep_has_all_its_cells(tmp_path, runner, report):
+    """Those that an earlier one had done as well, with their curves."""
+    typed = ["-m", "gradient=by_hand", "tracking=off"]
+    runner(tmp_path, *typed, "lr=0.01,0.1")
+    runner(tmp_path, *typed, "lr=0.01,0.1,0.2", "sweep.resume=true")
+    report(tmp_path, "latest", "--html", "page.html")
+    rows = table_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert sorted(row["swept lr"] for row in rows) == [0.01, 0.1, 0.2]
+    assert all(row["distance"] is not None for row in rows)  # from its trajectory
+
+
 # --- Pictures ---
 
 
@@ -389,6 +400,18 @@ def test_without_journals_the_store_is_drawn_from(tmp_path, runner, store):
     for run in runs:
         name = "landscape.png" if "mlflow.parentRunId" in run.data.tags else "report.html"
         artifact(client, run, name, tmp_path)
+
+
+@pytest.mark.slow
+def test_without_the_server_the_page_is_in_mlruns(tmp_path, runner, closed_port):
+    """As the closing lines say, though nothing could be published."""
+    uri = f"tracking.uri=http://127.0.0.1:{closed_port()}"
+    typed = ["-m", "gradient=by_hand", "lr=0.1,0.2", "tracking=server", uri]
+    printed = runner(tmp_path, *typed, *DRAWING).stdout
+    [path] = re.findall("^report +(.*), in a moment$", printed, re.M)
+    assert "kept" in printed
+    waited_for((tmp_path / path).exists)
+    assert len(table_of((tmp_path / path).read_text(encoding="utf-8"))) == 2
 
 
 # --- Closed forms ---

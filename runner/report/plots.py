@@ -180,13 +180,12 @@ def parameter(
     """One parameter over epochs, of each line that is drawn."""
     made = plot(f"parameter {place_in_page}", "epoch", name, height=240)
     renderers = []
-    everything = [v for place, v in values.items() if compared.lines[place].outcome != "diverged"]
-    if everything:
-        joined = np.concatenate(everything)
-        joined = joined[np.isfinite(joined)]
-        if len(joined):
-            margin = 0.05 * (joined.max() - joined.min()) or 1
-            made.y_range = Range1d(joined.min() - margin, joined.max() + margin)
+    ended = [v for place, v in values.items() if compared.lines[place].outcome != "diverged"]
+    if ended:
+        low, high = (float(f(np.concatenate(ended))) for f in (np.nanmin, np.nanmax))
+        margin = 0.05 * (high - low) or 1.0
+        made.y_range = Range1d(low - margin, high + margin)
+        values = {place: _within(own, low, high) for place, own in values.items()}
     for number, group in enumerate(groups):
         kept = [thin(values[place]) for place in group.places]
         own = list(zip(group.places, kept, strict=True))
@@ -204,3 +203,11 @@ def parameter(
     tooltips = [("run", "@run"), ("epoch", "$data_x{0}"), (name, "$data_y{0.000000}")]
     made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
     return made
+
+
+def _within(values: Array, low: float, high: float) -> Array:
+    """The values up to where they leave what is looked at, and a last one out there."""
+    width = (high - low) or 1.0
+    out = ~((values > low - width) & (values < high + width))  # NaN too
+    kept = values[: int(out.argmax()) + 1] if out.any() else values
+    return np.clip(kept, low - 2 * width, high + 2 * width)
