@@ -45,9 +45,9 @@ def own(tmp_path):
     return tmp_path
 
 
-def children_of(store, folder):
+def children_of(store, folder, uri=None):
     """The sweep's own run and its children, from a store with one sweep in it."""
-    client, runs = store(folder)
+    client, runs = store(folder, uri)
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
     assert len(parents) == 1
     children = [run for run in runs if run is not parents[0]]
@@ -192,6 +192,17 @@ def test_a_sweep_is_a_parent_with_a_child_for_each_cell(runner, tmp_path, store)
         artifacts = {item.path for item in client.list_artifacts(child.info.run_id)}
         assert artifacts == {"config.yaml", "trajectory.parquet"}
     assert "best cells" in done.stdout
+
+
+@pytest.mark.slow
+def test_children_on_a_server_nest_under_its_parent(runner, tmp_path, server, store):
+    """A server gives runs ids of its own."""
+    place = ["tracking=server", f"tracking.uri={server.uri}"]
+    runner(tmp_path, "-m", *QUICK, "lr=0.1,0.2,0.3", *place)
+    client, parent, children = children_of(store, tmp_path, server.uri)
+    assert parent.data.tags["cells.exhausted"] == "3"
+    rows = table_of(client, parent, tmp_path)
+    assert {row["run"] for row in rows} == {child.data.tags["journal"] for child in children}
 
 
 def test_a_stacked_child_is_the_lone_run(runner, tmp_path, store):
