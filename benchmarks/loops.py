@@ -91,8 +91,8 @@ def bare_autograd(epochs: int) -> float:
         loss = ((y - prediction) ** 2).mean()
         loss.backward()
         with torch.no_grad():
-            w -= LR * w.grad
-        w.grad.zero_()
+            w -= LR * w.grad  # type: ignore[operator]
+        w.grad.zero_()  # type: ignore[union-attr]
         if loss < TOLERANCE:
             break
     return (time.perf_counter() - started) / epochs

@@ -6,6 +6,7 @@ import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from statistics import median
+from typing import Any
 
 import numpy as np
 from mlflow import MlflowClient
@@ -23,7 +24,7 @@ RUN = "0" * 32
 
 def rows() -> Iterator[tuple[str, ...]]:
     """One row against `log_batch`, one against a bare `executemany`."""
-    rates = {way: [] for way in (bulk, log_batch, bare)}
+    rates: dict[Any, list[float]] = {way: [] for way in (bulk, log_batch, bare)}
     for _ in range(REPEATS):
         for way, measured in rates.items():
             with tempfile.TemporaryDirectory() as folder:

@@ -155,7 +155,12 @@ def _parts(folder: Path) -> tuple[dict[str, float], Plan]:
         Work(unit.numbers, cells, planned.fingerprints, unit.parts, "", "")
         for unit in planned.units
     ]
-    computing, _ = _timed(lambda: [do(unit, journal, [], lambda _: None) for unit in units])
+
+    def execute() -> None:
+        for unit in units:
+            do(unit, journal, [], lambda _: None)
+
+    computing, _ = _timed(execute)
     journal.close()
     ended = threading.Event()
     ended.set()

@@ -1,5 +1,6 @@
 """The command: `python -m runner [-m] [KEY=VALUE ...]`."""
 
+import os
 import signal
 import sys
 
@@ -8,11 +9,14 @@ from runner.tracking import process
 
 def main() -> None:
     """Start the publisher, import the rest while it imports mlflow, and run."""
+    if sys.stdout is None:  # closed by whoever has started this
+        sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     process.start_ahead(sys.argv[1:])
     from runner import command
     from runner.tracking import session
 
     try:
+        command.check_choices(sys.argv[1:])
         command.main()
     finally:
         session.finish()

@@ -1,5 +1,9 @@
 """What `python -m runner` does: Hydra composes the config, each job is a run."""
 
+import re
+import sys
+from collections.abc import Sequence
+from contextlib import suppress
 from pathlib import Path
 
 import hydra
@@ -15,7 +19,18 @@ from runner.run import run
 HERE = Path(__file__).resolve().parent
 CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
 
+NO_NAME = re.compile(r"(\w+)=(null|true|false|[-+]?[\d.][\d.e+-]*)", re.IGNORECASE)
+
 register()
+
+
+def check_choices(typed: Sequence[str]) -> None:
+    """Exit where a config group is given no name: Hydra has nothing but a traceback for that."""
+    for word in typed:
+        found = NO_NAME.fullmatch(word)
+        if found and (CONF / found[1]).is_dir():
+            options = ", ".join(sorted(path.stem for path in (CONF / found[1]).glob("*.yaml")))
+            sys.exit(f"{found[1]}: expected the name of an option, got {found[2]}: {options}")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
@@ -24,7 +39,8 @@ def main(config: DictConfig) -> float:
     hydra_config = HydraConfig.get()
     # Hydra has written all overrides there, a password in tracking.uri among them. What belongs
     # to a run is in its tags.
-    Path(hydra_config.sweep.dir, "multirun.yaml").unlink(missing_ok=True)
+    with suppress(OSError):  # there is none, as a rule
+        Path(hydra_config.sweep.dir, "multirun.yaml").unlink()
     try:
         return run(Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task))
     except JournalError as error:  # a full disk, say: a message, not a traceback

@@ -2,9 +2,11 @@
 
 import math
 import os
+import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -26,6 +28,23 @@ COLOURS = {
 BAR_DELAY = 1.5  # seconds; a shorter run shows no bar
 
 
+def python() -> str:
+    """How a person here starts the Python that runs this: `python` if it is on the path."""
+    here = Path(sys.executable)
+    found = shutil.which("python")
+    if found and Path(found).parent == here.parent:
+        return "python"
+    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
+
+
+def say(line: str) -> None:
+    """Print a line; carry on in silence once nobody reads (`... | head`) or the disk is full."""
+    try:
+        print(line, flush=True)
+    except OSError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+
+
 class Console:
     """Writes lines to standard output; on a terminal, keeps a bar below those of a longer run.
 
@@ -43,13 +62,10 @@ class Console:
         """Print a line; carry on in silence once nobody reads (`... | head`)."""
         if self._quiet:
             return
-        try:
-            if self._bar is None:
-                print(line, flush=True)
-            else:
-                self._bar.write(line)
-        except BrokenPipeError:
-            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        if self._bar is None:
+            say(line)
+        else:
+            self._bar.write(line)
 
     def progress(self, epoch: int) -> None:
         """Move the bar to this epoch, once it is due."""

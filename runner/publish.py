@@ -18,6 +18,8 @@ from runner.tracking.uri import scrubbed, without_credentials
 
 LOG = Path("mlruns/publish.log")
 
+NOTHING = "published   nothing was left to publish"
+
 WAIT_SECONDS = 60.0  # for a publisher that is still at the journals of a run that has ended
 
 log = logging.getLogger("runner.publish")
@@ -111,7 +113,7 @@ def publish(uri: str | None) -> int:
     if None in meant and not stores:
         stores = {""}  # damaged from the start: nothing for any store, but not to be left silently
     if not meant - {""} and not uri:
-        print("published   nothing was left to publish")
+        print(f"kept        {FOLDER}: for no store; --uri names one" if meant else NOTHING)
         return 0
     from runner.tracking.publisher import Publisher  # now that it is worth mlflow's import
 
@@ -153,7 +155,9 @@ def status() -> int:
     for row in [("outcome", "epochs", "run", "meant for"), *rows] if rows else []:
         print("{:<12}{:>10}  {:<32}  {}".format(*row))
     if not rows and not damaged:
-        print("everything is published")
+        print(
+            "everything is published" if FOLDER.exists() else f"no journals in {FOLDER.absolute()}"
+        )
     return 0
 
 

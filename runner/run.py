@@ -79,10 +79,12 @@ def execute(
     """
     run_id = journal.begin(start)
     recorder = Recorder(experiment.initial, partial(journal.record, run_id))
-    predictions = _predict(experiment, "before", experiment.initial, values, console)
+    predictions: dict[str, float] = {}
     outcome, failure = "failed", None
     started = time.perf_counter()
     try:
+        predictions |= _predict(experiment, "before", experiment.initial, values, console)
+        started = time.perf_counter()
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             outcome = train(experiment, values, recorder, console, received)
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
@@ -98,7 +100,14 @@ def execute(
     if failure is None:
         final = recorder.last.parameters
         predictions |= _predict(experiment, "after", final, values, console)
-    end = _end(outcome, failure, recorder, seconds, predictions)
+    if failure is not None:
+        reason = "".join(traceback.format_exception(failure))
+    elif outcome == "interrupted":
+        reason = f"stopped by {signal.Signals((received or [signal.SIGINT])[0]).name}"
+    else:
+        reason = None
+    loss, best = recorder.last.loss, float(recorder.best_loss)
+    end = ended(outcome, recorder.epochs, loss, best, seconds, predictions, reason)
     journal.end(run_id, end)
     return Run(run_id, end, recorder.last, failure)
 
@@ -164,18 +173,6 @@ def _predict(
     value = experiment.predict(parameters)
     console.say(prediction_line(when, values["dataset"]["probe"], value))
     return {f"prediction_{when}": value}
-
-
-def _end(
-    outcome: str,
-    failure: Exception | None,
-    recorder: Recorder,
-    seconds: float,
-    predictions: Mapping[str, float],
-) -> End:
-    reason = None if failure is None else "".join(traceback.format_exception(failure))
-    loss, best = recorder.last.loss, float(recorder.best_loss)
-    return ended(outcome, recorder.epochs, loss, best, seconds, predictions, reason)
 
 
 def ended(

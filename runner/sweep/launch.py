@@ -12,6 +12,7 @@ from omegaconf import DictConfig
 
 from runner.cell import Cell
 from runner.config import ConfigError, Values
+from runner.console import say
 from runner.journal import JournalError
 from runner.report.runs import page_path
 from runner.run import signals
@@ -47,7 +48,7 @@ def launch(
         done=_done(cells[0]) if settings["resume"] else {},
         workers=settings["workers"] or 1,
     )
-    print("\n".join(planned.lines()), flush=True)
+    say("\n".join(planned.lines()))
     if tracked is None:
         return []
     with signals(signal.SIGINT, signal.SIGTERM) as received:
@@ -55,11 +56,11 @@ def launch(
             run, results = _carry_out(planned, settings, tracked, received)
         except JournalError as error:  # a full disk, say: a message, not a traceback
             raise CompactHydraException(str(error)) from error
-    print(table.printed(cells, results), flush=True)
+    say(table.printed(cells, results))
     if run and tracked.store and tracked.settings.page:
-        print(f"report      {page_path(run)}, in a moment", flush=True)
+        say(f"report      {page_path(run)}, in a moment")
     if received:
-        print("stopped     go on with: sweep.resume=true", flush=True)
+        say("stopped     go on with: sweep.resume=true")
         raise SystemExit(128 + received[0])
     return _returned(cells, overrides, results)
 
@@ -138,7 +139,7 @@ def _carry_out(
             verified="\n".join(verified),
         )
     for line in verified:
-        print(line, flush=True)
+        say(line)
     return run, sorted(earlier + progress.results)
 
 

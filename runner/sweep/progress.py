@@ -4,6 +4,7 @@ import sys
 import time
 from typing import Any
 
+from runner.console import say
 from runner.sweep import table
 from runner.sweep.result import Result
 
@@ -45,7 +46,7 @@ class Progress:
             return
         self._estimated = True
         if (left := self.seconds_left()) > WORTH_TELLING:
-            print(f"about {left:.0f} s to go, by what the first took", flush=True)
+            say(f"about {left:.0f} s to go, by what the first took")
 
     def seconds_left(self) -> float:
         """An estimate, from what the cells that have ended have taken."""

@@ -35,6 +35,7 @@ from mlflow.utils.file_utils import local_file_uri_to_path
 from mlflow.utils.uri import append_to_uri_path, is_local_uri
 from sqlalchemy.dialects import postgresql, sqlite
 
+from runner.console import python
 from runner.journal import End, Start
 from runner.tracking.batch import (
     LONGEST_NAME,
@@ -151,7 +152,7 @@ class BulkStore:
         self._artifact_uris: dict[str, str] = {}
 
     def where(self, runs: list[str]) -> str:
-        return f"python -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
+        return f"{python()} -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
 
     def write(self, batch: Batch) -> None:
         starts = self._rows(batch)

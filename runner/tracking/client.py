@@ -11,6 +11,7 @@ from mlflow.entities import Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE
 
+from runner.console import python
 from runner.journal import End, Start
 from runner.tracking.batch import (
     JOURNAL_TAG,
@@ -59,7 +60,7 @@ class ClientStore:
 
     def where(self, runs: list[str]) -> str:
         if not self._uri.startswith("http"):
-            return f"python -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
+            return f"{python()} -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
         page = f"{without_credentials(self._uri)}/#/experiments"
         places = [self._places[run] for run in runs if run in self._places]
         if len(places) == 1:

@@ -102,6 +102,8 @@ class Publication:
             return 10_000
         if isinstance(content, End):
             state = self._open.pop(run)
+            if content.time < state.start_time:  # somebody has set the clock back
+                content = replace(content, time=state.start_time)
             if content.metrics:
                 now = np.array([int(content.time * 1000)])
                 values = np.array([list(content.metrics.values())])
@@ -142,7 +144,7 @@ class _OpenRun:
         self.tensors = start.tensors
         self.rows: list[int] = []
         """The numbers of its records with rows."""
-        self.last_time = start.time
+        self.start_time = self.last_time = start.time
         self._names = parameter_names(start.tensors)
         self._epochs = 0
         self._final_loss = math.nan

@@ -5,10 +5,11 @@ into the store. So a run waits for nobody, and parallel runs cannot lock each ot
 """
 
 import logging
+import re
 import threading
 import time
 from contextlib import ExitStack, closing
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -45,6 +46,8 @@ class Report:
     """Journals of which only the beginning could be read: which, and up to where."""
     deleted: int = 0
     """Runs that somebody deleted in MLflow before they were there in full."""
+    left: int = 0
+    """Runs from before that the store does not take."""
 
 
 class Publisher:
@@ -95,8 +98,10 @@ class Publisher:
                 for publication in filter(None, growing.values()):
                     self._finish(publication)
             mine, self._followed = list(self._published), list(self._first)
+            before = self._report(mine)
             self.recover()
-            return self._report(mine)
+            left = len(self._refused.keys() - self._deleted) if not before.why else 0
+            return replace(self._report(mine), why=before.why, left=left)
         except (GivenUp, OSError) as error:  # OSError: no room for what is built
             return self._report(self._published, str(error))
 
@@ -217,7 +222,7 @@ class Publisher:
         if self._ended.is_set():
             self._deadline = self._deadline or now + PATIENCE_SECONDS
             if now + PAUSE_SECONDS > self._deadline:
-                raise GivenUp(scrubbed(_brief(error), self._uri)) from error
+                raise GivenUp(scrubbed(_brief(error, self._uri), self._uri)) from error
             time.sleep(PAUSE_SECONDS)
         else:
             self._ended.wait(PAUSE_SECONDS)
@@ -234,7 +239,11 @@ def _in_order(path: Path) -> str:
     return path.stem
 
 
-def _brief(error: Exception) -> str:
-    """The error's last line, where drivers say what matters."""
+def _brief(error: Exception, uri: str) -> str:
+    """The error in a line: a driver's first, or what a server's name and port have answered."""
     lines = str(error).strip().splitlines() or [type(error).__name__]
+    if "Max retries exceeded" in lines[0]:  # with an address and objects that tell a person little
+        found = re.search(r"\[Errno -?\d+\] ([^'\")]+)|(timed out)", lines[0])
+        why = f" ({found[1] or found[2]})" if found else ""
+        return f"no answer from {uri}{why}"
     return lines[0][:300]

@@ -8,13 +8,14 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from runner.console import python, say
 from runner.journal import FOLDER, Journal
 from runner.tracking import process
 from runner.tracking.uri import without_credentials
 
 PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for
-PUBLISH_COMMAND = "publish it with: python -m runner.publish"
-STATUS_COMMAND = "see python -m runner.publish --status"
+PUBLISH_COMMAND = f"publish it with: {python()} -m runner.publish"
+STATUS_COMMAND = f"see {python()} -m runner.publish --status"
 
 
 @dataclass(frozen=True)
@@ -83,7 +84,7 @@ class Session:
         listener.start()
         listener.join(PATIENCE_SECONDS)
         if listener.is_alive():
-            print("publishing  what is left (Ctrl-C lets it go on by itself)", flush=True)
+            say("publishing  what is left (Ctrl-C lets it go on by itself)")
             listener.join()
         return heard[0]
 
@@ -108,7 +109,7 @@ def finish() -> None:
     process.dismiss_ahead()
     while _sessions:
         if told := _sessions.popitem()[1].finish():
-            print(told, flush=True)
+            say(told)
 
 
 def _told(printed: str) -> str:
@@ -119,5 +120,11 @@ def _told(printed: str) -> str:
         report = {"why": "the publisher ended without a word"}
     if report["why"]:
         return f"kept        {FOLDER}: {report['why']}\n            {PUBLISH_COMMAND}"
-    deleted = f"deleted     {report['deleted']} run(s), by somebody in MLflow: left as they are\n"
-    return (deleted if report["deleted"] else "") + f"see it      {report['where']}"
+    lines = [f"see it      {report['where']}"]
+    if report["deleted"]:
+        lines.insert(
+            0, f"deleted     {report['deleted']} run(s), by somebody in MLflow: left as they are"
+        )
+    if report["left"]:
+        lines.append(f"kept        {report['left']} earlier run(s); {STATUS_COMMAND}")
+    return "\n".join(lines)
