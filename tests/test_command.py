@@ -292,6 +292,61 @@ def test_a_reader_that_leaves_does_not_end_the_run(tmp_path, environment, store)
     assert run.data.metrics["epochs_run"] == 500
 
 
+@pytest.mark.parametrize("to", [">&-", ">/dev/full", "2>&-", "| true"])
+@pytest.mark.parametrize("typed", [["seed=1"], ["-m", "seed=1,2"]], ids=["run", "sweep"])
+def test_nowhere_to_print_does_not_end_the_run(to, typed, tmp_path, environment, store):
+    """Closed, full, or nobody there: all is recorded all the same."""
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    command = [sys.executable, "-m", "runner", *typed, "gradient=by_hand", "epochs=5"]
+    script = ["sh", "-c", f'"$@" {to}', "sh", *command]
+    done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert "Traceback" not in done.stderr
+    deadline, runs = time.monotonic() + 60, []  # `| true` waits for nobody
+    while time.monotonic() < deadline and (
+        not runs or {r.info.status for r in runs} != {"FINISHED"}
+    ):
+        runs = store(tmp_path)[1] if (tmp_path / "mlruns" / "mlflow.db").exists() else []
+    assert len(runs) == (1 if typed == ["seed=1"] else 3)
+    assert {run.info.status for run in runs} == {"FINISHED"}
+
+
+def test_what_an_earlier_run_left_does_not_spoil_the_next(tmp_path, runner, store):
+    """The store refuses the one, whose experiment somebody has deleted, and has the other."""
+    place = "tracking.experiment=gone"
+    runner(tmp_path, "gradient=by_hand", place)
+    client, [run] = store(tmp_path, experiment="gone")
+    client.delete_experiment(run.info.experiment_id)
+    kept = runner(tmp_path, "gradient=by_hand", place).stdout
+    assert "kept        mlruns/journal: " in kept
+    assert "see it" not in kept
+    told = runner(tmp_path, "gradient=by_hand").stdout
+    assert "see it      " in told
+    assert "kept        1 earlier run(s)" in told
+    assert len(store(tmp_path)[1]) == 1
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_run_says_which_signal_ended_it(number, tmp_path, environment, store):
+    """In its tags; Ctrl-C and a scheduler are told apart."""
+    typed = ["gradient=by_hand", "epochs=100000000", "tolerance=0", "tracking.live=false"]
+    with subprocess.Popen(
+        [sys.executable, "-m", "runner", *typed],
+        cwd=tmp_path,
+        env=environment,
+        stdout=subprocess.PIPE,
+        text=True,
+    ) as process:
+        next(line for line in process.stdout if line.startswith("epoch 11:"))
+        process.send_signal(number)
+        process.stdout.read()
+    assert process.returncode == 128 + number
+    _, [run] = store(tmp_path)
+    assert run.info.status == "KILLED"
+    assert run.data.tags["reason"] == f"stopped by {number.name}"
+
+
 def test_bar_on_a_terminal_only(tmp_path, environment):
     """A longer run shows a bar on a terminal, below the lines; a pipe gets lines alone."""
     pty = pytest.importorskip("pty", reason="a pseudo-terminal needs a POSIX system")

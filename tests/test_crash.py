@@ -22,6 +22,7 @@ import pytest
 from runner.journal import End, File, Reader, Start
 
 DEADLINE = 120  # seconds, for what takes a few
+TRIES = 6  # to kill what may be over before
 
 # Big batches make slow steps: a run of seconds has few enough points to look at each.
 LONG = ["gradient=by_hand", "dataset=noisy_line", "dataset.samples=200000", "tolerance=0"]
@@ -205,7 +206,7 @@ def assert_recovered(folder, environment, store):
 class Victim:
     """One invocation, and the plan of how it is killed."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, delay=None):
         rng = random.Random(seed)
         self.seed = seed
         self.sweep = rng.random() < 0.4
@@ -221,6 +222,7 @@ class Victim:
             self.runs = rates.count(",") + 1
         else:
             self.typed, self.runs = [*LONG, f"epochs={rng.randint(1000, 4000)}", *more], 1
+        self.delay = self.delay if delay is None else delay
         self.killed = []
 
     def __str__(self):
@@ -277,9 +279,15 @@ def crash(seeds, folder, environment, store):
     victims = []
     try:
         for seed in seeds:
-            victims.append(victim := Victim(seed))
-            victim.start(folder, environment)
-            victim.kill()
+            delay = None
+            for _ in range(TRIES):
+                victims.append(victim := Victim(seed, delay))
+                victim.start(folder, environment)
+                victim.kill()
+                if victim.killed:
+                    break
+                delay = victim.delay / 2  # it was over before; earlier, then
+            assert victims[-1].killed
         for victim in victims:
             victim.end()
         runs = assert_recovered(folder, environment, store)

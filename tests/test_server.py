@@ -159,9 +159,9 @@ class Command:
             rest = self.process.stdout.read()
         hangs.cancel()
         assert self.process.returncode == 0, printed + rest
-        assert time.monotonic() - made < 20
+        assert time.monotonic() - made < 60  # 10 s on a machine that has time; minutes if it hung
         seconds = re.search(r"^seconds +([\d.]+)$", rest, re.M)
-        assert float(seconds[1]) < 3 * (EPOCHS * 0.1) + 10  # of sleep, and what a busy machine adds
+        assert float(seconds[1]) < 3 * (EPOCHS * 0.1) + 30  # of sleep, and what a busy machine adds
         assert "Traceback" not in printed + rest
         return rest
 

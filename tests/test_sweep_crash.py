@@ -15,19 +15,20 @@ import pytest
 
 from tests.test_crash import DEADLINE, assert_recovered, is_there, publisher_of, wait_for
 
-CELLS = 16
+CELLS = 8  # of the first attempt; each further one has as many more
 EPOCHS = 40
+TRIES = 6  # to kill what may be over before
 
 # Big batches make slow steps: a sweep of seconds has few enough points to look at each.
-SWEEP = ["-m", "gradient=by_hand", "dataset=noisy_line", "dataset.samples=100000", "tolerance=0"]
-SWEEP += [f"epochs={EPOCHS}", f"lr=range(1,{CELLS + 1})", "optimizer.lr=1e-4", "sweep.resume=true"]
+SWEEP = ["-m", "gradient=by_hand", "dataset=noisy_line", "dataset.samples=400000", "tolerance=0"]
+SWEEP += [f"epochs={EPOCHS}", "optimizer.lr=1e-4", "sweep.resume=true"]
 HOW = [[], ["sweep.workers=2"], ["sweep.workers=2", "sweep.stack=false"], ["sweep.stack=false"]]
 
 
 class Attempt:
     """One invocation of the sweep, and the plan of how it is killed."""
 
-    def __init__(self, seed):
+    def __init__(self, seed, delay=None):
         rng = random.Random(seed)
         self.seed = seed
         how = rng.choice(HOW)
@@ -37,18 +38,21 @@ class Attempt:
         self.signals = rng.choices(["SIGKILL", "SIGTERM", "SIGINT"], [3, 1, 1], k=2)
         self.phase = rng.choice(["start-up", "cells", "cells"])
         self.delay = rng.uniform(0, 2.0 if self.phase == "start-up" else 1.5)
+        self.delay = self.delay if delay is None else delay
         self.killed = []
 
     def __str__(self):
         return f"seed {self.seed}: {' '.join(self.typed)}; after {self.delay:.3f} s: {self.killed}"
 
-    def execute(self, folder, environment):
+    def execute(self, folder, environment, cells):
         """Start it, kill it or a part of it at its time, and wait until all of it is gone."""
-        process = begin(folder, environment, *self.typed)
+        process = begin(folder, environment, cells, *self.typed)
         try:
             publisher = wait_for(lambda: publisher_of(process), process)
             if self.phase == "cells":
                 wait_for(lambda: "cells:" in process.out.read_text(), process)
+            if self.whom == "worker":
+                wait_for(lambda: self.victims(process, publisher), process)
             time.sleep(self.delay)
             for number in self.signals:
                 for pid in self.victims(process, publisher):
@@ -84,12 +88,12 @@ class Attempt:
         self.killed.append(f"{number} to {self.whom}")
 
 
-def begin(folder, environment, *typed):
-    """Start the sweep in a process group of its own."""
+def begin(folder, environment, cells, *typed):
+    """Start the sweep of so many cells in a process group of its own."""
     out = folder / f"{time.monotonic_ns()}.out"
     with open(out, "wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "runner", *SWEEP, *typed],
+            [sys.executable, "-m", "runner", *SWEEP, f"lr=range(1,{cells + 1})", *typed],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -109,7 +113,7 @@ def group_of(leader):
     return [int(pid) for pid, group, state in rows if int(group) == leader and state[0] != "Z"]
 
 
-def assert_done_once(folder, environment, store):
+def assert_done_once(folder, environment, store, cells):
     """In MLflow each cell is finished once, each child has its parent, and the last one has all."""
     runs = [run for run, *_ in assert_recovered(folder, environment, store).values()]
     parents = [run for run in runs if "mlflow.parentRunId" not in run.data.tags]
@@ -118,29 +122,37 @@ def assert_done_once(folder, environment, store):
     assert {child.data.tags["mlflow.parentRunId"] for child in children} <= known
     finished = [child for child in children if child.info.status == "FINISHED"]
     done = Counter(int(child.data.params["lr"].removesuffix(".0")) for child in finished)
-    assert done == dict.fromkeys(range(1, CELLS + 1), 1)
+    assert done == dict.fromkeys(range(1, cells + 1), 1)
     assert {child.data.metrics["epochs_run"] for child in finished} == {EPOCHS}
     assert {child.info.status for child in children} <= {"FINISHED", "KILLED", "FAILED"}
     for parent in parents:
         own = [c for c in finished if c.data.tags["mlflow.parentRunId"] == parent.info.run_id]
         if parent.info.status == "FINISHED":
-            assert parent.data.tags["cells.exhausted"] == str(CELLS)
+            assert parent.data.tags["cells.exhausted"] == parent.data.tags["cells"]
         else:
-            assert int(parent.data.tags.get("cells.exhausted", CELLS)) >= len(own)
+            assert int(parent.data.tags.get("cells.exhausted", cells)) >= len(own)
 
 
 def crash(seeds, folder, environment, store):
     """Kill the sweep once for each seed, resuming it each time; then let it come to its end."""
-    attempts = [Attempt(seed) for seed in seeds]
+    attempts, cells = [], 0
     try:
-        for attempt in attempts:
-            attempt.execute(folder, environment)
-        last = begin(folder, environment)
+        for seed in seeds:
+            delay = None
+            for _ in range(TRIES):
+                cells += CELLS  # so that there is something to do
+                attempts.append(attempt := Attempt(seed, delay))
+                attempt.execute(folder, environment, cells)
+                if attempt.killed:
+                    break
+                delay = attempt.delay / 2  # it was over before; earlier, then
+            assert attempts[-1].killed
+        last = begin(folder, environment, cells)
         assert last.wait(DEADLINE) == 0, last.out.read_text()
-        again = begin(folder, environment, "tracking.wait=true")
+        again = begin(folder, environment, cells)
         assert again.wait(DEADLINE) == 0
-        assert f"{CELLS} already done" in again.out.read_text()
-        assert_done_once(folder, environment, store)
+        assert f"{cells} already done" in again.out.read_text()
+        assert_done_once(folder, environment, store, cells)
     except Exception as error:
         error.add_note("\n".join(map(str, attempts)))
         raise
