@@ -18,6 +18,10 @@ from runner.stack import prepare, stack
 from runner.sweep import stacked
 from runner.sweep.result import Result, result
 
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
+"""Of cells in MLflow's charts, whose own choice repeats itself: seven that the colour-blind tell
+apart (Okabe and Ito, 2008; without their yellow, which white swallows)."""
+
 
 class Work(NamedTuple):
     """Cells that one process executes together, with all that it needs to know."""
@@ -86,7 +90,9 @@ def _stack(work: Work, journal: Journal, received: Sequence[int], tell: Tell) ->
 
 
 def _start(work: Work, place: int, loop: str, tensors: Tensors) -> Start:
-    tags = {TAG: work.fingerprints[place], "cell": str(work.numbers[place])}
+    number = work.numbers[place]
+    tags = {TAG: work.fingerprints[place], "cell": str(number)}
     tags["stacked"] = str(work.stacked).lower()
+    tags["mlflow.runColor"] = COLOURS[number % len(COLOURS)]
     start = identity.start(work.cells[place], loop, tensors, work.store, tags)
     return replace(start, parent=work.parent)
