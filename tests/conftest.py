@@ -76,13 +76,13 @@ def store():
 
 
 class TrackingServer:
-    """A real `mlflow server` with a database and artifacts of its own in a folder."""
+    """A real `mlflow server` in a folder, over a database that is there or one of its own."""
 
-    def __init__(self, folder, environment):
+    def __init__(self, folder, environment, database="server.db"):
         self.folder, self._environment = folder, environment
         self.port = unused_port()
         self.uri = f"http://127.0.0.1:{self.port}"
-        self.database = f"sqlite:///{folder}/server.db"
+        self.database = f"sqlite:///{folder}/{database}"
         self._process = None
 
     def start(self):
