@@ -235,13 +235,19 @@ class Reader:
 
     def again(self, numbers: Iterable[int]) -> Iterator[Rows]:
         """The rows in the records of these numbers, which have been read before."""
+        for content in self.contents(numbers):
+            assert isinstance(content, np.ndarray)
+            yield content
+
+    def contents(self, numbers: Iterable[int]) -> Iterator["Start | Rows | File | End"]:
+        """What is in the records of these numbers, which have been read before."""
         try:
             with closing(sqlite3.connect(self._uri, uri=True)) as database:
                 database.execute("PRAGMA writable_schema=ON")
                 for number in numbers:
-                    query = "SELECT body FROM record WHERE id = ?"
-                    [body] = database.execute(query, (number,)).fetchone()
-                    yield _rows(body)
+                    query = "SELECT kind, body FROM record WHERE id = ?"
+                    kind, body = database.execute(query, (number,)).fetchone()
+                    yield _content(kind.decode(), body)
         except sqlite3.Error as error:
             raise self._unreadable(error) from error
 
@@ -268,6 +274,12 @@ class Reader:
 
     def _damaged(self, how: str = "") -> JournalError:
         return JournalError(f"{self.path}: damaged after record {self._last}{how}")
+
+
+def paths(name: str = "") -> list[Path]:
+    """The journals that begin with that name, the published ones first."""
+    folders = (FOLDER / "published", FOLDER)
+    return [path for folder in folders for path in sorted(folder.glob(f"{name}*.db"))]
 
 
 def is_being_written(path: Path) -> bool:

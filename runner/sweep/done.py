@@ -1,11 +1,9 @@
 """What earlier sweeps have done, as their journals tell: no tracking server is asked."""
 
-from collections.abc import Iterator
-from pathlib import Path
 from typing import NamedTuple
 
 from runner.fingerprint import TAG
-from runner.journal import FOLDER, End, ends
+from runner.journal import End, ends, paths
 
 DONE = ("converged", "exhausted", "diverged")
 """Outcomes that would come out the same again."""
@@ -22,14 +20,9 @@ def done(store: str, experiment: str) -> dict[str, Done]:
     """By fingerprint, every finished run in a journal that was for that place in MLflow."""
     return {
         start.tags[TAG]: Done(run, end)
-        for path in _journals()
+        for path in paths()
         for run, start, end in ends(path)
         if TAG in start.tags
         and (start.store, start.experiment) == (store, experiment)
         and end.outcome in DONE
     }
-
-
-def _journals() -> Iterator[Path]:
-    for folder in (FOLDER / "published", FOLDER):
-        yield from sorted(folder.glob("*.db"))

@@ -1,0 +1,1 @@
+"""Runs compared: tables, pictures of a run, and the page of a sweep."""

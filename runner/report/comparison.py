@@ -1,0 +1,173 @@
+"""Several runs side by side: the figures of each, and their losses at common steps."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.config import ConfigError
+from runner.journal import Rows
+from runner.report.problem import Problem, problem
+from runner.report.runs import Run, cell_rows
+
+Array = NDArray[np.floating[Any]]
+
+GRID = 160
+"""At so many steps, at most, losses are compared over all runs."""
+
+OWN_COLUMNS = ("cell", "run", "name")
+FIGURES = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")
+"""Of a sweep's own table; what stands between is what was swept."""
+
+
+class Line(NamedTuple):
+    """One run, or a cell that never became one, as a line of the table."""
+
+    name: str
+    run: Run | None
+    swept: dict[str, str]
+    outcome: str
+    epochs: int
+    final_loss: float
+    best_loss: float
+    reached: int | None
+    """The first step whose loss was below the tolerance asked for"""
+    distance: float
+    """Of the last parameters from the optimum in closed form; NaN where there is none"""
+    seconds: float
+    reason: str
+
+
+class Comparison(NamedTuple):
+    """What a report tells."""
+
+    sweep: Run | None
+    """If all are cells of one sweep."""
+    swept: list[str]
+    lines: list[Line]
+    to: float | None
+    """The tolerance asked for; None: each run's own"""
+    steps: NDArray[np.int64]
+    """(grid,): the common steps"""
+    losses: Array
+    """(lines, grid): the last value goes on where a run has stopped, infinite if it diverged"""
+    left_out: list[str]
+    """What could not be told, and why, a line each"""
+
+    def ranked(self) -> list[int]:
+        """The lines' places, the best first: those that end in a number, then the others."""
+        return sorted(range(len(self.lines)), key=lambda place: rank(self.lines[place], place))
+
+
+def rank(line: Line, place: int) -> tuple[Any, ...]:
+    """As in a sweep's own table: final loss, then epochs; diverged and unfinished ones last."""
+    ends = line.outcome != "diverged" and not math.isnan(line.final_loss)
+    return (not ends, line.final_loss if ends else math.inf, line.epochs, place)
+
+
+def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = None) -> Comparison:
+    """Read each trajectory once, one after another, for what is told of all runs."""
+    told = cell_rows(sweep) if sweep else []
+    by_id = {run.id: run for run in runs}
+    swept = [key for key in told[0] if key not in (*OWN_COLUMNS, *FIGURES)] if told else []
+    swept = swept or _differing(runs)
+    steps = _grid(max((_epochs(run) for run in runs), default=0))
+    lines, losses, left_out = [], [], []
+    journal_ids = {run.tags.get("journal", run.id): run for run in runs}
+    entries: list[tuple[Run | None, dict[str, str]]] = (
+        [(by_id.get(row["run"]) or journal_ids.get(row["run"]), row) for row in told]
+        if told
+        else [(run, {key: run.params.get(key, "") for key in swept}) for run in runs]
+    )
+    for run, row in entries:
+        values = {key: row[key] for key in swept}
+        if run is None:
+            lines.append(_not_run(row, values))
+            losses.append(np.full(len(steps), np.nan))
+            continue
+        rows = run.rows()
+        fitted, why = _fitted(run)
+        left_out += [why] if why else []
+        lines.append(_line(run, rows, values, to, fitted))
+        losses.append(_at(steps, rows, run.outcome))
+    together = np.array(losses).reshape(len(lines), len(steps))
+    return Comparison(sweep, swept, lines, to, steps, together, list(dict.fromkeys(left_out)))
+
+
+def _epochs(run: Run) -> int:
+    return int(run.figures.get("epochs_run", 0))
+
+
+def _grid(last: int) -> NDArray[np.int64]:
+    """Steps from 1 to the last, denser at the beginning, where losses change most."""
+    if last < 1:
+        return np.empty(0, np.int64)
+    both = np.concatenate([np.geomspace(1, last, GRID // 2), np.linspace(1, last, GRID // 2)])
+    steps: NDArray[np.int64] = np.unique(both.round().astype(np.int64))
+    return steps
+
+
+def _fitted(run: Run) -> tuple[Problem | None, str]:
+    try:
+        return problem(run), ""
+    except ConfigError as error:
+        return None, f"no optimum and no landscape: {str(error).splitlines()[0]}"
+
+
+def _line(
+    run: Run, rows: Rows, swept: dict[str, str], to: float | None, fitted: Problem | None
+) -> Line:
+    figures = run.figures
+    distance = math.nan
+    if fitted is not None and fitted.optimum is not None and len(rows):
+        final = rows["parameters"][-1].astype(np.float64)
+        with np.errstate(over="ignore"):
+            distance = float(np.linalg.norm(final - fitted.optimum))
+    tolerance = float(run.params.get("tolerance", 0)) if to is None else to
+    below = np.flatnonzero(rows["loss"] < tolerance)
+    return Line(
+        run.name,
+        run,
+        swept,
+        run.outcome,
+        _epochs(run),
+        figures.get("final_loss", math.nan),
+        figures.get("best_loss", math.nan),
+        int(rows["step"][below[0]]) if len(below) else None,
+        distance,
+        figures.get("seconds", math.nan),
+        run.reason,
+    )
+
+
+def _not_run(row: dict[str, str], swept: dict[str, str]) -> Line:
+    nan = math.nan
+    outcome, why = row["outcome"], row["reason"]
+    return Line(row["name"], None, swept, outcome, 0, nan, nan, None, nan, nan, why)
+
+
+def _at(steps: NDArray[np.int64], rows: Rows, outcome: str) -> Array:
+    """The run's losses at those steps."""
+    loss = rows["loss"][1:].astype(np.float64)
+    if not len(loss):
+        return np.full(len(steps), np.nan)
+    values: Array = loss[np.minimum(steps, len(loss)) - 1]
+    if outcome == "diverged":
+        values[steps > len(loss)] = math.inf
+    return values
+
+
+def _differing(runs: Sequence[Run]) -> list[str]:
+    """The params that tell the runs apart, without those that follow from another one."""
+    keys = dict.fromkeys(key for run in runs for key in run.params)
+    told: list[str] = []
+    columns: set[tuple[str | None, ...]] = set()
+    for key in sorted(keys, key=lambda key: key.count(".")):
+        column = tuple(run.params.get(key) for run in runs)
+        follows = any(key.startswith(f"{other}.") for other in told) or column in columns
+        if len(set(column)) > 1 and not follows:
+            told.append(key)
+            columns.add(column)
+    return told

@@ -1,0 +1,119 @@
+"""Which runs of a comparison are drawn, in which colours, and with how many points."""
+
+from collections.abc import Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.report.comparison import Comparison, Line
+
+MOST_CURVES = 60
+MOST_GROUPS = 8
+MOST_POINTS = 240
+LONGEST_LABEL = 40
+
+# Okabe and Ito's, told apart by the colour-blind, without the yellow that white swallows.
+COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
+DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot", "solid", "dashed", "dotted")
+
+
+class Group(NamedTuple):
+    """Runs that share a colour and an entry in the legend."""
+
+    label: str
+    colour: str
+    dash: str
+    places: tuple[int, ...]
+    """Of the lines in the comparison."""
+
+
+def choose(compared: Comparison) -> list[int]:
+    """The places of the lines to draw: all, or a sample, in the comparison's order.
+
+    A sample holds the best and the worst of all and of each optimizer, and is otherwise evenly
+    spaced from the best to the worst.
+    """
+    there = [place for place in compared.ranked() if _is_drawable(compared.lines[place])]
+    if len(there) <= MOST_CURVES:
+        return sorted(there)
+    chosen = {there[0], there[-1]}
+    for optimizer in dict.fromkeys(_optimizer(compared.lines[place]) for place in there):
+        own = [place for place in there if _optimizer(compared.lines[place]) == optimizer]
+        chosen |= {own[0], own[-1]}
+    left = [place for place in there if place not in chosen]
+    count = max(0, MOST_CURVES - len(chosen))
+    even = np.linspace(0, len(left) - 1, count).round().astype(int)
+    return sorted({*chosen, *(left[number] for number in even)})
+
+
+def _is_drawable(line: Line) -> bool:
+    return line.run is not None and line.epochs > 0
+
+
+def _optimizer(line: Line) -> str:
+    return line.run.params.get("optimizer", "") if line.run else ""
+
+
+def groups(compared: Comparison, places: Sequence[int]) -> list[Group]:
+    """A few runs each for itself; more by the optimizer, or by what else has a few values."""
+    if len(places) <= MOST_GROUPS:
+        named = [(label(compared, place), [place]) for place in places]
+    else:
+        key = _grouping(compared, places)
+        by_value: dict[str, list[int]] = {}
+        for place in places:
+            value = compared.lines[place].swept[key] if key else "all"
+            by_value.setdefault(value, []).append(place)
+        named = [
+            (_said(key, value) if key else f"{len(places)} cells", own)
+            for value, own in by_value.items()
+        ]
+    return [
+        Group(name, COLOURS[number % 8], DASHES[number % 8], tuple(own))
+        for number, (name, own) in enumerate(named)
+    ]
+
+
+def _grouping(compared: Comparison, places: Sequence[int]) -> str | None:
+    for key in sorted(compared.swept, key=lambda key: key != "optimizer"):
+        values = {compared.lines[place].swept[key] for place in places}
+        if 2 <= len(values) <= MOST_GROUPS:
+            return key
+    return None
+
+
+def label(compared: Comparison, place: int) -> str:
+    """What tells a sweep's cell from the others, `sgd lr=0.1`; other runs by their names."""
+    line = compared.lines[place]
+    words = [_said(key, value) for key, value in line.swept.items() if value]
+    text = " ".join(words) if compared.sweep and words else line.name
+    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 3]}..."
+
+
+def _said(key: str, value: str) -> str:
+    """An optimizer by its name alone, anything else as `key=value`."""
+    return value if key == "optimizer" else f"{key}={tidy(value)}"
+
+
+def tidy(value: str) -> str:
+    """A number without the digits that only rounding has made: 0.07100000000000001."""
+    try:
+        return f"{float(value):.12g}"
+    except ValueError:
+        return value
+
+
+def thin(values: NDArray[np.floating[Any]], most: int = MOST_POINTS) -> NDArray[np.intp]:
+    """Places of at most so many of the values: the first, the last, and the extremes between.
+
+    Of each of a number of even stretches, the least and the largest value are kept.
+    """
+    count = len(values)
+    if count <= most:
+        return np.arange(count)
+    kept = {0, count - 1}
+    for stretch in np.array_split(np.arange(count), (most - 2) // 2):
+        own = values[stretch]
+        kept |= {int(stretch[own.argmin()]), int(stretch[own.argmax()])}
+    return np.array(sorted(kept))

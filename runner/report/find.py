@@ -1,0 +1,71 @@
+"""From what a person typed to runs: in the journals of this folder first, then in MLflow."""
+
+import os
+from collections.abc import Iterator, Sequence
+from difflib import get_close_matches
+
+from runner.publish import BOUNDED
+from runner.report.journals import Journals
+from runner.report.runs import Run, Source
+
+SHOWN = 5
+"""So many candidates are told."""
+
+
+class NotFound(Exception):
+    """No run, or several, for what was typed; what would do."""
+
+
+def find(words: Sequence[str], uri: str | None, *, trust: bool) -> tuple[Run | None, list[Run]]:
+    """The sweep, if one word names it and nothing else was asked for, and the runs.
+
+    With a `uri`, only that store is asked. Raises NotFound.
+    """
+    sources = _Sources(uri, trust=trust)
+    chosen: list[Run] = []
+    sweeps: list[Run] = []
+    for word in words:
+        run, source = sources.one(word)
+        if run.is_sweep:
+            sweeps.append(run)
+            chosen += source.cells(run)
+        else:
+            chosen.append(run)
+    unique = list({run.id: run for run in chosen}.values())
+    return (sweeps[0] if len(words) == 1 and sweeps else None), unique
+
+
+class _Sources:
+    """The journals, and MLflow once something is not there."""
+
+    def __init__(self, uri: str | None, *, trust: bool) -> None:
+        self._uri, self._trust = uri, trust
+        self._journals: Source | None = None if uri else Journals()
+        self._mlflow: Source | None = None
+
+    def one(self, word: str) -> tuple[Run, Source]:
+        """The one run that the word means."""
+        known: list[str] = []
+        for source in self._all():
+            found = source.found(word)
+            if len(found) == 1:
+                return found[0], source
+            if found:
+                these = "\n".join(f"  {run.id}  {run.name}" for run in found[:SHOWN])
+                more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
+                raise NotFound(f"{word}: is the beginning of {len(found)} ids:\n{these}{more}")
+            known += source.candidates()
+        near = get_close_matches(word, dict.fromkeys(known), SHOWN, 0.4)
+        would = "\n".join(["; the nearest are:", *(f"  {name}" for name in near)]) if near else ""
+        raise NotFound(f"{word}: no such run, by id or by name{would}")
+
+    def _all(self) -> Iterator[Source]:
+        if self._journals is not None:
+            yield self._journals
+        if self._mlflow is None:
+            os.environ.update(BOUNDED)
+            from runner.tracking.reading import open_reader  # which imports mlflow
+
+            self._mlflow = open_reader(self._uri, trust=self._trust)
+        if self._mlflow is not None:
+            yield self._mlflow

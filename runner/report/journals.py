@@ -1,0 +1,163 @@
+"""Runs from the journals of this folder: no tracking server is asked, and mlflow not imported."""
+
+import json
+import math
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from functools import partial
+from pathlib import Path
+from sys import intern
+from typing import Any
+
+import numpy as np
+
+from runner import journal
+from runner.journal import End, File, JournalError, Reader, Record, Rows, Start
+from runner.report.runs import Run, cell_number, cell_rows
+from runner.trajectory import row_type
+
+CUT_OFF = "its process ended without a word: killed, or the machine stopped"
+
+
+@dataclass
+class _Head:
+    """Where a run is in its journal; its content is read again when it is asked for."""
+
+    reader: Reader
+    start: int
+    name: str
+    time: float
+    parent: str | None
+    end: int | None = None
+    rows: list[int] = field(default_factory=list)
+    files: dict[str, int] = field(default_factory=dict)
+    epochs: int = 0
+    final_loss: float = math.nan
+    best_loss: float = math.inf
+
+
+class Journals:
+    """See `runner.report.runs.Source`."""
+
+    def __init__(self, name: str = "") -> None:
+        """Look through every journal whose name begins so."""
+        self._heads: dict[str, _Head] = {}
+        self._damage: dict[Path, str] = {}
+        for path in journal.paths(name):
+            self._scan(path)
+
+    def found(self, word: str) -> list[Run]:
+        heads = self._heads
+        if word == "latest":
+            own = [run for run, head in heads.items() if head.parent is None]
+            return self._runs(sorted(own, key=lambda run: heads[run].time)[-1:])
+        if word in heads:
+            return self._runs([word])
+        named = [run for run, head in heads.items() if head.name == word]
+        if named:
+            return self._runs([max(named, key=lambda run: heads[run].time)])
+        return self._runs([run for run in heads if run.startswith(word)])
+
+    def cells(self, sweep: Run) -> list[Run]:
+        # Those that an earlier sweep had done have another parent.
+        own = {run for run, head in self._heads.items() if head.parent == sweep.id}
+        told = [row["run"] for row in cell_rows(sweep) if row["run"] in self._heads]
+        return sorted(self._runs(told or own), key=cell_number) if not told else self._runs(told)
+
+    def candidates(self) -> list[str]:
+        return [*(head.name for head in self._heads.values()), *self._heads]
+
+    def everything(self) -> list[Run]:
+        """Every run that is no cell of a sweep, in their order."""
+        return self._runs(run for run, head in self._heads.items() if head.parent is None)
+
+    def _scan(self, path: Path) -> None:
+        reader = Reader(path)
+        try:
+            while records := list(reader.read()):
+                for record in records:
+                    self._note(reader, record)
+        except JournalError as error:  # what comes after has not been recorded whole
+            self._damage[path] = str(error)
+
+    def _note(self, reader: Reader, record: Record) -> None:
+        content = record.content
+        if isinstance(content, Start):
+            where = (reader, record.number, content.name, content.time, content.parent)
+            self._heads[record.run] = _Head(*where)
+            return
+        head = self._heads[record.run]
+        if isinstance(content, End):
+            head.end = record.number
+        elif isinstance(content, File):
+            head.files[content.name] = record.number
+        else:
+            head.rows.append(record.number)
+            made = content[content["step"] > 0]
+            if len(made):
+                head.epochs, head.final_loss = int(made["step"][-1]), float(made["loss"][-1])
+                head.best_loss = float(np.fmin(head.best_loss, np.fmin.reduce(made["loss"])))
+
+    def _runs(self, ids: Iterable[str]) -> list[Run]:
+        ids = list(ids)
+        heads = [self._heads[run] for run in ids]
+        starts: dict[str, Start] = {}
+        ends: dict[str, End] = {}
+        for reader in dict.fromkeys(head.reader for head in heads):  # each is opened once
+            own = [(run, self._heads[run]) for run in ids if self._heads[run].reader is reader]
+            wanted = [(run, number) for run, head in own for number in (head.start, head.end)]
+            there = [(run, number) for run, number in wanted if number]
+            contents = reader.contents(number for _, number in there)
+            for (run, _), content in zip(there, contents, strict=True):
+                if isinstance(content, Start):
+                    starts[run] = content
+                elif isinstance(content, End):
+                    ends[run] = content
+        return [self._run(run, starts[run], ends.get(run)) for run in ids]
+
+    def _run(self, run: str, start: Start, end: End | None) -> Run:
+        head = self._heads[run]
+        end = end or self._cut_off(head)
+        reason = (end.reason or "").strip().splitlines()
+        return Run(
+            id=run,
+            name=start.name,
+            time=start.time,
+            parent=start.parent,
+            params={intern(key): intern(value) for key, value in start.params.items()},
+            tags={intern(k): intern(v) for k, v in {**start.tags, **end.tags}.items()},
+            figures=end.metrics,
+            outcome=end.outcome,
+            reason=reason[-1] if reason else "",
+            tensors=partial(dict, start.tensors),
+            config=partial(json.loads, json.dumps(start.config)),
+            rows=partial(_rows, head, start.tensors),
+            file=partial(_file, head),
+            trusted=True,
+        )
+
+    def _cut_off(self, head: _Head) -> End:
+        """How a run stands that has no end in its journal."""
+        figures = {"epochs_run": float(head.epochs)}
+        if head.epochs:
+            figures |= {"final_loss": head.final_loss, "best_loss": head.best_loss}
+        path = head.reader.path
+        if path in self._damage:
+            return End("failed", figures, reason=self._damage[path])
+        if journal.is_being_written(path):
+            return End("running", figures)
+        return End("interrupted", figures, reason=CUT_OFF)
+
+
+def _rows(head: _Head, tensors: Mapping[str, Any]) -> Rows:
+    if not head.rows:
+        return np.empty(0, row_type(sum(math.prod(shape) for shape in tensors.values()), float))
+    return np.concatenate(list(head.reader.again(head.rows)))
+
+
+def _file(head: _Head, name: str) -> bytes | None:
+    if name not in head.files:
+        return None
+    [content] = head.reader.contents([head.files[name]])
+    assert isinstance(content, File)
+    return content.content

@@ -1,0 +1,70 @@
+"""The loss over one or two parameters, as far as paths lead through it."""
+
+from collections.abc import Callable, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.report.problem import Problem
+
+Array = NDArray[np.floating[Any]]
+
+POINTS = {1: 400, 2: 80}  # along each parameter
+FARTHEST = 3.0  # times the distance of the starts from the middle: beyond it, a path has left
+LEVELS = 15
+
+
+class Landscape(NamedTuple):
+    """Values on a grid, in the rectangle that is looked at."""
+
+    loss: Callable[[Array], Array]
+    grid: list[Array]
+    """Along each parameter"""
+    values: Array
+    """(points,), or for two parameters (points of the second, points of the first)"""
+    minimum: Array
+    """(parameters,): in closed form, or the lowest point of the grid"""
+    exact: bool
+    """Whether the minimum is in closed form"""
+    low: Array
+    high: Array
+    heights: tuple[float, float]
+    """Of what is looked at: the least and the largest loss"""
+
+    def levels(self) -> Array:
+        """Heights for the lines of a contour, denser near the minimum."""
+        low, high = float(self.values.min()), float(self.values.max())
+        if high <= low:
+            return np.array([low, low + 1.0])
+        return low + (high - low) * np.linspace(0, 1, LEVELS) ** 3
+
+
+def landscape(fitted: Problem, tracks: Sequence[Array], ended: Sequence[bool]) -> Landscape:
+    """What lies around these paths, (steps, parameters) each; those not `ended` have diverged."""
+    starts = np.array([track[0] for track in tracks], np.float64)
+    kept = [track for track, by_itself in zip(tracks, ended, strict=True) if by_itself]
+    near = np.concatenate([starts, *kept]).astype(np.float64)
+    middle = fitted.optimum if fitted.optimum is not None else np.median(near, axis=0)
+    reach = FARTHEST * np.maximum(np.abs(starts - middle).max(axis=0), 1e-3 * (1 + np.abs(middle)))
+    inside = near[(np.abs(near - middle) <= reach).all(axis=1)]
+    corners = np.concatenate([inside, middle[None, :]])
+    low, high = corners.min(axis=0), corners.max(axis=0)
+    if not all(ended):  # room to see how they left
+        low, high = np.minimum(low, middle - reach / 2), np.maximum(high, middle + reach / 2)
+    margin = 0.08 * np.maximum(high - low, 1e-6 * (1 + np.abs(middle)))
+    low, high = low - margin, high + margin
+    count = POINTS[len(middle)]
+    grid = [np.linspace(*ends, count) for ends in zip(low, high, strict=True)]
+    if len(grid) == 1:
+        points = grid[0][:, None]
+        values = fitted.loss(points)
+    else:
+        mesh = np.meshgrid(*grid)
+        points = np.stack([axis.ravel() for axis in mesh], axis=1)
+        values = fitted.loss(points).reshape(mesh[0].shape)
+    exact = fitted.optimum is not None
+    minimum = middle if exact else points[values.argmin()]
+    top, bottom = float(values.max()), float(fitted.loss(minimum[None, :])[0])
+    heights = bottom - 0.05 * (top - bottom), top
+    return Landscape(fitted.loss, grid, values, minimum, exact, low, high, heights)

@@ -1,0 +1,146 @@
+"""The page of a report: one file that needs nothing else, no network and no server."""
+
+import json
+import math
+import time
+from collections import Counter
+from importlib import resources
+from typing import Any
+
+from bokeh.embed import components
+from bokeh.resources import Resources
+from jinja2 import Environment, select_autoescape
+from markupsafe import Markup
+
+from runner.report import sections
+from runner.report.comparison import Comparison, Line
+from runner.report.drawn import choose, groups, label
+from runner.run import OUTCOMES
+
+LABELS = {
+    "rank": "rank",
+    "outcome": "outcome",
+    "epochs": "epochs",
+    "final_loss": "final loss",
+    "best_loss": "best loss",
+    "reached": "to tolerance",
+    "distance": "from optimum",
+    "seconds": "seconds",
+    "reason": "reason",
+    "name": "run",
+    "id": "id",
+}
+TEXT = ("outcome", "reason", "name", "id")
+
+
+def page(compared: Comparison) -> str:
+    """The whole page as HTML."""
+    places = choose(compared)
+    rows = {place: line.run.rows() for place in places if (line := compared.lines[place]).run}
+    some = groups(compared, places)
+    made = []
+    if rows:
+        made = [
+            sections.curves(compared, some, rows),
+            *sections.paths(compared, some, rows),
+        ]
+    made += filter(None, (make(compared) for make in sections.OF_ALL))
+    figures = {
+        f"{part.id}{number}": plot for part in made for number, plot in enumerate(part.plots)
+    }
+    script, divs = components(figures) if figures else ("", {})
+    text: str = _template().render(
+        title=compared.sweep.name if compared.sweep else f"{len(compared.lines)} runs",
+        facts=_facts(compared),
+        sections=made,
+        divs={name: Markup(div) for name, div in divs.items()},
+        groups=some,
+        cells=Markup(_embedded(_table(compared))),
+        left_out=compared.left_out,
+        bokeh=Markup(Resources(mode="inline", components=["bokeh"]).render_js()) if figures else "",
+        plots=Markup(script),
+        css=Markup(_own("page.css")),
+        js=Markup(_own("page.js")),
+    )
+    return text
+
+
+def _template() -> Any:
+    environment = Environment(autoescape=select_autoescape(default_for_string=True))
+    return environment.from_string(_own("page.html"))
+
+
+def _own(name: str) -> str:
+    return resources.files("runner.report").joinpath(name).read_text(encoding="utf-8")
+
+
+def _facts(compared: Comparison) -> list[tuple[str, str]]:
+    """The headline, in pairs of what and which."""
+    facts = []
+    if compared.sweep is not None:
+        facts.append(("swept", ", ".join(compared.swept)))
+        facts.append(("command", compared.sweep.tags.get("command", "")))
+        began = time.localtime(compared.sweep.time)
+        took = compared.sweep.figures.get("seconds", math.nan)
+        lasted = "" if math.isnan(took) else f", {took:.3g} s"
+        facts.append(("when", time.strftime("%Y-%m-%d %H:%M", began) + lasted))
+    elif compared.swept:
+        facts.append(("differ in", ", ".join(compared.swept)))
+    counted = Counter(line.outcome for line in compared.lines)
+    order = [*OUTCOMES, *(outcome for outcome in counted if outcome not in OUTCOMES)]
+    said = [f"{counted[outcome]} {outcome}" for outcome in order if counted[outcome]]
+    facts.append(
+        ("cells" if compared.sweep else "runs", f"{len(compared.lines)}: " + ", ".join(said))
+    )
+    place = compared.ranked()[0]
+    if compared.lines[place].epochs:
+        best = compared.lines[place]
+        text = f"{label(compared, place)}: loss {best.final_loss:.6g} after {best.epochs} epochs"
+        facts.append(("best", f"{text}, {best.outcome}"))
+    return facts
+
+
+def _table(compared: Comparison) -> dict[str, Any]:
+    """The table of cells: columns, and a row of plain values each, the best first."""
+    figures = ["outcome", "epochs", "final_loss", "best_loss", "reached"]
+    if any(not math.isnan(line.distance) for line in compared.lines):
+        figures.append("distance")
+    figures.append("seconds")
+    if any(line.reason for line in compared.lines):
+        figures.append("reason")
+    labels = dict(LABELS)
+    if compared.to is not None:
+        labels["reached"] = f"to {compared.to:g}"
+    columns = [
+        {"key": "rank", "label": "rank", "text": False},
+        *({"key": f"swept {key}", "label": key, "text": False} for key in compared.swept),
+        *({"key": k, "label": labels[k], "text": k in TEXT} for k in [*figures, "name", "id"]),
+    ]
+    rows = []
+    for rank, place in enumerate(compared.ranked(), 1):
+        line = compared.lines[place]
+        own = [_value(line, key) for key in figures]
+        swept = [_number(line.swept[key]) for key in compared.swept]
+        rows.append([rank, *swept, *own, line.name, line.run.id if line.run else ""])
+    return {"columns": columns, "rows": rows}
+
+
+def _value(line: Line, key: str) -> Any:
+    value = getattr(line, key)
+    if isinstance(value, float) and not math.isfinite(value):
+        return None if math.isnan(value) else str(value)
+    return value
+
+
+def _number(text: str) -> Any:
+    """A swept value as a number, if it is one, so that it is sorted as one."""
+    try:
+        number = float(text)
+    except ValueError:
+        return text
+    return number if math.isfinite(number) else text
+
+
+def _embedded(value: Any) -> str:
+    """JSON that stands in a page without ending its script."""
+    return json.dumps(value, allow_nan=False, separators=(",", ":")).replace("<", "\\u003c")

@@ -1,0 +1,80 @@
+"""Engine parity: runs of one experiment through several loops, and how far they are apart."""
+
+import json
+from collections.abc import Sequence
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.report.problem import is_plain
+from runner.report.runs import Run
+
+Array = NDArray[np.floating[Any]]
+
+MOST_PAIRS = 8
+ORDER = ("numpy", "autograd", "optimizer", "module")
+
+
+class Pair(NamedTuple):
+    """Two loops, at each epoch that both have taken."""
+
+    name: str
+    steps: NDArray[np.int64]
+    parameters: Array
+    """(steps,): the largest absolute difference of a parameter"""
+    loss: Array
+    """(steps,): the absolute difference of the loss; NaN at the start"""
+    relative: float
+    """The largest difference of a parameter, by the largest magnitude of one"""
+
+
+class Parity(NamedTuple):
+    pairs: list[Pair]
+    left_out: int
+
+
+def parity(runs: Sequence[Run]) -> Parity:
+    """Each loop against the one before it, for runs that differ in their loop alone."""
+    alike: dict[str, dict[str, Run]] = {}
+    if len({run.tags.get("loop") for run in runs}) < 2:
+        return Parity([], 0)
+    for run in runs:
+        alike.setdefault(_experiment(run), {}).setdefault(run.tags.get("loop", ""), run)
+    several = [by_loop for by_loop in alike.values() if len(by_loop) > 1]
+    chains = [[loop[name] for name in ORDER if name in loop] for loop in several]
+    neighbours = [pair for chain in chains for pair in pairwise(chain)]
+    named = len(several) > 1
+    pairs = [_pair(*two, named=named) for two in neighbours[:MOST_PAIRS]]
+    return Parity(pairs, len(neighbours) - len(pairs))
+
+
+def _experiment(run: Run) -> str:
+    """What runs have in common that should take the same steps, as text."""
+    config = run.config()
+    optimizer = config["optimizer"]
+    if is_plain(optimizer):
+        optimizer = {"plain descent": optimizer["lr"]}
+    rows = run.rows()
+    start = rows["parameters"][0].tolist() if len(rows) else None
+    same = {key: config[key] for key in ("dataset", "loss", "dtype", "epochs", "tolerance", "seed")}
+    return json.dumps([same, optimizer, start], sort_keys=True)
+
+
+def _pair(one: Run, other: Run, *, named: bool) -> Pair:
+    a, b = one.rows(), other.rows()
+    common = min(len(a), len(b))
+    a, b = a[:common], b[:common]
+    w, v = (rows["parameters"].astype(np.float64) for rows in (a, b))
+    with np.errstate(over="ignore", invalid="ignore"):
+        apart = np.abs(w - v).max(axis=1)
+        loss = np.abs(a["loss"] - b["loss"])
+    name = f"{one.tags['loop']} and {other.tags['loop']}"
+    return Pair(
+        f"{name}: {one.name}" if named else name,
+        a["step"],
+        apart,
+        loss,
+        float(apart.max() / (np.abs(w).max() or 1.0)),
+    )

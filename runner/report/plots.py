@@ -1,0 +1,342 @@
+"""The interactive plots of a page, by Bokeh: curves, paths, sensitivity, spread, differences."""
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from bokeh.models import ColumnDataSource, HoverTool, Label, Range1d, Span
+from bokeh.plotting import figure
+from numpy.typing import NDArray
+
+from runner.report.comparison import Comparison
+from runner.report.drawn import COLOURS, Group, label, thin
+from runner.report.landscape import Landscape
+
+Array = NDArray[np.floating[Any]]
+
+HEIGHT = 420
+DECADES = 2  # from so many on, an axis is logarithmic
+MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "plus", "star")
+TOP = 100.0  # times the largest first loss: what is beyond leaves the plot
+
+
+def plot(name: str, x: str, y: str, **options: Any) -> Any:
+    """An empty plot that fills the width of the page, and leaves scrolling to the page."""
+    made = figure(
+        name=name,
+        height=options.pop("height", HEIGHT),
+        sizing_mode="stretch_width",
+        tools="pan,box_zoom,reset,save",
+        active_drag=None,
+        toolbar_location="above",
+        x_axis_label=x,
+        y_axis_label=y,
+        **options,
+    )
+    made.toolbar.logo = None
+    made.toolbar.autohide = False
+    return made
+
+
+def legend(made: Any) -> None:
+    """Put the legend above the plot, where it hides no curve, and make it toggle what it names."""
+    if not made.legend:
+        return
+    [own] = made.legend
+    own.click_policy = "hide"
+    own.ncols = 2
+    own.label_text_font_size = "12px"
+    own.padding = own.margin = own.spacing = 2
+    own.border_line_color = None
+    made.add_layout(own, "above")
+    made.height += 20 * -(-len(own.items) // 2)
+
+
+def is_wide(values: Array) -> bool:
+    """Whether the positive values span enough for a logarithmic axis."""
+    positive = values[np.isfinite(values) & (values > 0)]
+    return len(positive) > 0 and bool(np.log10(positive.max() / positive.min()) >= DECADES)
+
+
+def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Array]) -> Any:
+    """Loss over epochs: `curves` has, by place, (steps, 2) of each line that is drawn."""
+    everything = np.concatenate([curve[:, 1] for curve in curves.values()])
+    log = is_wide(everything)
+    first = np.array([curve[0, 1] for curve in curves.values()])
+    shown = everything[np.isfinite(everything) & ((everything > 0) | (not log))]
+    top = min(shown.max(), TOP * np.nanmax(first)) if len(shown) else 1.0
+    bottom = shown.min() if len(shown) else 0.1
+    margin = (top / bottom) ** 0.04 if log else 1
+    ends = (bottom / margin, top * margin) if log else (bottom - 0.04 * top, 1.04 * top)
+    made = plot(
+        "losses", "epoch", "loss", y_axis_type="log" if log else "linear", y_range=Range1d(*ends)
+    )
+    if len(compared.lines) > len(curves):
+        low, middle, high = quantiles(compared.losses)
+        high = np.minimum(high, ends[1])
+        band = made.varea(compared.steps, np.maximum(low, ends[0]), high, fill_color="#999999")
+        band.glyph.fill_alpha = 0.3
+        line = made.line(compared.steps, np.minimum(middle, ends[1]), color="black", width=4)
+        for renderer, text in ((band, "half of all cells"), (line, "median of all cells")):
+            _name(made, renderer, text)
+    renderers = []
+    for number, group in enumerate(groups):
+        own = [curves[place] for place in group.places]
+        source = ColumnDataSource(
+            {
+                "epoch": [curve[:, 0] for curve in own],
+                "loss": [_positive(curve[:, 1]) if log else curve[:, 1] for curve in own],
+                "run": [label(compared, place) for place in group.places],
+            }
+        )
+        renderers.append(
+            made.multi_line(
+                "epoch",
+                "loss",
+                source=source,
+                color=group.colour,
+                line_dash=group.dash,
+                line_width=2,
+                line_alpha=0.9 if len(own) == 1 else 0.6,
+                legend_label=group.label,
+                tags=[f"group {number}"],
+            )
+        )
+    tooltips = [("run", "@run"), ("epoch", "$data_x{0}"), ("loss", "$data_y{0.0000e+0}")]
+    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips, line_policy="nearest"))
+    legend(made)
+    return made
+
+
+def _positive(values: Array) -> Array:
+    """The values that a logarithmic axis can show, NaN for the others."""
+    return np.where(values > 0, values, np.nan)
+
+
+def _name(made: Any, renderer: Any, text: str) -> None:
+    from bokeh.models import Legend, LegendItem
+
+    if not made.legend:
+        made.add_layout(Legend())
+    made.legend[0].items.append(LegendItem(label=text, renderers=[renderer]))
+
+
+def quantiles(losses: Array) -> tuple[Array, Array, Array]:
+    """A quarter, half and three quarters over the cells, of values of which some are infinite."""
+    ranked = np.sort(losses[~np.isnan(losses).all(axis=1)], axis=0)  # NaN last
+    low, middle, high = (ranked[int(q * (len(ranked) - 1))] for q in (0.25, 0.5, 0.75))
+    return low, middle, high
+
+
+def paths(
+    compared: Comparison,
+    groups: Sequence[Group],
+    tracks: dict[int, Array],
+    names: Sequence[str],
+    land: Landscape,
+) -> Any:
+    """The way of one or two parameters over the landscape of the loss.
+
+    `tracks` has (steps, parameters) of each line that is drawn.
+    """
+    one = len(names) == 1
+    low, high = land.low, land.high
+    y_range = land.heights if one else (low[1], high[1])
+    made = plot(
+        "paths",
+        names[0],
+        "loss" if one else names[1],
+        x_range=Range1d(low[0], high[0]),
+        y_range=Range1d(*y_range),
+    )
+    if one:
+        made.line(land.grid[0], land.values, color="#777777", line_width=2)
+    else:
+        levels = land.levels()
+        fills = [
+            f"#{v:02x}{v:02x}{v:02x}" for v in np.linspace(215, 252, len(levels) - 1).astype(int)
+        ]
+        made.contour(*land.grid, land.values, levels, fill_color=fills, line_color="#bbbbbb")
+    renderers = []
+    for number, group in enumerate(groups):
+        own = [tracks[place] for place in group.places]
+        heights = [land.loss(points) for points in own]
+        ys = heights if one else [points[:, 1] for points in own]
+        names_of = [label(compared, place) for place in group.places]
+        source = ColumnDataSource(
+            {
+                "x": np.concatenate([points[:, 0] for points in own]),
+                "y": np.concatenate(ys),
+                "loss": np.concatenate(heights),
+                "run": np.repeat(names_of, [len(points) for points in own]).tolist(),
+            }
+        )
+        look = {"color": group.colour, "legend_label": group.label, "tags": [f"group {number}"]}
+        xs = [points[:, 0] for points in own]
+        made.multi_line(xs, ys, line_dash=group.dash, line_width=1.5, line_alpha=0.7, **look)
+        renderers.append(made.scatter("x", "y", source=source, size=4, **look))
+        ends = [points[-1, 0] for points in own], [y[-1] for y in ys]
+        made.scatter(*ends, size=11, marker="square", fill_alpha=0.6, **look)
+    starts = np.unique([track[0] for track in tracks.values()], axis=0)
+    at = land.loss(starts) if one else starts[:, 1]
+    made.scatter(starts[:, 0], at, size=11, marker="circle", fill_color="white", line_color="black")
+    least = land.minimum[None, :]
+    at = land.loss(least) if one else least[:, 1]
+    made.scatter(least[:, 0], at, size=16, marker="star", fill_color="#F0E442", line_color="black")
+    shown = [(names[0], "@x{0.000000}"), ("loss", "@loss{0.0000e+0}")]
+    shown += [] if one else [(names[1], "@y{0.000000}")]
+    made.add_tools(HoverTool(renderers=renderers, tooltips=[("run", "@run"), *shown]))
+    legend(made)
+    return made
+
+
+def parameter(
+    compared: Comparison,
+    groups: Sequence[Group],
+    steps: dict[int, Array],
+    values: dict[int, Array],
+    name: str,
+    place_in_page: int,
+) -> Any:
+    """One parameter over epochs, of each line that is drawn."""
+    made = plot(f"parameter {place_in_page}", "epoch", name, height=240)
+    renderers = []
+    everything = [v for place, v in values.items() if compared.lines[place].outcome != "diverged"]
+    if everything:
+        joined = np.concatenate(everything)
+        joined = joined[np.isfinite(joined)]
+        if len(joined):
+            margin = 0.05 * (joined.max() - joined.min()) or 1
+            made.y_range = Range1d(joined.min() - margin, joined.max() + margin)
+    for number, group in enumerate(groups):
+        kept = [thin(values[place]) for place in group.places]
+        own = list(zip(group.places, kept, strict=True))
+        source = ColumnDataSource(
+            {
+                "epoch": [steps[place][some] for place, some in own],
+                "value": [values[place][some] for place, some in own],
+                "run": [label(compared, place) for place in group.places],
+            }
+        )
+        look = {"color": group.colour, "line_dash": group.dash, "tags": [f"group {number}"]}
+        renderers.append(
+            made.multi_line("epoch", "value", source=source, line_width=1.5, line_alpha=0.8, **look)
+        )
+    tooltips = [("run", "@run"), ("epoch", "$data_x{0}"), (name, "$data_y{0.000000}")]
+    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    return made
+
+
+def sensitivity(
+    key: str,
+    curves: dict[str, tuple[Array, Array]],
+    diverged: dict[str, Array],
+    edges: Sequence[float],
+    first: float,
+) -> Any:
+    """Final loss over `key`: of each curve (values, losses); diverged ones at the top edge.
+
+    `first` is the largest loss at a start: what ends far above it is drawn at the edge as well.
+    """
+    x = np.concatenate([*(x for x, _ in curves.values()), *diverged.values()])
+    y = np.concatenate([y for _, y in curves.values()] or [np.ones(1)])
+    log = bool((x > 0).all()) and is_wide(np.concatenate([x, [x.min(), x.min() * 9]]))
+    log = bool((x > 0).all()) and (log or key.endswith("lr"))
+    height = is_wide(y)
+    floor = y[y > 0].min() / 10 if height else 0.0
+    y_low = floor / 2 if height else min(0.0, y.min())
+    y_top = min(y.max(), TOP * first) * (10 if height else 1.1)
+    made = plot(
+        "sensitivity",
+        key,
+        "final loss",
+        x_axis_type="log" if log else "linear",
+        y_axis_type="log" if height else "linear",
+        y_range=Range1d(y_low, y_top * (2 if height else 1.05)),
+    )
+    renderers, marks = [], []
+    for number, name in enumerate(dict.fromkeys([*curves, *diverged])):
+        colour = COLOURS[number % 8]
+        values, final = curves.get(name, (np.empty(0), np.empty(0)))
+        shown = np.clip(final, floor if height else None, y_top)
+        source = ColumnDataSource(
+            {"x": values, "y": shown, "loss": final, "run": [name] * len(values)}
+        )
+        look = {"color": colour, "legend_label": name}
+        made.line("x", "y", source=source, line_width=1.5, **look)
+        renderers.append(
+            made.scatter(
+                "x", "y", source=source, size=6, marker=MARKERS[number % 8], fill_alpha=0.6, **look
+            )
+        )
+        left = diverged.get(name, np.empty(0))
+        source = ColumnDataSource(
+            {"x": left, "y": np.full(len(left), y_top), "run": [name] * len(left)}
+        )
+        marks.append(
+            made.scatter("x", "y", source=source, size=9, marker="x", line_width=2, **look)
+        )
+    for edge in edges:
+        made.add_layout(Span(location=edge, dimension="height", line_dash="dashed"))
+        made.add_layout(
+            Label(
+                x=edge,
+                y=y_top,
+                text=f"stability edge {edge:.6g} ",
+                angle=np.pi / 2,
+                x_offset=-3,
+                text_align="right",
+                text_font_size="12px",
+                background_fill_color="white",
+                background_fill_alpha=0.8,
+            )
+        )
+    found = [(key, "@x"), ("final loss", "@loss{0.0000e+0}")]
+    made.add_tools(HoverTool(renderers=renderers, tooltips=[("", "@run"), *found]))
+    made.add_tools(HoverTool(renderers=marks, tooltips=[("", "@run, diverged"), (key, "@x")]))
+    legend(made)
+    return made
+
+
+def spread(steps: NDArray[np.int64], bands: dict[str, tuple[Array, Array, Array]]) -> Any:
+    """Of each curve, over seeds: the least loss, the mean and the largest."""
+    everything = np.concatenate([part for band in bands.values() for part in band])
+    made = plot("spread", "epoch", "loss", y_axis_type="log" if is_wide(everything) else "linear")
+    renderers = []
+    for number, (name, (low, mean, high)) in enumerate(bands.items()):
+        colour = COLOURS[number % 8]
+        made.varea(steps, low, high, fill_color=colour, fill_alpha=0.2, legend_label=name)
+        source = ColumnDataSource(
+            {"epoch": steps, "low": low, "mean": mean, "high": high, "run": [name] * len(steps)}
+        )
+        renderers.append(
+            made.line("epoch", "mean", source=source, color=colour, line_width=2, legend_label=name)
+        )
+    tooltips = [("", "@run"), ("epoch", "@epoch"), ("mean", "@mean{0.0000e+0}")]
+    tooltips += [("least", "@low{0.0000e+0}"), ("largest", "@high{0.0000e+0}")]
+    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    legend(made)
+    return made
+
+
+def differences(curves: dict[str, tuple[Array, Array]]) -> Any:
+    """How far loops are apart at each epoch; where they agree to the last bit there is no point."""
+    made = plot("differences", "epoch", "difference", y_axis_type="log")
+    renderers = []
+    for number, (name, (steps, values)) in enumerate(curves.items()):
+        kept = thin(values)
+        shown = np.where(values[kept] > 0, values[kept], np.nan)
+        source = ColumnDataSource(
+            {"epoch": steps[kept], "difference": shown, "run": [name] * len(kept)}
+        )
+        look = {"color": COLOURS[number % 8], "legend_label": name}
+        made.line("epoch", "difference", source=source, **look)
+        renderers.append(
+            made.scatter(
+                "epoch", "difference", source=source, size=5, marker=MARKERS[number % 8], **look
+            )
+        )
+    tooltips = [("", "@run"), ("epoch", "@epoch"), ("difference", "@difference{0.00e+0}")]
+    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    legend(made)
+    return made

@@ -1,0 +1,251 @@
+"""Runs as MLflow has them, for a report: params, tags, figures, and the trajectory."""
+
+import ast
+import math
+import os
+import re
+import tempfile
+from collections.abc import Iterable, Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pyarrow.parquet as pq
+import yaml
+from mlflow import MlflowClient
+from mlflow.entities import ViewType
+from mlflow.exceptions import MlflowException
+from mlflow.utils.file_utils import local_file_uri_to_path
+
+from runner.journal import Rows
+from runner.report.runs import Run, SourceError, cell_number, cell_rows
+from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
+from runner.tracking.uri import scrubbed
+from runner.trajectory import row_type
+
+LOCAL = Path("mlruns/mlflow.db")
+PAGE = 10_000  # runs asked for at once
+NAMED = 1000  # of the latest runs, as candidates for what was not found
+
+OUTCOMES = {status: outcome for outcome, status in STATUS.items()} | {"RUNNING": "running"}
+FIXED = ("step", "time", "loss", "grad_norm")
+FIGURES = (
+    *("epochs_run", "seconds", "final_loss", "best_loss"),
+    *("prediction_before", "prediction_after"),
+)
+
+
+def open_reader(uri: str | None, *, trust: bool) -> "MlflowRuns | None":
+    """The store at `uri`, or else that of the environment, or of this folder; None if none is."""
+    uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
+    if not uri and not LOCAL.exists():
+        return None
+    return MlflowRuns(uri or f"sqlite:///{LOCAL}", trust=trust)
+
+
+class MlflowRuns:
+    """See `runner.report.runs.Source`. Raises SourceError where the store cannot be read."""
+
+    def __init__(self, uri: str, *, trust: bool) -> None:
+        self._uri, self._trust = uri, trust
+        try:
+            self._client = MlflowClient(uri)
+            experiments = self._client.search_experiments()
+        except Exception as error:  # whatever a driver raises when nobody answers
+            raise self._unreadable(error) from error
+        self._experiments = [str(found.experiment_id) for found in experiments]
+        self._folder = tempfile.TemporaryDirectory()
+
+    def found(self, word: str) -> list[Run]:
+        if word == "latest":
+            return self._latest()
+        quote = '"' if "'" in word else "'"
+        if re.fullmatch("[0-9a-f]{32}", word):
+            return self._search(f"attributes.run_id = '{word}'") or self._search(
+                f"tags.{JOURNAL_TAG} = '{word}'"
+            )
+        named = self._search(f"attributes.run_name = {quote}{word}{quote}", most=1)
+        if named or not re.fullmatch("[0-9a-f]+", word):
+            return named
+        begin = [f"attributes.run_id LIKE '{word}%'", f"tags.{JOURNAL_TAG} LIKE '{word}%'"]
+        return list({run.id: run for text in begin for run in self._search(text)}.values())
+
+    def cells(self, sweep: Run) -> list[Run]:
+        own = self._search(f"tags.{PARENT_TAG} = '{sweep.id}'", most=None)
+        there = {run.tags.get(JOURNAL_TAG, run.id) for run in own}
+        earlier = [row["run"] for row in cell_rows(sweep) if row["run"] not in there]
+        own += [run for run_id in earlier if run_id for run in self.found(run_id)]
+        return sorted(own, key=cell_number)
+
+    def candidates(self) -> list[str]:
+        some = self._search("", most=NAMED)
+        return [*(run.name for run in some), *(run.id for run in some)]
+
+    def _latest(self) -> list[Run]:
+        token: Any = None
+        while True:  # a sweep's cells begin after its own run
+            page = self._page("", PAGE, token)
+            for run in page:
+                if PARENT_TAG not in run.data.tags:
+                    return [self._run(run)]
+            token = page.token
+            if not token:
+                return []
+
+    def _search(self, text: str, most: int | None = PAGE) -> list[Run]:
+        """The latest runs first."""
+        made: list[Run] = []
+        token: Any = None
+        while True:
+            page = self._page(text, most or PAGE, token)
+            made += map(self._run, page)
+            token = page.token
+            if not token or most is not None:
+                return made
+
+    def _page(self, text: str, most: int, token: Any) -> Any:
+        order = ["attributes.start_time DESC"]
+        view = ViewType.ACTIVE_ONLY
+        try:
+            return self._client.search_runs(self._experiments, text, view, most, order, token)
+        except Exception as error:  # whatever a driver raises when nobody answers
+            raise self._unreadable(error) from error
+
+    def _run(self, found: Any) -> Run:
+        info, data = found.info, found.data
+        outcome = OUTCOMES.get(info.status, "finished")
+        return Run(
+            id=info.run_id,
+            name=info.run_name or info.run_id,
+            time=info.start_time / 1000,
+            parent=data.tags.get(PARENT_TAG),
+            params=data.params,
+            tags=data.tags,
+            figures=data.metrics,
+            outcome=data.tags.get("outcome", outcome),
+            reason=data.tags.get("reason", ""),
+            tensors=partial(self._tensors, found),
+            config=partial(self._config, found),
+            rows=partial(self._rows, found),
+            file=partial(self._file, found),
+            trusted=self._trust,
+        )
+
+    def _config(self, found: Any) -> Mapping[str, Any]:
+        """From the params; from the artifact where a param had to be cut."""
+        params = found.data.params
+        if any(len(value) >= LONGEST_PARAM for value in params.values()):
+            content = self._file(found, "config.yaml")
+            return dict(yaml.safe_load(content)) if content else {}
+        return _nested(params)
+
+    def _tensors(self, found: Any) -> Mapping[str, Any]:
+        path = self._path(found, "trajectory.parquet")
+        if path is None:
+            return dict.fromkeys(_parameter_metrics(found.data.metrics), ())
+        schema = pq.read_schema(path)
+        own = [name for name in schema.names if name not in FIXED]
+        kinds = {name: schema.field(name).type for name in own}
+        return {n: (k.list_size,) if hasattr(k, "list_size") else () for n, k in kinds.items()}
+
+    def _rows(self, found: Any) -> Rows:
+        path = self._path(found, "trajectory.parquet")
+        return self._history(found) if path is None else _from_parquet(path)
+
+    def _history(self, found: Any) -> Rows:
+        """The trajectory from the metrics: of a run that goes on, say."""
+        names = _parameter_metrics(found.data.metrics)
+        run = found.info.run_id
+        points = {
+            key: {p.step: p for p in self._client.get_metric_history(run, key)}
+            for key in (*names, "loss", "grad_norm")
+        }
+        steps = sorted({step for name in names for step in points[name]})
+        rows = np.full(len(steps), np.nan, row_type(len(names), np.float64))
+        rows["step"] = steps
+        for key in ("loss", "grad_norm"):
+            rows[key] = [getattr(points[key].get(step), "value", math.nan) for step in steps]
+        for column, name in enumerate(names):
+            own = [points[name].get(step) for step in steps]
+            rows["parameters"][:, column] = [getattr(p, "value", math.nan) for p in own]
+            rows["time"] = [getattr(p, "timestamp", math.nan) / 1000 for p in own]
+        return rows
+
+    def _file(self, found: Any, name: str) -> bytes | None:
+        path = self._path(found, name)
+        return None if path is None else path.read_bytes()
+
+    def _path(self, found: Any, name: str) -> Path | None:
+        """The artifact on this machine, fetched if need be; None if there is none."""
+        uri = found.info.artifact_uri
+        if uri.startswith("file:"):
+            path = Path(local_file_uri_to_path(uri)) / name
+            return path if path.exists() else None
+        folder = Path(self._folder.name, found.info.run_id)
+        if (folder / name).exists():
+            return folder / name
+        folder.mkdir(exist_ok=True)
+        try:
+            return Path(self._client.download_artifacts(found.info.run_id, name, str(folder)))
+        except (MlflowException, OSError):  # MLflow says it in many ways
+            return None
+
+    def _unreadable(self, error: Exception) -> SourceError:
+        said = scrubbed(str(error).strip().splitlines()[0][:300], self._uri)
+        return SourceError(f"MLflow cannot be read: {said}")
+
+
+def _nested(params: Mapping[str, str]) -> dict[str, Any]:
+    """The config whose leaves these params are: see `runner.identity.params`."""
+    config: dict[str, Any] = {}
+    groups = {key.partition(".")[0] for key in params if "." in key}
+    for key, text in params.items():
+        if key in groups:  # which option was chosen: no value of the config
+            continue
+        node = config
+        *path, last = key.split(".")
+        for name in path:
+            node = node.setdefault(name, {})
+        node[last] = _value(text)
+    return config
+
+
+def _value(text: str) -> Any:
+    try:
+        return ast.literal_eval(text)
+    except (ValueError, SyntaxError):  # a word
+        return text
+
+
+def _parameter_metrics(keys: Iterable[str]) -> list[str]:
+    """The parameters' metrics in the order of a row: weights by their numbers, then the bias."""
+    own = [key for key in keys if key not in (*FIXED, *FIGURES)]
+    return sorted(own, key=lambda key: (key == "b", [_number(part) for part in key.split(".")]))
+
+
+def _number(part: str) -> tuple[int, str]:
+    return (int(part), "") if part.isdigit() else (-1, part)
+
+
+def _from_parquet(path: Path) -> Rows:
+    """The rows that `runner.tracking.parquet.write_trajectory` has written."""
+    table = pq.read_table(path)
+    names = [name for name in table.column_names if name not in FIXED]
+    columns = [_column(table[name]) for name in names]
+    together = np.concatenate(columns, axis=1)
+    rows = np.empty(len(together), row_type(together.shape[1], together.dtype))
+    rows["step"] = table["step"].to_numpy()
+    rows["time"] = table["time"].to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6
+    for key in ("loss", "grad_norm"):
+        rows[key] = table[key].to_numpy()
+    rows["parameters"] = together
+    return rows
+
+
+def _column(column: Any) -> Any:
+    """(steps, numbers): one number a step, or a list of them."""
+    if not hasattr(column.type, "list_size"):
+        return column.to_numpy()[:, None]
+    flat = column.combine_chunks().flatten().to_numpy()
+    return flat.reshape(-1, column.type.list_size)
