@@ -52,6 +52,12 @@ class Sweep:
 
 
 @dataclass
+class Report:
+    pictures: bool | None = MISSING
+    page: bool = MISSING
+
+
+@dataclass
 class Config:
     """Types of the plain values. The parts name classes of anyone's, so `build` checks theirs."""
 
@@ -69,6 +75,7 @@ class Config:
     dtype: Dtype = MISSING
     print_every: int = MISSING
     sweep: Sweep = MISSING
+    report: Report = MISSING
 
 
 def register() -> None:

@@ -10,6 +10,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+WIDTH = 80
+"""Columns: what every terminal and log file has."""
+
+COLOURS = {
+    "converged": "32",  # green
+    "exhausted": "33",  # yellow
+    "diverged": "35",  # magenta
+    "interrupted": "36",  # cyan
+    "not run": "36",
+    "failed": "31",  # red
+}
+"""Of outcomes, as terminals number them; the word says it as well."""
+
 BAR_DELAY = 1.5  # seconds; a shorter run shows no bar
 
 
@@ -69,6 +82,14 @@ def prediction_line(when: str, point: Any, value: float) -> str:
     """`Prediction before training: f(5) = 0.000`."""
     values = point if isinstance(point, Sequence) else [point]
     return f"Prediction {when} training: f({', '.join(f'{x:g}' for x in values)}) = {value:.3f}"
+
+
+def painted(text: str, outcome: str) -> str:
+    """The text in the outcome's colour, on a terminal that wants colours: see no-color.org."""
+    plain = os.environ.get("NO_COLOR") or os.environ.get("TERM") == "dumb"
+    if plain or outcome not in COLOURS or not sys.stdout.isatty():
+        return text
+    return f"\033[{COLOURS[outcome]}m{text}\033[0m"
 
 
 def closing_block(rows: Mapping[str, str]) -> str:

@@ -19,7 +19,7 @@ HERE = Path(__file__).resolve().parent
 # What decides a trajectory; how it is shown, kept and published does not.
 CODE = "cell config dataset device experiment loss model network optimizer run stack trajectory"
 
-NOT_IN_IT = ("device", "tracking", "sweep", "print_every", "hydra")
+NOT_IN_IT = ("device", "tracking", "sweep", "report", "print_every", "hydra")
 LIBRARIES = ("numpy", "runner", "sklearn", "torch")
 
 

@@ -15,7 +15,7 @@ from runner.journal import Start
 from runner.model import Tensors
 
 HERE = Path(__file__).resolve().parent
-NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep")  # where and how it is shown
+NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "report")  # where and how it is shown
 LONGEST_NAME = 200  # MLflow has room for 250 characters
 LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
 

@@ -10,6 +10,7 @@ import threading
 from contextlib import suppress
 from dataclasses import asdict
 from pathlib import Path
+from typing import Any
 
 from runner import journal
 from runner.journal import FOLDER
@@ -60,7 +61,7 @@ def follow() -> int:
     """
     out = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints
-    uri = ""
+    uri, publisher = "", None
     try:
         gc.disable()  # looking for garbage takes a fifth of the imports, which make none
         from runner.tracking.publisher import Publisher  # takes longer than to give the orders
@@ -80,8 +81,22 @@ def follow() -> int:
         log.exception("the publisher failed")
         report = {"why": scrubbed(str(error), uri)}
     with suppress(BrokenPipeError):  # nobody waits
-        print(json.dumps(report), file=out, flush=True)
+        print(json.dumps(report), file=out, flush=True)  # which lets the command return
+    try:
+        if publisher is not None:
+            _draw(publisher, told)
+    except Exception:
+        log.exception("not all is drawn")
     os._exit(0)  # taking mlflow apart again would take a third of a second
+
+
+def _draw(publisher: Any, told: dict[str, Any]) -> None:
+    """Draw what the orders ask for, behind whatever else the machine has to do by now."""
+    if told["pictures"] is False and not told["page"]:
+        return
+    if hasattr(os, "nice"):
+        os.nice(10)
+    publisher.draw(told["name"], pictures=told["pictures"], page=told["page"])
 
 
 def _wait_for_the_end(ended: threading.Event) -> None:

@@ -17,7 +17,7 @@ import numpy as np
 from runner import identity
 from runner.cell import Cell
 from runner.config import Values, check
-from runner.console import Console, closing_block, epoch_line, prediction_line
+from runner.console import Console, closing_block, epoch_line, painted, prediction_line
 from runner.experiment import Experiment, compose
 from runner.journal import End, Journal, JournalError, Start
 from runner.loop.step import Step, is_finite
@@ -51,7 +51,7 @@ def run(cell: Cell) -> float:
     that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
     check(cell.values)
-    tracked = session(Settings(**cell.values["tracking"]))
+    tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
     experiment = compose(cell.values)
     start = identity.start(cell, experiment.loop, experiment.tensors, tracked.store)
     console = Console(cell.values["epochs"])
@@ -204,7 +204,7 @@ def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
         {
             "loop": experiment.loop
             + ("" if experiment.device == "cpu" else f" on {experiment.device}"),
-            "outcome": f"{end.outcome}: {OUTCOMES[end.outcome]}{at}",
+            "outcome": f"{painted(end.outcome, end.outcome)}: {OUTCOMES[end.outcome]}{at}",
             "epochs": f"{end.metrics['epochs_run']:.0f}",
             "final loss": f"{done.last.loss:.8g}",
             "seconds": f"{end.metrics['seconds']:.3f}",

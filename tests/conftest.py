@@ -15,6 +15,8 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 
+NO_DRAWING = {"RUNNER_PICTURES": "false", "RUNNER_PAGE": "false"}
+
 SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
@@ -36,9 +38,12 @@ def compose_config():
 
 @pytest.fixture(scope="session")
 def environment():
-    """The environment of a process that runs this checkout, from whichever folder."""
+    """The environment of a process that runs this checkout, from whichever folder; it draws none.
+
+    Drawing takes a second of each run's publisher; `tests/test_report.py` switches it on.
+    """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "HYDRA_"))}
-    return {**kept, "PYTHONPATH": str(ROOT)}
+    return {**kept, "PYTHONPATH": str(ROOT), **NO_DRAWING}
 
 
 @pytest.fixture(scope="session")

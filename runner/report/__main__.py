@@ -4,12 +4,11 @@ import argparse
 import sys
 from pathlib import Path
 
+from runner.console import Console
 from runner.report.comparison import Comparison, compare
 from runner.report.find import NotFound, find
-from runner.report.runs import SourceError
+from runner.report.runs import SourceError, page_path
 from runner.report.text import as_csv, printed
-
-FOLDER = Path("mlruns/report")
 
 
 def main() -> int:
@@ -38,11 +37,12 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     compared = compare(runs, sweep, typed.to)
-    print(printed(compared))
+    say = Console(0).say  # which minds no reader that leaves
+    say(printed(compared))
     if typed.csv:
         typed.csv.write_text(as_csv(compared), encoding="utf-8", newline="")
-        print(f"{'csv':<12}{typed.csv}")
-    print(f"{'report':<12}{write(compared, typed.html)}")
+        say(f"{'csv':<12}{typed.csv}")
+    say(f"{'report':<12}{write(compared, typed.html)}")
     return 0
 
 
@@ -52,7 +52,7 @@ def write(compared: Comparison, path: Path | None = None) -> Path:
 
     lines = [line.run for line in compared.lines if line.run]
     known = compared.sweep or (lines[0] if lines else None)
-    path = path or FOLDER / f"{known.id if known else 'empty'}.html"
+    path = path or page_path(known.id if known else "nothing")
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(page(compared), encoding="utf-8")
     return path

@@ -12,6 +12,7 @@ MOST_CURVES = 60
 MOST_GROUPS = 8
 MOST_POINTS = 240
 LONGEST_LABEL = 40
+DECADES = 2  # from so many on, an axis is logarithmic
 
 # Okabe and Ito's, told apart by the colour-blind, without the yellow that white swallows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
@@ -92,8 +93,8 @@ def label(compared: Comparison, place: int) -> str:
 
 
 def _said(key: str, value: str) -> str:
-    """An optimizer by its name alone, anything else as `key=value`."""
-    return value if key == "optimizer" else f"{key}={tidy(value)}"
+    """An option that says it all by its name alone, anything else as `key=value`."""
+    return value if key in ("optimizer", "experiment") else f"{key}={tidy(value)}"
 
 
 def tidy(value: str) -> str:
@@ -117,3 +118,14 @@ def thin(values: NDArray[np.floating[Any]], most: int = MOST_POINTS) -> NDArray[
         own = values[stretch]
         kept |= {int(stretch[own.argmin()]), int(stretch[own.argmax()])}
     return np.array(sorted(kept))
+
+
+def is_wide(values: NDArray[np.floating[Any]]) -> bool:
+    """Whether the positive values span enough for a logarithmic axis."""
+    shown = values[np.isfinite(values) & (values > 0)]
+    return len(shown) > 0 and bool(np.log10(shown.max()) - np.log10(shown.min()) >= DECADES)
+
+
+def positive(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+    """The values that a logarithmic axis can show, NaN for the others."""
+    return np.where(values > 0, values, np.nan)

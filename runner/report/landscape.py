@@ -12,6 +12,7 @@ Array = NDArray[np.floating[Any]]
 
 POINTS = {1: 400, 2: 80}  # along each parameter
 FARTHEST = 3.0  # times the distance of the starts from the middle: beyond it, a path has left
+OUTSIDE = 3.0  # times the width of what is looked at
 LEVELS = 15
 
 
@@ -31,6 +32,19 @@ class Landscape(NamedTuple):
     high: Array
     heights: tuple[float, float]
     """Of what is looked at: the least and the largest loss"""
+
+    def inside(self, track: Array) -> Array:
+        """The path up to where it leaves, and a last point out there: no canvas knows 1e19."""
+        far = self.high - self.low
+        out = ~((track > self.low - far) & (track < self.high + far)).all(axis=1)  # NaN too
+        if not out.any():
+            return track
+        first = int(out.argmax())
+        if first == 0:
+            return track[:1]
+        step = np.nan_to_num(track[first] - track[first - 1])
+        step = step / max(1.0, float((np.abs(step) / (OUTSIDE * far)).max()))
+        return np.concatenate([track[:first], track[first - 1 : first] + step])
 
     def levels(self) -> Array:
         """Heights for the lines of a contour, denser near the minimum."""

@@ -9,13 +9,12 @@ from bokeh.plotting import figure
 from numpy.typing import NDArray
 
 from runner.report.comparison import Comparison
-from runner.report.drawn import COLOURS, Group, label, thin
+from runner.report.drawn import COLOURS, Group, is_wide, label, positive, thin
 from runner.report.landscape import Landscape
 
 Array = NDArray[np.floating[Any]]
 
 HEIGHT = 420
-DECADES = 2  # from so many on, an axis is logarithmic
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "plus", "star")
 TOP = 100.0  # times the largest first loss: what is beyond leaves the plot
 
@@ -52,12 +51,6 @@ def legend(made: Any) -> None:
     made.height += 20 * -(-len(own.items) // 2)
 
 
-def is_wide(values: Array) -> bool:
-    """Whether the positive values span enough for a logarithmic axis."""
-    positive = values[np.isfinite(values) & (values > 0)]
-    return len(positive) > 0 and bool(np.log10(positive.max() / positive.min()) >= DECADES)
-
-
 def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Array]) -> Any:
     """Loss over epochs: `curves` has, by place, (steps, 2) of each line that is drawn."""
     everything = np.concatenate([curve[:, 1] for curve in curves.values()])
@@ -85,7 +78,7 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
         source = ColumnDataSource(
             {
                 "epoch": [curve[:, 0] for curve in own],
-                "loss": [_positive(curve[:, 1]) if log else curve[:, 1] for curve in own],
+                "loss": [positive(curve[:, 1]) if log else curve[:, 1] for curve in own],
                 "run": [label(compared, place) for place in group.places],
             }
         )
@@ -106,11 +99,6 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
     made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips, line_policy="nearest"))
     legend(made)
     return made
-
-
-def _positive(values: Array) -> Array:
-    """The values that a logarithmic axis can show, NaN for the others."""
-    return np.where(values > 0, values, np.nan)
 
 
 def _name(made: Any, renderer: Any, text: str) -> None:
@@ -321,7 +309,9 @@ def spread(steps: NDArray[np.int64], bands: dict[str, tuple[Array, Array, Array]
 
 def differences(curves: dict[str, tuple[Array, Array]]) -> Any:
     """How far loops are apart at each epoch; where they agree to the last bit there is no point."""
-    made = plot("differences", "epoch", "difference", y_axis_type="log")
+    last = max(steps[-1] for steps, _ in curves.values())
+    ends = Range1d(-0.02 * last, 1.02 * last)
+    made = plot("differences", "epoch", "difference", y_axis_type="log", x_range=ends)
     renderers = []
     for number, (name, (steps, values)) in enumerate(curves.items()):
         kept = thin(values)

@@ -4,9 +4,13 @@ import csv
 import io
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any, Protocol
 
 from runner.journal import Rows
+
+PAGES = Path("mlruns/report")
+"""Of the folder where the command was started."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -60,6 +64,11 @@ class Source(Protocol):
 
     def candidates(self) -> list[str]:
         """What could have been asked for: names and ids."""
+
+
+def page_path(run: str) -> Path:
+    """Where the page of the sweep is, by its id."""
+    return PAGES / f"{run}.html"
 
 
 def cell_rows(sweep: Run) -> list[dict[str, str]]:

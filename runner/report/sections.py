@@ -8,8 +8,7 @@ from numpy.typing import NDArray
 
 from runner.config import ConfigError
 from runner.journal import Rows
-from runner.model import parameter_names
-from runner.report import plots
+from runner.report import columns, plots
 from runner.report.comparison import Comparison
 from runner.report.drawn import Group, label, thin
 from runner.report.landscape import landscape
@@ -20,7 +19,6 @@ from runner.report.runs import Run
 Array = NDArray[np.floating[Any]]
 
 MOST_PARAMETERS = 6
-MOST_SCALARS = 64  # beyond it, a tensor is shown by its norm
 MOST_BANDS = 6
 
 
@@ -72,7 +70,7 @@ def paths(
 ) -> Iterator[Section]:
     """The ways of one or two parameters over their landscape; of others, each over the epochs."""
     runs = {place: _run(compared, place) for place in rows}
-    names = {tuple(_names(run)) for run in runs.values()}
+    names = {tuple(columns.names(run)) for run in runs.values()}
     if len(names) > 1:
         yield section("paths", "Parameters", ["The runs have different parameters."], [])
         return
@@ -82,7 +80,7 @@ def paths(
         best = next(place for place in compared.ranked() if place in rows)
         try:
             fitted = problem(runs[best])
-            others = {id(problem(run)) for run in runs.values()}
+            others = [problem(run) for run in runs.values()]
         except ConfigError as error:
             why = f"No landscape: {str(error).splitlines()[0]}."
         else:
@@ -93,7 +91,7 @@ def paths(
                 tracks[place] = track[_thin_path(track)]
             ended = [compared.lines[place].outcome != "diverged" for place in rows]
             land = landscape(fitted, list(tracks.values()), ended)
-            tracks = {place: _inside(track, land.low, land.high) for place, track in tracks.items()}
+            tracks = {place: land.inside(track) for place, track in tracks.items()}
             exact = "in closed form" if land.exact else "the lowest point drawn"
             at = ", ".join(f"{v:.6g}" for v in land.minimum)
             words.append(
@@ -102,7 +100,10 @@ def paths(
             )
             if not all(ended):
                 words.append("A diverged run is drawn up to where it leaves the picture.")
-            if len(others) > 1:
+            ends = np.array([track[[0, -1]] for track in tracks.values()]).reshape(
+                -1, len(own_names)
+            )
+            if not all(np.allclose(fitted.loss(ends), other.loss(ends)) for other in others):
                 words.append(
                     "The cells differ in data or loss: the landscape is that of the best cell, "
                     f"{label(compared, best)}, and the heights of the others' paths are on it."
@@ -119,22 +120,10 @@ def _run(compared: Comparison, place: int) -> Run:
     return run
 
 
-def _names(run: Run) -> list[str]:
-    names = parameter_names(run.tensors())
-    return names if len(names) <= MOST_SCALARS else [f"norm of {name}" for name in run.tensors()]
-
-
 def _thin_path(track: Array) -> NDArray[np.intp]:
     """So many points that the first parameter's and the last one's extremes are kept."""
     half = [thin(track[:, column], 120) for column in {0, track.shape[1] - 1}]
     return np.unique(np.concatenate(half))
-
-
-def _inside(track: Array, low: Array, high: Array) -> Array:
-    """The path up to the first point that is far outside: a canvas knows no 1e19."""
-    far = high - low
-    out = ~(np.isfinite(track) & (track > low - far) & (track < high + far)).all(axis=1)
-    return track[: max(1, int(out.argmax()))] if out.any() else track
 
 
 def _over_epochs(
@@ -144,9 +133,11 @@ def _over_epochs(
     runs: dict[int, Run],
     why: str,
 ) -> Section:
-    columns: dict[int, Array] = {place: _columns(own, runs[place]) for place, own in rows.items()}
+    own_columns: dict[int, Array] = {
+        place: columns.columns(own, runs[place]) for place, own in rows.items()
+    }
     steps: dict[int, Array] = {p: own["step"].astype(np.float64) for p, own in rows.items()}
-    names = _names(next(iter(runs.values())))
+    names = columns.names(next(iter(runs.values())))
     words = [why] if why else []
     if len(names) > MOST_PARAMETERS:
         words.append(f"The first {MOST_PARAMETERS} of {len(names)} parameters.")
@@ -157,25 +148,13 @@ def _over_epochs(
             compared,
             groups,
             steps,
-            {place: values[:, number] for place, values in columns.items()},
+            {place: values[:, number] for place, values in own_columns.items()},
             name,
             number,
         )
         for number, name in enumerate(names[:MOST_PARAMETERS])
     ]
     return section("paths", "Parameters", words, made)
-
-
-def _columns(rows: Rows, run: Run) -> Array:
-    """Each parameter, or past so many each tensor's norm, in a column."""
-    from runner.tracking.parquet import tensor_edges
-    from runner.trajectory import norms
-
-    values: Array = rows["parameters"].astype(np.float64)
-    if values.shape[1] <= MOST_SCALARS:
-        return values
-    parts = np.split(values, tensor_edges(run.tensors()), axis=1)
-    return np.stack([norms(part) for part in parts], axis=1)
 
 
 def sensitivity(compared: Comparison) -> Section | None:

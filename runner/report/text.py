@@ -3,45 +3,58 @@
 import csv
 import io
 import math
+import re
 
+from runner.console import WIDTH, painted
 from runner.report.comparison import Comparison, Line
 from runner.report.drawn import label
 
-WIDTH = 80
 FEW = 40
 """So many lines are printed."""
 
+FIGURES = "{:<11} {:>6} {:>9} {:>8} {:>6} {:>6} {:>6}"
+
 
 def printed(compared: Comparison) -> str:
-    """The best first, within 80 columns."""
-    head = f"{'outcome':<11} {'epochs':>7} {'final loss':>11} {'best loss':>11} "
-    reached = "to toler." if compared.to is None else f"to {compared.to:g}"
-    head += f"{reached:>9} {'distance':>9} {'sec':>7}  run"
-    lines = [head]
-    ranked = compared.ranked()
-    for place in ranked[:FEW]:
-        lines.append(_line(compared.lines[place], label(compared, place)))
-    if len(ranked) > FEW:
-        lines.append(f"and {len(ranked) - FEW} more: see the report")
+    """The best first, within 80 columns; `off` is the distance from the optimum."""
+    places = compared.ranked()[:FEW]
+    names = _names([label(compared, place) for place in places])
+    room = max(map(len, [*names, "run"]))
+    reached = "to tol" if compared.to is None else f"<{_number(compared.to, 1)}"
+    figures = ("outcome", "epochs", "final", "best", reached, "off", "sec")
+    lines = [f"{'run':<{room}}  {FIGURES.format(*figures)}"]
+    for place, name in zip(places, names, strict=True):
+        line = compared.lines[place]
+        outcome, rest = _figures(line)
+        lines.append(f"{name:<{room}}  {painted(outcome, line.outcome)}{rest}")
+    if more := len(compared.lines) - len(places):
+        lines.append(f"and {more} more: see the report")
     return "\n".join([*lines, *compared.left_out])
 
 
-def _line(line: Line, name: str) -> str:
+def _names(names: list[str]) -> list[str]:
+    """The names without the words that all have, in the room that there is."""
+    shared = set.intersection(*(set(name.split()) for name in names)) if len(names) > 1 else set()
+    own = [" ".join(word for word in name.split() if word not in shared) for name in names]
+    most = WIDTH - len(FIGURES.format(*[""] * 7)) - 2
+    kept = [short or name for short, name in zip(own, names, strict=True)]
+    return [name if len(name) <= most else f"{name[: most - 3]}..." for name in kept]
+
+
+def _figures(line: Line) -> tuple[str, str]:
+    """The outcome and what follows it."""
     reached = "-" if line.reached is None else str(line.reached)
-    figures = (
-        f"{line.outcome:<11} {line.epochs:>7} {_short(line.final_loss):>11} "
-        f"{_short(line.best_loss):>11} {reached:>9} {_brief(line.distance):>9} "
-        f"{_brief(line.seconds):>7}  "
-    )
-    return figures + name
+    losses = _number(line.final_loss, 4), _number(line.best_loss, 3)
+    last = _number(line.distance, 2), _number(line.seconds, 2)
+    text = FIGURES.format(line.outcome, line.epochs, *losses, reached, *last)
+    return text[:11], text[11:]
 
 
-def _short(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.5g}"
-
-
-def _brief(value: float) -> str:
-    return "-" if math.isnan(value) else f"{value:.2g}"
+def _number(value: float, digits: int) -> str:
+    """`4.4e-6`: so many digits, and no zeros or pluses that say nothing."""
+    if math.isnan(value):
+        return "-"
+    return re.sub(r"e([-+])0*", lambda sign: "e" + sign[1].strip("+"), f"{value:.{digits}g}")
 
 
 def as_csv(compared: Comparison) -> str:

@@ -13,6 +13,7 @@ from omegaconf import DictConfig
 from runner.cell import Cell
 from runner.config import ConfigError, Values
 from runner.journal import JournalError
+from runner.report.runs import page_path
 from runner.run import signals
 from runner.sweep import parent, table, verify
 from runner.sweep.cells import compose
@@ -25,7 +26,7 @@ from runner.sweep.work import Work
 from runner.tracking.session import Session, Settings, session
 from runner.tracking.uri import without_credentials
 
-SWEPT_ALONE = ("tracking", "sweep")
+SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""
 
 
@@ -39,7 +40,7 @@ def launch(
     """
     cells = compose(loader, master, overrides)
     settings = _settings(cells)
-    tracked = None if settings["dry_run"] else session(Settings(**cells[0].values["tracking"]))
+    tracked = None if settings["dry_run"] else _session(cells[0].values)
     planned = plan(
         cells,
         stack=settings["stack"],
@@ -51,14 +52,20 @@ def launch(
         return []
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         try:
-            results = _carry_out(planned, settings, tracked, received)
+            run, results = _carry_out(planned, settings, tracked, received)
         except JournalError as error:  # a full disk, say: a message, not a traceback
             raise CompactHydraException(str(error)) from error
     print(table.printed(cells, results), flush=True)
+    if run and tracked.store and tracked.settings.page:
+        print(f"report      {page_path(run)}, in a moment", flush=True)
     if received:
         print("stopped     go on with: sweep.resume=true", flush=True)
         raise SystemExit(128 + received[0])
     return _returned(cells, overrides, results)
+
+
+def _session(values: Values) -> Session:
+    return session(Settings(**values["tracking"], **values["report"]))
 
 
 def _settings(cells: Sequence[Cell]) -> Values:
@@ -87,11 +94,14 @@ def _done(cell: Cell) -> dict[str, object]:
 
 def _carry_out(
     planned: Plan, settings: Values, tracked: Session, received: list[int]
-) -> list[Result]:
-    """Execute what is to be done, as children of a run of the sweep's own; every result."""
+) -> tuple[str, list[Result]]:
+    """Execute what is to be done, as children of a run of the sweep's own: its id, every result.
+
+    No id where everything was done already.
+    """
     cells, earlier = planned.cells, list(planned.done)
     if not planned.units:
-        return earlier
+        return "", earlier
     began = time.perf_counter()
     run = parent.begin(tracked.journal, planned, tracked.store)
     progress = Progress(sum(len(unit.numbers) for unit in planned.units))
@@ -129,7 +139,7 @@ def _carry_out(
         )
     for line in verified:
         print(line, flush=True)
-    return sorted(earlier + progress.results)
+    return run, sorted(earlier + progress.results)
 
 
 def _work(planned: Plan, numbers: Sequence[int], stacked: bool, run: str, tracked: Session) -> Work:

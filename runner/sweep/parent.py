@@ -17,6 +17,7 @@ def begin(journal: Journal, planned: Plan, store: str) -> str:
     """Record that the sweep begins; its id in the journal."""
     cells = planned.cells
     keys = table.swept(cells)
+    report = ", `report.html` compares them" if cells[0].values["report"]["page"] else ""
     what = f"{len(cells)} cells over {', '.join(keys) or 'nothing'}"
     start = Start(
         name=identity.shortened(f"sweep of {what}"),
@@ -27,7 +28,7 @@ def begin(journal: Journal, planned: Plan, store: str) -> str:
             "command": _command(),
             "plan": "\n".join(planned.lines()),
             "cells": str(len(cells)),
-            "mlflow.note.content": f"A sweep of {what}; `cells.csv` has them all.",
+            "mlflow.note.content": f"A sweep of {what}; `cells.csv` has them all{report}.",
             **identity.surroundings(),
         },
     )

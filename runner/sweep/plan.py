@@ -2,10 +2,12 @@
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from textwrap import wrap
 from typing import Any, NamedTuple
 
 from runner.cell import Cell
 from runner.config import ConfigError, check
+from runner.console import WIDTH
 from runner.experiment import compose, prepared_dataset
 from runner.fingerprint import fingerprint
 from runner.stack import Parts, prepare, refusal, slower
@@ -14,6 +16,7 @@ from runner.sweep.result import Result, result
 from runner.sweep.table import swept
 
 SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
+LOOK: Any = {"subsequent_indent": " " * 16, "break_long_words": False}
 SLICE_CELLS = 2000  # beyond it, a step gains nothing
 
 
@@ -56,7 +59,8 @@ class Plan(NamedTuple):
 
     def lines(self) -> list[str]:
         """The headline, and a line for each group."""
-        return [self.headline(), *(f"  {line}" for line in self._group_lines())]
+        told = (f"  {line}" for line in self._group_lines())
+        return [self.headline(), *(part for line in told for part in wrap(line, WIDTH, **LOOK))]
 
     def _group_lines(self) -> Iterator[str]:
         for group in self.groups:
@@ -75,12 +79,11 @@ class Plan(NamedTuple):
         everyone = Counter(
             (part, str(cell.choices[part])) for cell in self.cells for part in _parts(cell)
         )
-        told = dict.fromkeys(
-            f"{part}={cell.choices[part]}"
+        told = [
+            f"{part}={','.join(dict.fromkeys(str(cell.choices[part]) for cell in cells))}"
             for part in _parts(cells[0])
             if everyone[part, str(cells[0].choices[part])] < len(self.cells)
-            for cell in cells
-        )
+        ]
         return " ".join(told) or f"optimizer={cells[0].choices.get('optimizer')}"
 
 

@@ -5,10 +5,12 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from textwrap import wrap
 
 from runner import identity
 from runner.cell import Cell
 from runner.config import leaves
+from runner.console import WIDTH, painted
 from runner.run import OUTCOMES
 from runner.sweep.result import Result
 
@@ -47,23 +49,36 @@ def counts(results: Sequence[Result]) -> dict[str, int]:
 
 
 def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
-    """The table, within 80 columns where names allow."""
-    lines = [f"{outcome:<12}{count}" for outcome, count in counts(results).items()]
+    """The table, within 80 columns; a name that is too long tells what was swept alone."""
+    ended = counts(results)
     if missing := len(cells) - len(results):
-        lines.append(f"{'not run':<12}{missing}")
+        ended["not run"] = missing
+    lines = [f"{painted(f'{outcome:<12}', outcome)}{count}" for outcome, count in ended.items()]
+    keys = swept(cells)
     if first := best(results)[:BEST]:
         lines += ["", f"{'best cells':<12}{'final loss':>14}{'epochs':>9}  {'outcome':<11} run"]
         lines += [
-            f"{'':<12}{r.final_loss:>14.8g}{r.epochs:>9}  {r.outcome:<11} "
-            f"{identity.name(cells[r.cell])}"
+            f"{'':<12}{r.final_loss:>14.8g}{r.epochs:>9}  {painted(f'{r.outcome:<11}', r.outcome)} "
+            f"{_shortly(cells[r.cell], keys, WIDTH - 49)}"
             for r in first
         ]
     failed = [r for r in results if r.outcome == "failed"]
     lines += [""] if failed else []
-    lines += [f"failed      {identity.name(cells[r.cell])}: {r.reason}" for r in failed[:FAILED]]
+    for r in failed[:FAILED]:
+        head, *more = wrap(f"{identity.name(cells[r.cell])}: {r.reason}", WIDTH - 12)
+        lines += [f"{painted('failed', 'failed')}      {head}", *(f"{'':<12}{m}" for m in more)]
     if len(failed) > FAILED:
         lines.append(f"            and {len(failed) - FAILED} more: see cells.csv")
     return "\n".join(lines)
+
+
+def _shortly(cell: Cell, keys: Sequence[str], most: int) -> str:
+    """The cell's name, or in its place what was swept, in so many characters at most."""
+    name = identity.name(cell)
+    if len(name) > most:
+        own = [(key, _value(cell, key)) for key in keys]
+        name = " ".join(value if key == "optimizer" else f"{key}={value}" for key, value in own)
+    return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
 def as_csv(cells: Sequence[Cell], results: Sequence[Result]) -> bytes:

@@ -82,6 +82,9 @@ class Store(Protocol):
     def write(self, batch: Batch) -> None:
         """Write it all. Raises Refused, or whatever the store raises when it cannot be reached."""
 
+    def add(self, run: str, path: Path) -> None:
+        """Add an artifact to a run that has been written, by its id in the journal."""
+
     def where(self, runs: list[str]) -> str:
         """How a person gets to see these runs."""
 

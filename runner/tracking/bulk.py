@@ -12,6 +12,7 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice, repeat
+from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -154,7 +155,7 @@ class BulkStore:
         starts = self._rows(batch)
         self._artifact_uris |= {run: row["artifact_uri"] for run, row in starts.items()}
         for run, path in batch.artifacts:
-            get_artifact_repository(self._artifact_uris[run]).log_artifact(str(path))
+            self.add(run, path)
         columns = [column for points in batch.points for column in _columns(points)]
         with self._transaction() as connection:
             deleted, homeless = self._refusals(connection, batch, starts)
@@ -170,6 +171,9 @@ class BulkStore:
             _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
             _execute(connection, self._set_tags, _triples(last))
+
+    def add(self, run: str, path: Path) -> None:
+        get_artifact_repository(self._artifact_uris[run]).log_artifact(str(path))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:

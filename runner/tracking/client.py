@@ -171,9 +171,9 @@ class ClientStore:
         self._client.log_batch(self._places[run].run, metrics, params, tags)
 
     def _uploads(self, batch: Batch) -> Iterator[Call]:
-        return ((run, self._upload, path) for run, path in batch.artifacts)
+        return ((run, self.add, path) for run, path in batch.artifacts)
 
-    def _upload(self, run: str, path: Path) -> None:
+    def add(self, run: str, path: Path) -> None:
         self._client.log_artifact(self._places[run].run, str(path))
 
     def _end(self, run: str, end: End) -> None:

@@ -63,6 +63,9 @@ class Publisher:
         self._deleted: set[str] = set()
         self._damaged: list[str] = []
         self._complaint = ""
+        self._first: list[str] = []
+        self.followed: list[str] = []
+        """The runs that were followed, and are no cells of a sweep."""
 
     def follow(self, name: str, *, live: bool) -> Report:
         """Publish the journals of that name as they grow, then those that others left behind.
@@ -92,7 +95,7 @@ class Publisher:
                         self._ended.wait(POLL_SECONDS)
                 for publication in filter(None, growing.values()):
                     self._finish(publication)
-            mine = list(self._published)
+            mine, self.followed = list(self._published), list(self._first)
             self.recover()
             return self._report(mine)
         except (GivenUp, OSError) as error:  # OSError: no room for what is built
@@ -119,6 +122,20 @@ class Publisher:
             return self._report(self._published)
         except (GivenUp, OSError) as error:
             return self._report(self._published, str(error))
+
+    def draw(self, name: str, *, pictures: bool | None, page: bool) -> None:
+        """Draw the runs that were followed, from their journals or else from the store."""
+        from runner.report.drawing import draw  # what takes long, once the command has returned
+        from runner.report.journals import Journals
+        from runner.report.runs import Source
+        from runner.tracking.reading import MlflowRuns
+
+        def add(run: str, path: Path) -> None:
+            if self._store is not None and run not in self._refused:
+                self._store.add(run, path)
+
+        kept: Source = Journals(name) if self._keep else MlflowRuns(self._uri, trust=False)
+        draw(kept, self.followed, pictures=pictures, page=page, add=add)
 
     def _is_for_me(self, path: Path) -> bool:
         meant = journal.destination(path)
@@ -179,6 +196,7 @@ class Publisher:
                 self._pause(error)
                 continue
             self._published += batch.ends
+            self._first += [run for run, start in batch.starts.items() if not start.parent]
             self._deadline = None
             return
 

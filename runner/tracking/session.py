@@ -2,7 +2,7 @@
 
 import json
 import os
-import subprocess
+import threading
 import time
 from contextlib import suppress
 from dataclasses import asdict, dataclass
@@ -19,13 +19,15 @@ STATUS_COMMAND = "see python -m runner.publish --status"
 
 @dataclass(frozen=True)
 class Settings:
-    """The tracking node of a config."""
+    """The tracking and the report node of a config."""
 
     uri: str | None
     experiment: str
     live: bool
     wait: bool
     keep_journal: bool
+    pictures: bool | None
+    page: bool
 
 
 class Session:
@@ -64,19 +66,31 @@ class Session:
         if self._journal is None:  # no run has begun, so there is nothing to publish
             process.dismiss(self._publisher)
             return ""
+        assert self._publisher.stdin
+        with suppress(BrokenPipeError):  # it is gone; the journal is not
+            self._publisher.stdin.close()
         if not self.settings.wait:
-            assert self._publisher.stdin
-            with suppress(BrokenPipeError):  # it is gone; the journal is not
-                self._publisher.stdin.close()
             return f"publishing  goes on by itself; {STATUS_COMMAND}"
         try:
-            try:
-                return _told(self._publisher.communicate(timeout=PATIENCE_SECONDS)[0])
-            except subprocess.TimeoutExpired:
-                print("publishing  what is left (Ctrl-C lets it go on by itself)", flush=True)
-            return _told(self._publisher.communicate()[0])
+            return _told(self._answer(self._publisher))
         except KeyboardInterrupt:
             return f"publishing  goes on by itself; {STATUS_COMMAND}"
+
+    def _answer(self, publisher: process.Publisher) -> str:
+        """The line that the publisher reports; it may go on drawing when all is published."""
+        heard: list[str] = []
+        listener = threading.Thread(target=lambda: heard.append(_line(publisher)), daemon=True)
+        listener.start()
+        listener.join(PATIENCE_SECONDS)
+        if listener.is_alive():
+            print("publishing  what is left (Ctrl-C lets it go on by itself)", flush=True)
+            listener.join()
+        return heard[0]
+
+
+def _line(publisher: process.Publisher) -> str:
+    assert publisher.stdout
+    return publisher.stdout.readline()
 
 
 _sessions: dict[Settings, Session] = {}
@@ -100,8 +114,8 @@ def finish() -> None:
 def _told(printed: str) -> str:
     """The publisher's report in a line."""
     try:
-        report = json.loads(printed.splitlines()[-1])
-    except (IndexError, ValueError):
+        report = json.loads(printed)
+    except ValueError:
         report = {"why": "the publisher ended without a word"}
     if report["why"]:
         return f"kept        {FOLDER}: {report['why']}\n            {PUBLISH_COMMAND}"

@@ -1,0 +1,147 @@
+"""Pictures of one run: its loss, its parameters, and its path over the loss's landscape."""
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+from numpy.typing import NDArray
+
+from runner.config import ConfigError
+from runner.journal import Rows
+from runner.report.columns import columns, names
+from runner.report.drawn import COLOURS, DASHES, is_wide, positive, thin
+from runner.report.landscape import landscape
+from runner.report.problem import problem
+from runner.report.runs import Run
+
+Array = NDArray[np.floating[Any]]
+
+SIZE = (7.0, 4.5)  # inches
+DOTS = 110  # an inch
+MOST_POINTS = 4000  # of a curve: more than a picture has dots
+MOST_NAMED = 8  # parameters with a colour and a place in the legend each; more are grey
+MOST_TOLD = 24  # of those have their names at their ends
+LINES = {"dotdash": (0, (2, 2, 6, 2)), "dashdot": "dashdot"}
+
+
+def draw(run: Run, folder: Path) -> Iterator[Path]:
+    """Draw what there is to see of the run, each picture into a file of its own."""
+    rows = run.rows()
+    if len(rows) < 2:
+        return
+    yield _saved(_loss(run, rows), folder / "loss.png")
+    yield _saved(_parameters(run, rows), folder / "parameters.png")
+    picture = _landscape(run, rows)
+    if picture is not None:
+        yield _saved(picture, folder / "landscape.png")
+
+
+def _saved(picture: Figure, path: Path) -> Path:
+    picture.savefig(path, dpi=DOTS)
+    return path
+
+
+def _new(run: Run, x: str, y: str) -> tuple[Figure, Any]:
+    picture = Figure(SIZE, layout="constrained")
+    axes = picture.add_subplot()
+    axes.set_title(run.name if len(run.name) < 70 else f"{run.name[:67]}...", fontsize=10)
+    axes.set_xlabel(x)
+    axes.set_ylabel(y)
+    axes.grid(alpha=0.3)
+    return picture, axes
+
+
+def _mark_the_end(run: Run, axes: Any, x: float, y: float) -> None:
+    """Where a diverged run was last finite."""
+    if run.outcome != "diverged":
+        return
+    axes.plot(x, y, "X", color="#D55E00", markersize=10, zorder=4)
+    at = run.tags.get("diverged_at", "")
+    said = f"{axes.get_title()}\ndiverged at epoch {at}; the cross is the last finite step"
+    axes.set_title(said, fontsize=10)
+
+
+def _loss(run: Run, rows: Rows) -> Figure:
+    picture, axes = _new(run, "epoch", "loss")
+    steps, loss = rows["step"][1:], rows["loss"][1:]
+    kept = thin(loss, MOST_POINTS)
+    log = is_wide(loss)
+    if log:
+        axes.set_yscale("log")
+    axes.plot(steps[kept], positive(loss[kept]) if log else loss[kept], color=COLOURS[0])
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    _mark_the_end(run, axes, steps[-1], loss[-1])
+    return picture
+
+
+def _parameters(run: Run, rows: Rows) -> Figure:
+    picture, axes = _new(run, "epoch", "parameters")
+    values, own_names = columns(rows, run), names(run)
+    for number, name in enumerate(own_names):
+        kept = thin(values[:, number], MOST_POINTS)
+        named = len(own_names) <= MOST_NAMED
+        dash = DASHES[number % len(DASHES)]
+        axes.plot(
+            rows["step"][kept],
+            values[kept, number],
+            color=COLOURS[number % len(COLOURS)] if named else "#7F7F7F",
+            linestyle=LINES.get(dash, dash) if named else "solid",
+            linewidth=1.5 if named else 0.8,
+            label=name if named else None,
+        )
+        if not named and len(own_names) <= MOST_TOLD:
+            axes.text(rows["step"][-1], values[-1, number], f" {name}", va="center", fontsize=7)
+    if len(own_names) <= MOST_NAMED:
+        axes.legend()
+    else:
+        axes.set_ylabel(f"{len(own_names)} parameters")
+    size = np.abs(values[np.isfinite(values)])
+    if run.outcome == "diverged" and size.max() > 1000:
+        axes.set_yscale("symlog", linthresh=max(10.0, float(np.abs(values[0]).max())))
+        axes.yaxis.get_major_locator().set_params(numticks=7)
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    farthest = np.abs(values[-1]).argmax()
+    _mark_the_end(run, axes, rows["step"][-1], values[-1, farthest])
+    return picture
+
+
+def _landscape(run: Run, rows: Rows) -> Figure | None:
+    """None if there are more than two parameters, or nobody knows what the loss is elsewhere."""
+    own_names = names(run)
+    if len(own_names) > 2:
+        return None
+    try:
+        fitted = problem(run)
+    except ConfigError:
+        return None
+    track = rows["parameters"].astype(np.float64)
+    one = len(own_names) == 1
+    land = landscape(fitted, [track], [run.outcome != "diverged"])
+    inside = land.inside(track)
+    picture, axes = _new(run, own_names[0], "loss" if one else own_names[1])
+    if one:
+        axes.plot(land.grid[0], land.values, color="#7F7F7F")
+    else:
+        levels = land.levels()
+        filled = axes.contourf(*land.grid, land.values, levels, cmap="Greys_r", alpha=0.45)
+        axes.contour(*land.grid, land.values, levels, colors="#999999", linewidths=0.6)
+        picture.colorbar(filled, label="loss", format="%.3g")
+    height = land.loss(inside) if one else inside[:, 1]
+    axes.plot(inside[:, 0], height, "o-", color=COLOURS[0], markersize=3, linewidth=1)
+    look = {"linestyle": "none", "markeredgecolor": "black", "zorder": 3}
+    start, end = (inside[0, 0], height[0]), (inside[-1, 0], height[-1])
+    axes.plot(*start, marker="o", color="white", markersize=9, label="start", **look)
+    left = bool((inside[-1] < land.low).any() or (inside[-1] > land.high).any())
+    if not left:
+        axes.plot(*end, marker="s", color=COLOURS[0], markersize=9, label="end", **look)
+    least = land.minimum[0], land.loss(land.minimum[None])[0] if one else land.minimum[1]
+    axes.plot(*least, marker="*", color="#F0E442", markersize=15, label="minimum", **look)
+    axes.set_xlim(land.low[0], land.high[0])
+    axes.set_ylim(*(land.heights if one else (land.low[1], land.high[1])))
+    axes.legend()
+    if left:
+        axes.set_title(f"{run.name}: it leaves the picture", fontsize=10)
+    return picture
