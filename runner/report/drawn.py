@@ -16,7 +16,8 @@ DECADES = 2  # from so many on, an axis is logarithmic
 
 # Okabe and Ito's, told apart by the colour-blind, without the yellow that white swallows.
 COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot", "solid", "dashed", "dotted")
+# Two that share one have colours that stay far apart for everybody.
+DASHES = ("solid", "dashed", "dotted", "dotdash", "dotted", "dashed", "dotdash", "solid")
 
 
 class Group(NamedTuple):

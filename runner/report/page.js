@@ -75,7 +75,7 @@ document.getElementById("all").addEventListener("click", () => { most = rows.len
 // A checkbox and the plots' own legends show and hide the same curves.
 function renderers(group) {
   return Bokeh.documents.flatMap((document) => document.roots())
-    .flatMap((plot) => plot.renderers ?? []).filter((one) => one.tags.includes(group));
+    .flatMap((plot) => plot.renderers ?? []).filter((one) => one.name === group);
 }
 
 function follow() {

@@ -37,6 +37,13 @@ def plot(name: str, x: str, y: str, **options: Any) -> Any:
     return made
 
 
+def hover(made: Any, renderers: Sequence[Any], *shown: tuple[str, str]) -> None:
+    """Tell what is under the mouse: label and field, `{%.6g}` after those that are numbers."""
+    # Bokeh's own format of a number knows no exponent.
+    numbers = {field.partition("{")[0]: "printf" for _, field in shown if "{%" in field}
+    made.add_tools(HoverTool(renderers=renderers, tooltips=list(shown), formatters=numbers))
+
+
 def legend(made: Any) -> None:
     """Put the legend above the plot, where it hides no curve, and make it toggle what it names."""
     if not made.legend:
@@ -92,11 +99,11 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
                 line_width=2,
                 line_alpha=0.9 if len(own) == 1 else 0.6,
                 legend_label=group.label,
-                tags=[f"group {number}"],
+                name=f"group {number}",
             )
         )
-    tooltips = [("run", "@run"), ("epoch", "$data_x{0}"), ("loss", "$data_y{0.0000e+0}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips, line_policy="nearest"))
+    figures = ("epoch", "$snap_x{%d}"), ("loss", "$snap_y{%.6g}")
+    hover(made, renderers, ("run", "@run"), *figures)
     legend(made)
     return made
 
@@ -159,7 +166,7 @@ def paths(
                 "run": np.repeat(names_of, [len(points) for points in own]).tolist(),
             }
         )
-        look = {"color": group.colour, "legend_label": group.label, "tags": [f"group {number}"]}
+        look = {"color": group.colour, "legend_label": group.label, "name": f"group {number}"}
         xs = [points[:, 0] for points in own]
         made.multi_line(xs, ys, line_dash=group.dash, line_width=1.5, line_alpha=0.7, **look)
         renderers.append(made.scatter("x", "y", source=source, size=4, **look))
@@ -171,9 +178,9 @@ def paths(
     least = land.minimum[None, :]
     at = land.loss(least) if one else least[:, 1]
     made.scatter(least[:, 0], at, size=16, marker="star", fill_color="#F0E442", line_color="black")
-    shown = [(names[0], "@x{0.000000}"), ("loss", "@loss{0.0000e+0}")]
-    shown += [] if one else [(names[1], "@y{0.000000}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=[("run", "@run"), *shown]))
+    shown = [(names[0], "@x{%.6g}"), ("loss", "@loss{%.6g}")]
+    shown += [] if one else [(names[1], "@y{%.6g}")]
+    hover(made, renderers, ("run", "@run"), *shown)
     legend(made)
     return made
 
@@ -206,12 +213,12 @@ def parameter(
                 "run": [label(compared, place) for place in group.places],
             }
         )
-        look = {"color": group.colour, "line_dash": group.dash, "tags": [f"group {number}"]}
+        look = {"color": group.colour, "line_dash": group.dash, "name": f"group {number}"}
         renderers.append(
             made.multi_line("epoch", "value", source=source, line_width=1.5, line_alpha=0.8, **look)
         )
-    tooltips = [("run", "@run"), ("epoch", "$data_x{0}"), (name, "$data_y{0.000000}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    figures = ("epoch", "$snap_x{%d}"), (name, "$snap_y{%.6g}")
+    hover(made, renderers, ("run", "@run"), *figures)
     return made
 
 
@@ -279,9 +286,9 @@ def sensitivity(
                 background_fill_alpha=0.8,
             )
         )
-    found = [(key, "@x"), ("final loss", "@loss{0.0000e+0}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=[("", "@run"), *found]))
-    made.add_tools(HoverTool(renderers=marks, tooltips=[("", "@run, diverged"), (key, "@x")]))
+    value = key, "@x{%.6g}"
+    hover(made, renderers, ("", "@run"), value, ("final loss", "@loss{%.6g}"))
+    hover(made, marks, ("", "@run, diverged"), value)
     legend(made)
     return made
 
@@ -300,9 +307,8 @@ def spread(steps: NDArray[np.int64], bands: dict[str, tuple[Array, Array, Array]
         renderers.append(
             made.line("epoch", "mean", source=source, color=colour, line_width=2, legend_label=name)
         )
-    tooltips = [("", "@run"), ("epoch", "@epoch"), ("mean", "@mean{0.0000e+0}")]
-    tooltips += [("least", "@low{0.0000e+0}"), ("largest", "@high{0.0000e+0}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    figures = ("mean", "@mean{%.6g}"), ("least", "@low{%.6g}"), ("largest", "@high{%.6g}")
+    hover(made, renderers, ("", "@run"), ("epoch", "@epoch"), *figures)
     legend(made)
     return made
 
@@ -326,7 +332,6 @@ def differences(curves: dict[str, tuple[Array, Array]]) -> Any:
                 "epoch", "difference", source=source, size=5, marker=MARKERS[number % 8], **look
             )
         )
-    tooltips = [("", "@run"), ("epoch", "@epoch"), ("difference", "@difference{0.00e+0}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    hover(made, renderers, ("", "@run"), ("epoch", "@epoch"), ("difference", "@difference{%.3g}"))
     legend(made)
     return made
