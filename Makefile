@@ -19,7 +19,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -n auto -m slow $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

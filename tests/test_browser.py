@@ -9,7 +9,7 @@ import pytest
 from tests.browser import chromium, unfold, visit
 from tests.conftest import TrackingServer
 
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ui")]  # one server for all
 
 SIZE = {"width": 1600, "height": 1000}
 CELLS = ["sgd lr=0.01", "sgd lr=0.1", "adam lr=0.01", "adam lr=0.1"]
@@ -27,7 +27,8 @@ def browser():
 def ui(browser, runner, environment, tmp_path_factory):
     """Start MLflow's UI over a sweep; its address."""
     folder = tmp_path_factory.mktemp("sweep")
-    runner(folder, "-m", "optimizer=sgd,adam", "lr=0.01,0.1", "epochs=60")
+    sweep = "-m", "optimizer=sgd,adam", "lr=0.01,0.1", "epochs=60"
+    runner(folder, *sweep, RUNNER_PAGE="true")
     started = TrackingServer(folder, environment, "mlruns/mlflow.db").start()
     yield started.uri
     started.kill()
@@ -92,19 +93,23 @@ def test_children_nest_under_their_sweep(page, ui, keep):
     keep(page, "mlflow-runs")
 
 
-def test_the_sweep_says_what_was_swept_and_where_its_table_is(page, ui, keep):
+def test_the_sweep_says_what_was_swept_and_where_its_report_is(page, ui, keep):
     """A description on its own page, and links to its cells."""
     unfold(page, ui)
     page.get_by_role("link", name="sweep of").click()
     described = page.get_by_text("A sweep of 4 cells over optimizer, lr")
     described.wait_for()
-    assert "cells.csv" in described.inner_text()
+    assert "report.html" in described.inner_text()
     for name in NAMES:
         page.get_by_role("link", name=name, exact=True).wait_for()
     described.scroll_into_view_if_needed()
     keep(page, "mlflow-sweep")
     page.get_by_role("tab", name="Artifacts").click()
-    page.get_by_text("cells.csv", exact=True).wait_for()
+    page.get_by_text("report.html", exact=True).click()
+    shown = page.frame_locator("iframe")
+    shown.get_by_role("heading", name="sweep of 4 cells over optimizer, lr").wait_for()
+    shown.get_by_role("cell", name="4.36557e-10").first.wait_for()
+    keep(page, "mlflow-report")
 
 
 def test_params_tell_compared_cells_apart(page, ui, keep):
