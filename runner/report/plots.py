@@ -8,8 +8,9 @@ from bokeh.models import ColumnDataSource, HoverTool, Label, Range1d, Span
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
+from runner.colour import COLOURS
 from runner.report.comparison import Comparison
-from runner.report.drawn import COLOURS, Group, is_wide, label, positive, thin
+from runner.report.drawn import Group, is_wide, label, positive, thin
 from runner.report.landscape import Landscape
 
 Array = NDArray[np.floating[Any]]

@@ -9,6 +9,7 @@ import numpy as np
 
 from runner import identity, run
 from runner.cell import Cell
+from runner.colour import COLOURS
 from runner.console import Console
 from runner.experiment import compose
 from runner.fingerprint import TAG
@@ -17,10 +18,6 @@ from runner.model import Tensors
 from runner.stack import prepare, stack
 from runner.sweep import stacked
 from runner.sweep.result import Result, result
-
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#000000")
-"""Of cells in MLflow's charts, whose own choice repeats itself: seven that the colour-blind tell
-apart (Okabe and Ito, 2008; without their yellow, which white swallows)."""
 
 
 class Work(NamedTuple):
@@ -93,6 +90,7 @@ def _start(work: Work, place: int, loop: str, tensors: Tensors) -> Start:
     number = work.numbers[place]
     tags = {TAG: work.fingerprints[place], "cell": str(number)}
     tags["stacked"] = str(work.stacked).lower()
+    # MLflow's own choice repeats itself: of four cells, three may be of the same green.
     tags["mlflow.runColor"] = COLOURS[number % len(COLOURS)]
     start = identity.start(work.cells[place], loop, tensors, work.store, tags)
     return replace(start, parent=work.parent)
