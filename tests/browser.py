@@ -4,8 +4,6 @@ import os
 import shutil
 from contextlib import contextmanager
 
-import pytest
-
 NAMES = "chromium", "chromium-browser", "google-chrome"
 QUIET = (
     "--disable-gpu",
@@ -17,21 +15,27 @@ QUIET = (
 )
 
 
+PLOTS_ARE_DRAWN = (
+    "globalThis.Bokeh?.documents.length && Bokeh.documents.every((one) => one.is_idle)"
+)
+"""In a report."""
+
+
+def installed():
+    """Where the system's browser is; None if there is none."""
+    return next(filter(None, map(shutil.which, NAMES)), None)
+
+
 @contextmanager
 def chromium():
     """Start the system's Chromium, never one that was downloaded, with a profile of its own."""
-    playwright = pytest.importorskip(
-        "playwright.sync_api", reason="needs Playwright: pip install '.[dev]'"
-    )
-    found = next(filter(None, map(shutil.which, NAMES)), None)
-    if found is None:
-        pytest.skip("needs a browser: apt-get install chromium")
-    with playwright.sync_playwright() as driver:
+    from playwright.sync_api import sync_playwright
+
+    with sync_playwright() as driver:
         sandbox = os.geteuid() != 0  # Chromium has none for root
-        started = driver.chromium.launch(
-            executable_path=found, args=QUIET, chromium_sandbox=sandbox
-        )
-        with started:
+        with driver.chromium.launch(
+            executable_path=installed(), args=QUIET, chromium_sandbox=sandbox
+        ) as started:
             yield started
 
 

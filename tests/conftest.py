@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import chromium, installed
+
 ROOT = Path(__file__).resolve().parents[1]
 
 NO_DRAWING = {"RUNNER_PICTURES": "false", "RUNNER_PAGE": "false"}
@@ -149,6 +151,16 @@ def new_server(tmp_path_factory, environment):
     prepared = TrackingServer(tmp_path_factory.mktemp("server"), environment)
     yield prepared
     prepared.kill()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start a browser for the tests of one module."""
+    pytest.importorskip("playwright", reason="needs Playwright: pip install '.[dev]'")
+    if installed() is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    with chromium() as started:
+        yield started
 
 
 @pytest.fixture(scope="session")

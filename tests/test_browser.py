@@ -6,7 +6,7 @@ import shutil
 
 import pytest
 
-from tests.browser import chromium, unfold, visit
+from tests.browser import unfold, visit
 from tests.conftest import TrackingServer
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ui")]  # one server for all
@@ -14,13 +14,6 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ui")]  # one server for
 SIZE = {"width": 1600, "height": 1000}
 CELLS = ["sgd lr=0.01", "sgd lr=0.1", "adam lr=0.01", "adam lr=0.1"]
 NAMES = [f"{cell} epochs=60" for cell in CELLS]
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Start a browser for the tests of this module."""
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module")

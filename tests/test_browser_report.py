@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser import chromium, visit
+from tests.browser import PLOTS_ARE_DRAWN, visit
 from tests.vision import VISIONS, distance
 
 pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report")]  # one sweep of each size
@@ -30,7 +30,6 @@ SWEEPS = {
 WIDTHS = 1280, 400
 FAR = 15  # in CIE Lab
 EDGE = 4  # pixels of a plot, where a line shows that it has the focus
-READY = "globalThis.Bokeh && Bokeh.documents.length && Bokeh.documents.every(one => one.is_idle)"
 # What has the focus, also inside a plot, and the line around it.
 FOCUSED = """() => {
   let one = document.activeElement;
@@ -47,13 +46,6 @@ LEGENDS = """Bokeh.documents.flatMap((one) => one.roots()).map((plot) =>
       const ink = glyphs[0].line_color ?? glyphs[0].fill_color;
       return [JSON.stringify(shape), ink.value === "black" ? "#000000" : ink.value];
     }))"""
-
-
-@pytest.fixture(scope="module")
-def browser():
-    """Start a browser for the tests of this module."""
-    with chromium() as started:
-        yield started
 
 
 @pytest.fixture(scope="module", params=SWEEPS, ids=lambda count: f"{count} cells")
@@ -85,7 +77,7 @@ def page(browser, sweep, request):
         opened.on("console", lambda told: said.append((told.type, told.text)))
         opened.on("pageerror", lambda error: said.append(("error", str(error))))
         opened.goto(sweep[2].as_uri())
-        opened.wait_for_function(READY)
+        opened.wait_for_function(PLOTS_ARE_DRAWN)
         yield opened
         assert refused == []
         assert [text for kind, text in said if kind in ("error", "warning")] == []
