@@ -81,5 +81,6 @@ def peak(pid: int) -> float:
 
 
 def environment() -> dict[str, str]:
-    """Of a process that runs this checkout from whichever folder."""
-    return {**os.environ, "PYTHONPATH": str(ROOT)}
+    """Of a process that runs this checkout from whichever folder, and draws nothing."""
+    draw_nothing = {"RUNNER_PICTURES": "false", "RUNNER_PAGE": "false"}
+    return {**os.environ, "PYTHONPATH": str(ROOT), **draw_nothing}

@@ -25,6 +25,8 @@ def floors(name, path):
     """Prefixes that the module `name` must not import."""
     if name.split(".")[0] != "tracking":
         yield "mlflow"
+    if not name.startswith("report."):
+        yield from ("bokeh", "matplotlib", "jinja2")
     if name in PARTS:
         yield from ("hydra", "omegaconf", "runner")
     if name.startswith("loop."):
@@ -45,7 +47,9 @@ def test_every_floor_is_stood_on():
     """The floors name modules that exist, so that a renamed one cannot slip through."""
     there = {p.stem for p in RUNNER.glob("*.py")} | {p.name for p in RUNNER.iterdir() if p.is_dir()}
     assert {*PARTS, "run", "experiment", "tracking", "console", "trajectory", "config"} <= there
-    assert "mlflow" in {m.split(".")[0] for p in RUNNER.glob("tracking/*.py") for m in imported(p)}
+    for room, *heavy in (("tracking", "mlflow"), ("report", "bokeh", "matplotlib", "jinja2")):
+        found = {m.split(".")[0] for p in RUNNER.glob(f"{room}/*.py") for m in imported(p)}
+        assert found.issuperset(heavy)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +61,7 @@ def test_a_run_imports_what_it_needs(gradient, found, tmp_path, environment):
         "import runpy, sys\n"
         "runpy.run_module('runner', run_name='__main__', alter_sys=True)\n"
         "heavy = 'torch', 'torch._dynamo', 'mlflow', 'sqlalchemy', 'pandas'\n"
+        "heavy += 'bokeh', 'matplotlib'\n"
         "sys.stderr.write(str([name for name in heavy if name in sys.modules]))\n"
     )
     done = subprocess.run(

@@ -12,7 +12,7 @@ from bokeh.resources import Resources
 from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 
-from runner.report import sections
+from runner.report import curves, overall
 from runner.report.comparison import Comparison, Line
 from runner.report.drawn import choose, groups, label
 from runner.run import OUTCOMES
@@ -41,10 +41,10 @@ def page(compared: Comparison) -> str:
     made = []
     if rows:
         made = [
-            sections.curves(compared, some, rows),
-            *sections.paths(compared, some, rows),
+            curves.curves(compared, some, rows),
+            *curves.paths(compared, some, rows),
         ]
-    made += filter(None, (make(compared) for make in sections.OF_ALL))
+    made += filter(None, (make(compared) for make in overall.SECTIONS))
     figures = {
         f"{part.id}{number}": plot for part in made for number, plot in enumerate(part.plots)
     }

@@ -1,14 +1,13 @@
-"""The interactive plots of a page, by Bokeh: curves, paths, sensitivity, spread, differences."""
+"""Plots of the runs that are drawn, by Bokeh: losses, paths over a landscape, parameters."""
 
 from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, Label, Range1d, Span
+from bokeh.models import ColumnDataSource, HoverTool, Range1d
 from bokeh.plotting import figure
 from numpy.typing import NDArray
 
-from runner.colour import COLOURS
 from runner.report.comparison import Comparison
 from runner.report.drawn import Group, is_wide, label, positive, thin
 from runner.report.landscape import Landscape
@@ -16,7 +15,6 @@ from runner.report.landscape import Landscape
 Array = NDArray[np.floating[Any]]
 
 HEIGHT = 420
-MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "plus", "star")
 TOP = 100.0  # times the largest first loss: what is beyond leaves the plot
 
 
@@ -33,6 +31,7 @@ def plot(name: str, x: str, y: str, **options: Any) -> Any:
         y_axis_label=y,
         **options,
     )
+    made.xaxis.ticker.desired_num_ticks = 4  # as many as a narrow page has room for
     made.toolbar.logo = None
     made.toolbar.autohide = False
     return made
@@ -72,14 +71,13 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
     made = plot(
         "losses", "epoch", "loss", y_axis_type="log" if log else "linear", y_range=Range1d(*ends)
     )
-    if len(compared.lines) > len(curves):
+    if sum(line.epochs > 0 for line in compared.lines) > len(curves):
         low, middle, high = quantiles(compared.losses)
         high = np.minimum(high, ends[1])
-        band = made.varea(compared.steps, np.maximum(low, ends[0]), high, fill_color="#999999")
-        band.glyph.fill_alpha = 0.3
-        line = made.line(compared.steps, np.minimum(middle, ends[1]), color="black", width=4)
-        for renderer, text in ((band, "half of all cells"), (line, "median of all cells")):
-            _name(made, renderer, text)
+        look = {"fill_color": "#999999", "fill_alpha": 0.3, "legend_label": "half of all cells"}
+        made.varea(compared.steps, np.maximum(low, ends[0]), high, **look)
+        look = {"color": "black", "line_width": 4, "legend_label": "median of all cells"}
+        made.line(compared.steps, np.minimum(middle, ends[1]), **look)
     renderers = []
     for number, group in enumerate(groups):
         own = [curves[place] for place in group.places]
@@ -107,14 +105,6 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
     hover(made, renderers, ("run", "@run"), *figures)
     legend(made)
     return made
-
-
-def _name(made: Any, renderer: Any, text: str) -> None:
-    from bokeh.models import Legend, LegendItem
-
-    if not made.legend:
-        made.add_layout(Legend())
-    made.legend[0].items.append(LegendItem(label=text, renderers=[renderer]))
 
 
 def quantiles(losses: Array) -> tuple[Array, Array, Array]:
@@ -220,119 +210,4 @@ def parameter(
         )
     figures = ("epoch", "$snap_x{%d}"), (name, "$snap_y{%.6g}")
     hover(made, renderers, ("run", "@run"), *figures)
-    return made
-
-
-def sensitivity(
-    key: str,
-    curves: dict[str, tuple[Array, Array]],
-    diverged: dict[str, Array],
-    edges: Sequence[float],
-    first: float,
-) -> Any:
-    """Final loss over `key`: of each curve (values, losses); diverged ones at the top edge.
-
-    `first` is the largest loss at a start: what ends far above it is drawn at the edge as well.
-    """
-    x = np.concatenate([*(x for x, _ in curves.values()), *diverged.values()])
-    y = np.concatenate([y for _, y in curves.values()] or [np.ones(1)])
-    log = bool((x > 0).all()) and is_wide(np.concatenate([x, [x.min(), x.min() * 9]]))
-    log = bool((x > 0).all()) and (log or key.endswith("lr"))
-    height = is_wide(y)
-    floor = y[y > 0].min() / 10 if height else 0.0
-    y_low = floor / 2 if height else min(0.0, y.min())
-    y_top = min(y.max(), TOP * first) * (10 if height else 1.1)
-    made = plot(
-        "sensitivity",
-        key,
-        "final loss",
-        x_axis_type="log" if log else "linear",
-        y_axis_type="log" if height else "linear",
-        y_range=Range1d(y_low, y_top * (2 if height else 1.05)),
-    )
-    renderers, marks = [], []
-    for number, name in enumerate(dict.fromkeys([*curves, *diverged])):
-        colour = COLOURS[number % 8]
-        values, final = curves.get(name, (np.empty(0), np.empty(0)))
-        shown = np.clip(final, floor if height else None, y_top)
-        source = ColumnDataSource(
-            {"x": values, "y": shown, "loss": final, "run": [name] * len(values)}
-        )
-        look = {"color": colour, "legend_label": name}
-        made.line("x", "y", source=source, line_width=1.5, **look)
-        renderers.append(
-            made.scatter(
-                "x", "y", source=source, size=6, marker=MARKERS[number % 8], fill_alpha=0.6, **look
-            )
-        )
-        left = diverged.get(name, np.empty(0))
-        source = ColumnDataSource(
-            {"x": left, "y": np.full(len(left), y_top), "run": [name] * len(left)}
-        )
-        marks.append(
-            made.scatter("x", "y", source=source, size=9, marker="x", line_width=2, **look)
-        )
-    for edge in edges:
-        made.add_layout(Span(location=edge, dimension="height", line_dash="dashed"))
-        made.add_layout(
-            Label(
-                x=edge,
-                y=y_top,
-                text=f"stability edge {edge:.6g} ",
-                angle=np.pi / 2,
-                x_offset=-3,
-                text_align="right",
-                text_font_size="12px",
-                background_fill_color="white",
-                background_fill_alpha=0.8,
-            )
-        )
-    value = key, "@x{%.6g}"
-    hover(made, renderers, ("", "@run"), value, ("final loss", "@loss{%.6g}"))
-    hover(made, marks, ("", "@run, diverged"), value)
-    legend(made)
-    return made
-
-
-def spread(steps: NDArray[np.int64], bands: dict[str, tuple[Array, Array, Array]]) -> Any:
-    """Of each curve, over seeds: the least loss, the mean and the largest."""
-    everything = np.concatenate([part for band in bands.values() for part in band])
-    made = plot("spread", "epoch", "loss", y_axis_type="log" if is_wide(everything) else "linear")
-    renderers = []
-    for number, (name, (low, mean, high)) in enumerate(bands.items()):
-        colour = COLOURS[number % 8]
-        made.varea(steps, low, high, fill_color=colour, fill_alpha=0.2, legend_label=name)
-        source = ColumnDataSource(
-            {"epoch": steps, "low": low, "mean": mean, "high": high, "run": [name] * len(steps)}
-        )
-        renderers.append(
-            made.line("epoch", "mean", source=source, color=colour, line_width=2, legend_label=name)
-        )
-    figures = ("mean", "@mean{%.6g}"), ("least", "@low{%.6g}"), ("largest", "@high{%.6g}")
-    hover(made, renderers, ("", "@run"), ("epoch", "@epoch"), *figures)
-    legend(made)
-    return made
-
-
-def differences(curves: dict[str, tuple[Array, Array]]) -> Any:
-    """How far loops are apart at each epoch; where they agree to the last bit there is no point."""
-    last = max(steps[-1] for steps, _ in curves.values())
-    ends = Range1d(-0.02 * last, 1.02 * last)
-    made = plot("differences", "epoch", "difference", y_axis_type="log", x_range=ends)
-    renderers = []
-    for number, (name, (steps, values)) in enumerate(curves.items()):
-        kept = thin(values)
-        shown = np.where(values[kept] > 0, values[kept], np.nan)
-        source = ColumnDataSource(
-            {"epoch": steps[kept], "difference": shown, "run": [name] * len(kept)}
-        )
-        look = {"color": COLOURS[number % 8], "legend_label": name}
-        made.line("epoch", "difference", source=source, **look)
-        renderers.append(
-            made.scatter(
-                "epoch", "difference", source=source, size=5, marker=MARKERS[number % 8], **look
-            )
-        )
-    hover(made, renderers, ("", "@run"), ("epoch", "@epoch"), ("difference", "@difference{%.3g}"))
-    legend(made)
     return made

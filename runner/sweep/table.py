@@ -5,7 +5,6 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from textwrap import wrap
 
 from runner import identity
 from runner.cell import Cell
@@ -65,8 +64,10 @@ def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
     failed = [r for r in results if r.outcome == "failed"]
     lines += [""] if failed else []
     for r in failed[:FAILED]:
-        head, *more = wrap(f"{identity.name(cells[r.cell])}: {r.reason}", WIDTH - 12)
-        lines += [f"{painted('failed', 'failed')}      {head}", *(f"{'':<12}{m}" for m in more)]
+        name = identity.name(cells[r.cell])
+        together = len(name) + len(r.reason) + 14 <= WIDTH
+        told = f"{name}: {r.reason}" if together else f"{name}:\n{'':<12}{r.reason}"
+        lines.append(f"{painted('failed', 'failed')}      {told}")
     if len(failed) > FAILED:
         lines.append(f"            and {len(failed) - FAILED} more: see cells.csv")
     return "\n".join(lines)

@@ -1,160 +1,19 @@
-"""What a page shows below its table, a section each: words, and a plot or a table."""
+"""The sections about all runs: sensitivity, spread over seeds, loops, and what did not finish."""
 
-from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner.config import ConfigError
-from runner.journal import Rows
-from runner.report import columns, plots
+from runner.report import plots_overall as plots
 from runner.report.comparison import Comparison
-from runner.report.drawn import Group, label, thin
-from runner.report.landscape import landscape
+from runner.report.drawn import label
 from runner.report.parity import parity
-from runner.report.problem import edge, problem
-from runner.report.runs import Run
+from runner.report.plots import TOP
+from runner.report.problem import edge
+from runner.report.section import Section, section
 
-Array = NDArray[np.floating[Any]]
-
-MOST_PARAMETERS = 6
 MOST_BANDS = 6
-
-
-class Section(NamedTuple):
-    """A heading, sentences, plots by Bokeh, and perhaps a table."""
-
-    id: str
-    title: str
-    words: list[str]
-    plots: list[Any]
-    head: list[str]
-    body: list[list[str]]
-
-
-def section(
-    id: str, title: str, words: list[str], plots: list[Any], table: Sequence[list[str]] = ()
-) -> Section:
-    """A section; the table's first row is its head."""
-    return Section(id, title, words, plots, table[0] if table else [], list(table[1:]))
-
-
-def curves(compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows]) -> Section:
-    """Losses over epochs."""
-    shown = {}
-    longest = 0
-    for place, own in rows.items():
-        loss = own["loss"][1:]
-        kept = thin(loss)
-        longest = max(longest, len(loss) if len(kept) < len(loss) else 0)
-        shown[place] = np.stack([own["step"][1:][kept].astype(np.float64), loss[kept]], axis=1)
-    words = []
-    if len(rows) < (there := sum(line.epochs > 0 for line in compared.lines)):
-        words.append(
-            f"Drawn are {len(rows)} of {there} cells: the best and the worst of all and of each "
-            "optimizer, and between them evenly spaced ones by their final loss. The median and "
-            "the band, from a quarter to three quarters, are over all cells; a cell that has "
-            "stopped goes on with its last loss, one that diverged as infinite."
-        )
-    if longest:
-        words.append(
-            f"Of a curve of up to {longest:,} epochs the page has at most {len(kept)} points: "
-            "the first, the last, and the extremes between."
-        )
-    return section("losses", "Loss", words, [plots.losses(compared, groups, shown)])
-
-
-def paths(
-    compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows]
-) -> Iterator[Section]:
-    """The ways of one or two parameters over their landscape; of others, each over the epochs."""
-    runs = {place: _run(compared, place) for place in rows}
-    names = {tuple(columns.names(run)) for run in runs.values()}
-    if len(names) > 1:
-        yield section("paths", "Parameters", ["The runs have different parameters."], [])
-        return
-    [own_names] = names
-    why = ""
-    if len(own_names) <= 2:
-        best = next(place for place in compared.ranked() if place in rows)
-        try:
-            fitted = problem(runs[best])
-            others = [problem(run) for run in runs.values()]
-        except ConfigError as error:
-            why = f"No landscape: {str(error).splitlines()[0]}."
-        else:
-            tracks: dict[int, Array] = {}
-            words: list[str] = []
-            for place, own in rows.items():
-                track = own["parameters"].astype(np.float64)
-                tracks[place] = track[_thin_path(track)]
-            ended = [compared.lines[place].outcome != "diverged" for place in rows]
-            land = landscape(fitted, list(tracks.values()), ended)
-            tracks = {place: land.inside(track) for place, track in tracks.items()}
-            exact = "in closed form" if land.exact else "the lowest point drawn"
-            at = ", ".join(f"{v:.6g}" for v in land.minimum)
-            words.append(
-                f"Circles are starts, squares ends, the star is the minimum ({exact}): "
-                f"{', '.join(own_names)} = {at}, loss {land.loss(land.minimum[None])[0]:.6g}."
-            )
-            if not all(ended):
-                words.append("A diverged run is drawn up to where it leaves the picture.")
-            ends = np.array([track[[0, -1]] for track in tracks.values()]).reshape(
-                -1, len(own_names)
-            )
-            if not all(np.allclose(fitted.loss(ends), other.loss(ends)) for other in others):
-                words.append(
-                    "The cells differ in data or loss: the landscape is that of the best cell, "
-                    f"{label(compared, best)}, and the heights of the others' paths are on it."
-                )
-            plot = plots.paths(compared, groups, tracks, own_names, land)
-            yield section("paths", "Parameters on the loss", words, [plot])
-            return
-    yield _over_epochs(compared, groups, rows, runs, why)
-
-
-def _run(compared: Comparison, place: int) -> Run:
-    run = compared.lines[place].run
-    assert run is not None
-    return run
-
-
-def _thin_path(track: Array) -> NDArray[np.intp]:
-    """So many points that the first parameter's and the last one's extremes are kept."""
-    half = [thin(track[:, column], 120) for column in {0, track.shape[1] - 1}]
-    return np.unique(np.concatenate(half))
-
-
-def _over_epochs(
-    compared: Comparison,
-    groups: Sequence[Group],
-    rows: dict[int, Rows],
-    runs: dict[int, Run],
-    why: str,
-) -> Section:
-    own_columns: dict[int, Array] = {
-        place: columns.columns(own, runs[place]) for place, own in rows.items()
-    }
-    steps: dict[int, Array] = {p: own["step"].astype(np.float64) for p, own in rows.items()}
-    names = columns.names(next(iter(runs.values())))
-    words = [why] if why else []
-    if len(names) > MOST_PARAMETERS:
-        words.append(f"The first {MOST_PARAMETERS} of {len(names)} parameters.")
-    if any(compared.lines[place].outcome == "diverged" for place in rows):
-        words.append("The plots keep to the range of the runs that did not diverge.")
-    made = [
-        plots.parameter(
-            compared,
-            groups,
-            steps,
-            {place: values[:, number] for place, values in own_columns.items()},
-            name,
-            number,
-        )
-        for number, name in enumerate(names[:MOST_PARAMETERS])
-    ]
-    return section("paths", "Parameters", words, made)
 
 
 def sensitivity(compared: Comparison) -> Section | None:
@@ -190,8 +49,8 @@ def sensitivity(compared: Comparison) -> Section | None:
         edges, why = _edges(compared)
         words += why
     first = float(np.nanmax(compared.losses[:, 0]))
-    if any((final > plots.TOP * first).any() for _, final in lines.values()):
-        words.append(f"What ended above {plots.TOP:g} times the start is drawn at the top edge.")
+    if any((final > TOP * first).any() for _, final in lines.values()):
+        words.append(f"What ended above {TOP:g} times the start is drawn at the top edge.")
     drawn = plots.sensitivity(key, lines, crosses, edges[:1], first)
     return section("sensitivity", f"Final loss over {key}", words, [drawn])
 
@@ -328,5 +187,4 @@ def unfinished(compared: Comparison) -> Section | None:
 
 
 Maker = Callable[[Comparison], Section | None]
-OF_ALL: tuple[Maker, ...] = (sensitivity, seeds, loops, unfinished)
-"""Sections that are about all lines, not only those that are drawn."""
+SECTIONS: tuple[Maker, ...] = (sensitivity, seeds, loops, unfinished)
