@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from runner.colour import COLOURS
 from tests.browser import PLOTS_ARE_DRAWN, visit
 from tests.vision import VISIONS, distance
 
@@ -125,9 +126,9 @@ def column(page, name):
     return page.locator(f"#cells tbody td:nth-child({at + 1})").all_inner_texts()
 
 
-def losses(page):
-    """The plot of the losses, in view."""
-    plot = page.locator("#losses .plot")
+def part(page, name):
+    """The plot of a section, in view."""
+    plot = page.locator(f"#{name} .plot")
     plot.scroll_into_view_if_needed()
     return plot
 
@@ -164,26 +165,46 @@ def test_it_fits_the_width(page, width):
         assert 0.5 * min(width, 500) < box["width"] <= width - box["x"]
 
 
-def test_hovering_tells_values(sweep, page, store):
-    """On a curve: which run it is, and its loss at that epoch, as MLflow has it."""
-    client, runs = store(sweep[1])
-    plot = losses(page)
+def hover(page, plot, place):
+    """Move the mouse to a place in a plot; the values that are told there."""
     box = plot.bounding_box()
-    there = places(plot, legend(page)[0][1])
-    x, y = there[there[:, 1] > box["height"] / 2][0]  # below the plot's own legend
-    page.mouse.move(box["x"] + float(x), box["y"] + float(y))
+    page.mouse.move(box["x"] + float(place[0]), box["y"] + float(place[1]))
     told = page.locator(".bk-Tooltip:visible .bk-tooltip-row-value")
     told.first.wait_for()
-    name, epoch, loss = (text.strip() for text in told.all_inner_texts()[:3])
+    return [text.strip() for text in told.all_inner_texts()[:3]]
+
+
+def below_its_legend(plot, colour):
+    """Where a plot shows the colour, but for its upper third."""
+    there = places(plot, colour)
+    return there[there[:, 1] > plot.bounding_box()["height"] / 3]
+
+
+def test_hovering_over_a_curve_tells_values(sweep, page, store):
+    """Which run it is, and its loss at that epoch, as MLflow has it."""
+    client, runs = store(sweep[1])
+    plot = part(page, "losses")
+    name, epoch, loss = hover(page, plot, below_its_legend(plot, legend(page)[0][1])[0])
     [run] = [run for run in runs if set(name.split()) <= set(run.info.run_name.split())]
     history = {m.step: m.value for m in client.get_metric_history(run.info.run_id, "loss")}
     assert float(loss) == pytest.approx(history[int(epoch)], rel=1e-5)
 
 
+def test_hovering_over_a_final_loss_tells_it(sweep, page, store):
+    """The marker of a value of lr: that, and a final loss that a run with it has in MLflow."""
+    _, runs = store(sweep[1])
+    plot = part(page, "sensitivity")
+    there = below_its_legend(plot, COLOURS[0])
+    near = np.abs(there[:, None] - there).max(axis=2) <= 3
+    _, lr, loss = hover(page, plot, there[near.sum(axis=1).argmax()])  # a marker, not a line
+    ended = [run for run in runs if float(run.data.params.get("lr", "nan")) == float(lr)]
+    assert float(loss) in [pytest.approx(run.data.metrics["final_loss"], rel=1e-5) for run in ended]
+
+
 @pytest.mark.parametrize("by", ["click", "keyboard", "legend"])
 def test_a_curve_is_hidden_and_shown(by, page):
     """By its box, with the mouse or the space bar, or by its entry in the plot's own legend."""
-    plot = losses(page)
+    plot = part(page, "losses")
     label, colour, _ = legend(page)[0]
     box = page.get_by_role("checkbox", name=label, exact=True)
     entry = places(plot, colour)[0]  # the topmost: the legend is above the curves
