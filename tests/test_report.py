@@ -350,6 +350,17 @@ def test_what_failed_or_never_ran_is_told(tmp_path, runner, report):
     assert "No landscape" in page
 
 
+def test_a_resumed_sweep_has_all_its_cells(tmp_path, runner, report):
+    """Those that an earlier one had done as well, with their curves."""
+    typed = ["-m", "gradient=by_hand", "tracking=off"]
+    runner(tmp_path, *typed, "lr=0.01,0.1")
+    runner(tmp_path, *typed, "lr=0.01,0.1,0.2", "sweep.resume=true")
+    report(tmp_path, "latest", "--html", "page.html")
+    rows = table_of((tmp_path / "page.html").read_text(encoding="utf-8"))
+    assert sorted(row["swept lr"] for row in rows) == [0.01, 0.1, 0.2]
+    assert all(row["distance"] is not None for row in rows)  # from its trajectory
+
+
 # --- Pictures ---
 
 
@@ -512,7 +523,7 @@ def test_two_thousand_cells(tmp_path, runner, report):
 
 def test_colours_on_a_terminal_only(tmp_path, environment, runner):
     """Of outcomes; neither with NO_COLOR nor on a dumb terminal nor in a pipe."""
-    typed = ["gradient=by_hand", "epochs=3", "tracking=off", "-m", "lr=0.1,0.2"]
+    typed = ["-m", "gradient=by_hand", "epochs=3", "tracking=off", "lr=0.1,0.2"]
     assert "\033" not in runner(tmp_path, *typed).stdout
     plain_terminal = {**environment, "TERM": "xterm"}
     plain_terminal.pop("NO_COLOR", None)

@@ -39,6 +39,11 @@ class Line(NamedTuple):
     seconds: float
     reason: str
 
+    @property
+    def has_curve(self) -> bool:
+        """Whether its losses can be read."""
+        return self.run is not None and self.epochs > 0
+
 
 class Comparison(NamedTuple):
     """What a report tells."""
@@ -84,7 +89,7 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
     for run, row in entries:
         values = {key: row[key] for key in swept}
         if run is None:
-            lines.append(_not_run(row, values))
+            lines.append(_by_table(row, values))
             losses.append(np.full(len(steps), np.nan))
             continue
         rows = run.rows()
@@ -142,10 +147,24 @@ def _line(
     )
 
 
-def _not_run(row: dict[str, str], swept: dict[str, str]) -> Line:
-    nan = math.nan
-    outcome, why = row["outcome"], row["reason"]
-    return Line(row["name"], None, swept, outcome, 0, nan, nan, None, nan, nan, why)
+def _by_table(row: dict[str, str], swept: dict[str, str]) -> Line:
+    """A cell that was not run, or whose run is nowhere any more, as the sweep's table has it."""
+    final, best, seconds = (
+        float(row[key] or "nan") for key in ("final_loss", "best_loss", "seconds")
+    )
+    return Line(
+        row["name"],
+        None,
+        swept,
+        row["outcome"],
+        int(row["epochs"]),
+        final,
+        best,
+        None,
+        math.nan,
+        seconds,
+        row["reason"],
+    )
 
 
 def _at(steps: NDArray[np.int64], rows: Rows, outcome: str) -> Array:

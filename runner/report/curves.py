@@ -31,7 +31,7 @@ def curves(compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows])
         longest = max(longest, len(loss) if len(kept) < len(loss) else 0)
         shown[place] = np.stack([own["step"][1:][kept].astype(np.float64), loss[kept]], axis=1)
     words = []
-    if len(rows) < (there := sum(line.epochs > 0 for line in compared.lines)):
+    if len(rows) < (there := sum(line.has_curve for line in compared.lines)):
         words.append(
             f"Drawn are {len(rows)} of {there} cells: the best and the worst of all and of each "
             "optimizer, and between them evenly spaced ones by their final loss. The median and "

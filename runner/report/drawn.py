@@ -35,7 +35,7 @@ def choose(compared: Comparison) -> list[int]:
     A sample holds the best and the worst of all and of each optimizer, and is otherwise evenly
     spaced from the best to the worst.
     """
-    there = [place for place in compared.ranked() if _is_drawable(compared.lines[place])]
+    there = [place for place in compared.ranked() if compared.lines[place].has_curve]
     if len(there) <= MOST_CURVES:
         return sorted(there)
     chosen = {there[0], there[-1]}
@@ -46,10 +46,6 @@ def choose(compared: Comparison) -> list[int]:
     count = max(0, MOST_CURVES - len(chosen))
     even = np.linspace(0, len(left) - 1, count).round().astype(int)
     return sorted({*chosen, *(left[number] for number in even)})
-
-
-def _is_drawable(line: Line) -> bool:
-    return line.run is not None and line.epochs > 0
 
 
 def _optimizer(line: Line) -> str:

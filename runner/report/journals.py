@@ -43,8 +43,8 @@ class Journals:
         """Look through every journal whose name begins so."""
         self._heads: dict[str, _Head] = {}
         self._damage: dict[Path, str] = {}
-        for path in journal.paths(name):
-            self._scan(path)
+        self._scanned: set[Path] = set()
+        self._scan_all(name)
 
     def found(self, word: str) -> list[Run]:
         heads = self._heads
@@ -59,23 +59,30 @@ class Journals:
         return self._runs([run for run in heads if run.startswith(word)])
 
     def cells(self, sweep: Run) -> list[Run]:
-        # Those that an earlier sweep had done have another parent.
-        own = {run for run, head in self._heads.items() if head.parent == sweep.id}
-        told = [row["run"] for row in cell_rows(sweep) if row["run"] in self._heads]
-        return sorted(self._runs(told or own), key=cell_number) if not told else self._runs(told)
+        told = [row["run"] for row in cell_rows(sweep) if row["run"]]
+        if not told:  # it was cut off before it wrote its table
+            own = [run for run, head in self._heads.items() if head.parent == sweep.id]
+            return sorted(self._runs(own), key=cell_number)
+        if not self._heads.keys() >= set(told):  # an earlier sweep had done some
+            self._scan_all()
+        return self._runs(run for run in told if run in self._heads)
 
     def candidates(self) -> list[str]:
         return [*(head.name for head in self._heads.values()), *self._heads]
 
-    def everything(self) -> list[Run]:
-        """Every run that is no cell of a sweep, in their order."""
-        return self._runs(run for run, head in self._heads.items() if head.parent is None)
+    def _scan_all(self, name: str = "") -> None:
+        for path in journal.paths(name):
+            if path not in self._scanned:
+                self._scanned.add(path)
+                self._scan(path)
 
     def _scan(self, path: Path) -> None:
-        reader = Reader(path)
+        reader, more = Reader(path), True
         try:
-            while records := list(reader.read()):
-                for record in records:
+            while more:
+                more = False
+                for record in reader.read():
+                    more = True
                     self._note(reader, record)
         except JournalError as error:  # what comes after has not been recorded whole
             self._damage[path] = str(error)

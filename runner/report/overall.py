@@ -19,7 +19,7 @@ MOST_BANDS = 6
 def sensitivity(compared: Comparison) -> Section | None:
     """Final loss over the learning rate, or over what else was swept and is a number."""
     key = next(filter(None, (_numeric(compared, key) for key in _by_lr(compared.swept))), None)
-    if key is None:
+    if key is None or not any(line.has_curve for line in compared.lines):
         return None
     others = [other for other in compared.swept if other != key and not _is_seed(other)]
     if len({_values(line.swept, others) for line in compared.lines}) > 8:
@@ -121,8 +121,8 @@ def seeds(compared: Comparison) -> Section | None:
         said = [f"{f(own):.6g}" for f in (np.mean, np.std, np.min, np.max)] if kept else [""] * 4
         ranked.append((float(np.mean(own)) if kept else np.inf, name))
         body.append([name, str(len(final)), *said, str(off)])
-        losses = compared.losses[kept]
-        if len(kept):
+        losses = compared.losses[[place for place in kept if compared.lines[place].has_curve]]
+        if len(losses):
             bands[name] = (losses.min(axis=0), losses.mean(axis=0), losses.max(axis=0))
     order = [name for _, name in sorted(ranked)]
     body.sort(key=lambda row: order.index(row[0]))

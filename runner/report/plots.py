@@ -71,7 +71,7 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
     made = plot(
         "losses", "epoch", "loss", y_axis_type="log" if log else "linear", y_range=Range1d(*ends)
     )
-    if sum(line.epochs > 0 for line in compared.lines) > len(curves):
+    if sum(line.has_curve for line in compared.lines) > len(curves):
         low, middle, high = quantiles(compared.losses)
         high = np.minimum(high, ends[1])
         look = {"fill_color": "#999999", "fill_alpha": 0.3, "legend_label": "half of all cells"}
@@ -187,13 +187,12 @@ def parameter(
     """One parameter over epochs, of each line that is drawn."""
     made = plot(f"parameter {place_in_page}", "epoch", name, height=240)
     renderers = []
-    everything = [v for place, v in values.items() if compared.lines[place].outcome != "diverged"]
-    if everything:
-        joined = np.concatenate(everything)
-        joined = joined[np.isfinite(joined)]
-        if len(joined):
-            margin = 0.05 * (joined.max() - joined.min()) or 1
-            made.y_range = Range1d(joined.min() - margin, joined.max() + margin)
+    ended = [v for place, v in values.items() if compared.lines[place].outcome != "diverged"]
+    if ended:
+        low, high = (float(f(np.concatenate(ended))) for f in (np.nanmin, np.nanmax))
+        margin = 0.05 * (high - low) or 1.0
+        made.y_range = Range1d(low - margin, high + margin)
+        values = {place: _within(own, low, high) for place, own in values.items()}
     for number, group in enumerate(groups):
         kept = [thin(values[place]) for place in group.places]
         own = list(zip(group.places, kept, strict=True))
@@ -211,3 +210,11 @@ def parameter(
     figures = ("epoch", "$snap_x{%d}"), (name, "$snap_y{%.6g}")
     hover(made, renderers, ("run", "@run"), *figures)
     return made
+
+
+def _within(values: Array, low: float, high: float) -> Array:
+    """The values up to where they leave what is looked at, and a last one out there."""
+    width = (high - low) or 1.0
+    out = ~((values > low - width) & (values < high + width))  # NaN too
+    kept = values[: int(out.argmax()) + 1] if out.any() else values
+    return np.clip(kept, low - 2 * width, high + 2 * width)

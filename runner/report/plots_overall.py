@@ -29,9 +29,8 @@ def sensitivity(
     """
     x = np.concatenate([*(x for x, _ in curves.values()), *diverged.values()])
     y = np.concatenate([y for _, y in curves.values()] or [np.ones(1)])
-    log = bool((x > 0).all()) and is_wide(np.concatenate([x, [x.min(), x.min() * 9]]))
-    log = bool((x > 0).all()) and (log or key.endswith("lr"))
-    height = is_wide(y)
+    log = bool((x > 0).all()) and (is_wide(x) or key.endswith("lr"))
+    height = bool((y > 0).any())
     floor = y[y > 0].min() / 10 if height else 0.0
     y_low = floor / 2 if height else min(0.0, y.min())
     y_top = min(y.max(), TOP * first) * (10 if height else 1.1)
