@@ -163,6 +163,21 @@ def browser():
         yield started
 
 
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory):
+    """Keep what a page shows, also in the folder that SCREENSHOTS names."""
+    folder = tmp_path_factory.mktemp("screenshots")
+
+    def kept(page, name, **how):
+        path = folder / f"{name}.png"
+        page.screenshot(path=path, **how)
+        if wanted := os.environ.get("SCREENSHOTS"):
+            os.makedirs(wanted, exist_ok=True)
+            shutil.copy(path, wanted)
+
+    return kept
+
+
 @pytest.fixture(scope="session")
 def postgres():
     """Start PostgreSQL on a socket of its own; a function that gives a new database's URI."""

@@ -1,8 +1,6 @@
 """MLflow's own UI in a real browser, over the store of a real sweep: what a person sees there."""
 
-import os
 import re
-import shutil
 
 import pytest
 
@@ -32,21 +30,6 @@ def page(browser, ui):
     """Open a page that reaches MLflow's UI and nothing else."""
     with visit(browser, ui, viewport=SIZE) as (opened, _):
         yield opened
-
-
-@pytest.fixture(scope="module")
-def keep(tmp_path_factory):
-    """Keep what a page shows, also in the folder that SCREENSHOTS names."""
-    folder = tmp_path_factory.mktemp("screenshots")
-
-    def kept(page, name):
-        path = folder / f"{name}.png"
-        page.screenshot(path=path)
-        if wanted := os.environ.get("SCREENSHOTS"):
-            os.makedirs(wanted, exist_ok=True)
-            shutil.copy(path, wanted)
-
-    return kept
 
 
 def row_of(page, name):

@@ -17,7 +17,7 @@ pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report")]  # one sweep 
 
 QUICK = "-m", "gradient=by_hand", "dataset=noisy_line", "epochs=40"
 SWEEPS = {
-    5: ["lr=0.03,0.1,0.3,1,10"],
+    5: ["lr=0.03,0.1,0.3,2,10"],
     100: [
         "optimizer=sgd,momentum,adam,rmsprop",
         f"lr={','.join(f'{n / 50:g}' for n in range(1, 26))}",
@@ -50,7 +50,7 @@ LEGENDS = """Bokeh.documents.flatMap((one) => one.roots()).map((plot) =>
 
 
 @pytest.fixture(scope="module", params=SWEEPS, ids=lambda count: f"{count} cells")
-def sweep(request, runner, tmp_path_factory):
+def sweep(browser, request, runner, tmp_path_factory):
     """Make a sweep; how many cells, its folder and its report."""
     folder = tmp_path_factory.mktemp("sweep")
     done = runner(folder, *QUICK, *SWEEPS[request.param], RUNNER_PAGE="true")
@@ -155,7 +155,7 @@ def test_cells_are_those_that_mlflow_has(sweep, page, store):
             assert float(text) == pytest.approx(run.data.metrics[name], rel=5e-6)
 
 
-def test_it_fits_the_width(page, width):
+def test_it_fits_the_width(page, width, sweep, keep):
     """Nothing sticks out of the page, and every control can be used."""
     assert page.evaluate("document.documentElement.scrollWidth") <= width
     for control in page.locator("button:visible, input:visible").all():
@@ -163,6 +163,7 @@ def test_it_fits_the_width(page, width):
     for plot in page.locator(".plot").all():
         box = plot.bounding_box()
         assert 0.5 * min(width, 500) < box["width"] <= width - box["x"]
+    keep(page, f"report-{sweep[0]}-{width}", full_page=True)
 
 
 def hover(page, plot, place):
