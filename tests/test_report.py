@@ -402,6 +402,18 @@ def test_without_journals_the_store_is_drawn_from(tmp_path, runner, store):
         artifact(client, run, name, tmp_path)
 
 
+@pytest.mark.slow
+def test_without_the_server_the_page_is_in_mlruns(tmp_path, runner, closed_port):
+    """As the closing lines say, though nothing could be published."""
+    uri = f"tracking.uri=http://127.0.0.1:{closed_port()}"
+    typed = ["-m", "gradient=by_hand", "lr=0.1,0.2", "tracking=server", uri]
+    printed = runner(tmp_path, *typed, *DRAWING).stdout
+    [path] = re.findall("^report +(.*), in a moment$", printed, re.M)
+    assert "kept" in printed
+    waited_for((tmp_path / path).exists)
+    assert len(table_of((tmp_path / path).read_text(encoding="utf-8"))) == 2
+
+
 # --- Closed forms ---
 
 

@@ -10,7 +10,7 @@ from runner.config import ConfigError
 from runner.journal import Rows
 from runner.report import columns, plots
 from runner.report.comparison import Comparison
-from runner.report.drawn import Group, label, thin
+from runner.report.drawn import MOST_POINTS, Group, label, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem
 from runner.report.runs import Run
@@ -40,7 +40,7 @@ def curves(compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows])
         )
     if longest:
         words.append(
-            f"Of a curve of up to {longest:,} epochs the page has at most {len(kept)} points: "
+            f"Of a curve of up to {longest:,} epochs the page has at most {MOST_POINTS} points: "
             "the first, the last, and the extremes between."
         )
     return section("losses", "Loss", words, [plots.losses(compared, groups, shown)])
@@ -55,44 +55,46 @@ def paths(
     if len(names) > 1:
         yield section("paths", "Parameters", ["The runs have different parameters."], [])
         return
-    [own_names] = names
     why = ""
-    if len(own_names) <= 2:
-        best = next(place for place in compared.ranked() if place in rows)
+    if all(len(own) <= 2 for own in names):
         try:
-            fitted = problem(runs[best])
-            others = [problem(run) for run in runs.values()]
+            yield _on_the_loss(compared, groups, rows, runs)
+            return
         except ConfigError as error:
             why = f"No landscape: {str(error).splitlines()[0]}."
-        else:
-            tracks: dict[int, Array] = {}
-            words: list[str] = []
-            for place, own in rows.items():
-                track = own["parameters"].astype(np.float64)
-                tracks[place] = track[_thin_path(track)]
-            ended = [compared.lines[place].outcome != "diverged" for place in rows]
-            land = landscape(fitted, list(tracks.values()), ended)
-            tracks = {place: land.inside(track) for place, track in tracks.items()}
-            exact = "in closed form" if land.exact else "the lowest point drawn"
-            at = ", ".join(f"{v:.6g}" for v in land.minimum)
-            words.append(
-                f"Circles are starts, squares ends, the star is the minimum ({exact}): "
-                f"{', '.join(own_names)} = {at}, loss {land.loss(land.minimum[None])[0]:.6g}."
-            )
-            if not all(ended):
-                words.append("A diverged run is drawn up to where it leaves the picture.")
-            ends = np.array([track[[0, -1]] for track in tracks.values()]).reshape(
-                -1, len(own_names)
-            )
-            if not all(np.allclose(fitted.loss(ends), other.loss(ends)) for other in others):
-                words.append(
-                    "The cells differ in data or loss: the landscape is that of the best cell, "
-                    f"{label(compared, best)}, and the heights of the others' paths are on it."
-                )
-            plot = plots.paths(compared, groups, tracks, own_names, land)
-            yield section("paths", "Parameters on the loss", words, [plot])
-            return
     yield _over_epochs(compared, groups, rows, runs, why)
+
+
+def _on_the_loss(
+    compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows], runs: dict[int, Run]
+) -> Section:
+    """The paths on one landscape. Raises ConfigError where it cannot be built."""
+    best = next(place for place in compared.ranked() if place in rows)
+    fitted, names = problem(runs[best]), columns.names(runs[best])
+    others = [problem(run) for run in runs.values()]
+    tracks: dict[int, Array] = {}
+    for place, own in rows.items():
+        track = own["parameters"].astype(np.float64)
+        tracks[place] = track[_thin_path(track)]
+    ended = [compared.lines[place].outcome != "diverged" for place in rows]
+    land = landscape(fitted, list(tracks.values()), ended)
+    tracks = {place: land.inside(track) for place, track in tracks.items()}
+    exact = "in closed form" if land.exact else "the lowest point drawn"
+    at = ", ".join(f"{v:.6g}" for v in land.minimum)
+    words = [
+        f"Circles are starts, squares ends, the star is the minimum ({exact}): "
+        f"{', '.join(names)} = {at}, loss {land.loss(land.minimum[None])[0]:.6g}."
+    ]
+    if not all(ended):
+        words.append("A diverged run is drawn up to where it leaves the picture.")
+    ends = np.concatenate([track[[0, -1]] for track in tracks.values()])
+    if not all(np.allclose(fitted.loss(ends), other.loss(ends)) for other in others):
+        words.append(
+            "The cells differ in data or loss: the landscape is that of the best cell, "
+            f"{label(compared, best)}, and the heights of the others' paths are on it."
+        )
+    drawn = plots.paths(compared, groups, tracks, names, land)
+    return section("paths", "Parameters on the loss", words, [drawn])
 
 
 def _run(compared: Comparison, place: int) -> Run:

@@ -49,8 +49,8 @@ class Journals:
     def found(self, word: str) -> list[Run]:
         heads = self._heads
         if word == "latest":
-            own = [run for run, head in heads.items() if head.parent is None]
-            return self._runs(sorted(own, key=lambda run: heads[run].time)[-1:])
+            own = sorted(self.parentless(), key=lambda run: heads[run].time)
+            return self._runs(own[-1:])
         if word in heads:
             return self._runs([word])
         named = [run for run, head in heads.items() if head.name == word]
@@ -66,6 +66,10 @@ class Journals:
         if not self._heads.keys() >= set(told):  # an earlier sweep had done some
             self._scan_all()
         return self._runs(run for run in told if run in self._heads)
+
+    def parentless(self) -> list[str]:
+        """The ids of the runs that are no cells of a sweep."""
+        return [run for run, head in self._heads.items() if head.parent is None]
 
     def candidates(self) -> list[str]:
         return [*(head.name for head in self._heads.values()), *self._heads]

@@ -7,7 +7,7 @@ into the store. So a run waits for nobody, and parallel runs cannot lock each ot
 import logging
 import threading
 import time
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -64,8 +64,7 @@ class Publisher:
         self._damaged: list[str] = []
         self._complaint = ""
         self._first: list[str] = []
-        self.followed: list[str] = []
-        """The runs that were followed, and are no cells of a sweep."""
+        self._followed: list[str] = []
 
     def follow(self, name: str, *, live: bool) -> Report:
         """Publish the journals of that name as they grow, then those that others left behind.
@@ -95,7 +94,7 @@ class Publisher:
                         self._ended.wait(POLL_SECONDS)
                 for publication in filter(None, growing.values()):
                     self._finish(publication)
-            mine, self.followed = list(self._published), list(self._first)
+            mine, self._followed = list(self._published), list(self._first)
             self.recover()
             return self._report(mine)
         except (GivenUp, OSError) as error:  # OSError: no room for what is built
@@ -124,18 +123,27 @@ class Publisher:
             return self._report(self._published, str(error))
 
     def draw(self, name: str, *, pictures: bool | None, page: bool) -> None:
-        """Draw the runs that were followed, from their journals or else from the store."""
+        """Draw the runs that were followed, from their journals or else from the store.
+
+        Where the store could not be reached, a sweep's page is in mlruns all the same.
+        """
         from runner.report.drawing import draw  # what takes long, once the command has returned
         from runner.report.journals import Journals
-        from runner.report.runs import Source
         from runner.tracking.reading import MlflowRuns
 
+        published = set(self._published)
+
         def add(run: str, path: Path) -> None:
-            if self._store is not None and run not in self._refused:
+            if self._store is not None and run in published:
                 self._store.add(run, path)
 
-        kept: Source = Journals(name) if self._keep else MlflowRuns(self._uri, trust=False)
-        draw(kept, self.followed, pictures=pictures, page=page, add=add)
+        wanted = pictures if published else False  # they would be nowhere
+        journals = Journals(name)
+        if own := journals.parentless():
+            draw(journals, own, pictures=wanted, page=page, add=add)
+        else:  # published, and not kept
+            with closing(MlflowRuns(self._uri, trust=False)) as runs:
+                draw(runs, self._followed, pictures=wanted, page=page, add=add)
 
     def _is_for_me(self, path: Path) -> bool:
         meant = journal.destination(path)

@@ -57,6 +57,10 @@ class MlflowRuns:
         self._experiments = [str(found.experiment_id) for found in experiments]
         self._folder = tempfile.TemporaryDirectory()
 
+    def close(self) -> None:
+        """Remove what was fetched."""
+        self._folder.cleanup()
+
     def found(self, word: str) -> list[Run]:
         if word == "latest":
             return self._latest()
