@@ -195,7 +195,8 @@ def test_hovering_over_a_final_loss_tells_it(sweep, page, store):
     """The marker of a value of lr: that, and a final loss that a run with it has in MLflow."""
     _, runs = store(sweep[1])
     plot = part(page, "sensitivity")
-    there = below_its_legend(plot, COLOURS[0])
+    curves = {run.data.params.get("optimizer") for run in runs} - {None}
+    there = below_its_legend(plot, COLOURS[len(curves) - 1])  # the one on top of the others
     near = np.abs(there[:, None] - there).max(axis=2) <= 3
     _, lr, loss = hover(page, plot, there[near.sum(axis=1).argmax()])  # a marker, not a line
     ended = [run for run in runs if float(run.data.params.get("lr", "nan")) == float(lr)]
