@@ -59,7 +59,7 @@ def runner(environment):
             env={**environment, **variables},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=300,  # of a busy machine
         )
         assert done.returncode == status, done.stderr
         return done
