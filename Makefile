@@ -3,6 +3,7 @@
 # make test-slow                          those
 # make check                              format, lint, types
 # make bench                              speed, as a table of ratios
+# make pictures                           those of the README, anew
 # make ui                                 the MLflow UI over mlruns/
 PYTHON ?= python3
 HOST ?= 127.0.0.1
@@ -10,7 +11,7 @@ PORT ?= 5000
 STORE = sqlite:///mlruns/mlflow.db
 BIN = .venv/bin
 
-.PHONY: run test test-slow check bench ui
+.PHONY: run test test-slow check bench pictures ui
 
 run: .venv/installed
 	@$(BIN)/python -m runner $(ARGS)
@@ -19,7 +20,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
 
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -n auto -m slow $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .
@@ -28,6 +29,9 @@ check: .venv/installed
 
 bench: .venv/installed-bench
 	@$(BIN)/python -m benchmarks $(ARGS)
+
+pictures: .venv/installed
+	@$(BIN)/python -m docs.pictures
 
 ui: .venv/installed
 	@echo "MLflow UI: http://$(HOST):$(PORT)   (Ctrl-C ends it)"

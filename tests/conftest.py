@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.browser import chromium, installed
+
 ROOT = Path(__file__).resolve().parents[1]
 
 NO_DRAWING = {"RUNNER_PICTURES": "false", "RUNNER_PAGE": "false"}
@@ -81,13 +83,13 @@ def store():
 
 
 class TrackingServer:
-    """A real `mlflow server` with a database and artifacts of its own in a folder."""
+    """A real `mlflow server` in a folder, over a database that is there or one of its own."""
 
-    def __init__(self, folder, environment):
+    def __init__(self, folder, environment, database="server.db"):
         self.folder, self._environment = folder, environment
         self.port = unused_port()
         self.uri = f"http://127.0.0.1:{self.port}"
-        self.database = f"sqlite:///{folder}/server.db"
+        self.database = f"sqlite:///{folder}/{database}"
         self._process = None
 
     def start(self):
@@ -149,6 +151,31 @@ def new_server(tmp_path_factory, environment):
     prepared = TrackingServer(tmp_path_factory.mktemp("server"), environment)
     yield prepared
     prepared.kill()
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """Start a browser for the tests of one module."""
+    pytest.importorskip("playwright", reason="needs Playwright: pip install '.[dev]'")
+    if installed() is None:
+        pytest.skip("needs a browser: apt-get install chromium")
+    with chromium() as started:
+        yield started
+
+
+@pytest.fixture(scope="module")
+def keep(tmp_path_factory):
+    """Keep what a page shows, also in the folder that SCREENSHOTS names."""
+    folder = tmp_path_factory.mktemp("screenshots")
+
+    def kept(page, name, **how):
+        path = folder / f"{name}.png"
+        page.screenshot(path=path, **how)
+        if wanted := os.environ.get("SCREENSHOTS"):
+            os.makedirs(wanted, exist_ok=True)
+            shutil.copy(path, wanted)
+
+    return kept
 
 
 @pytest.fixture(scope="session")

@@ -71,3 +71,10 @@ def test_tree_names_every_module_and_option():
             assert sorted(line.split(", ")) == sorted(path.stem for path in folder.iterdir())
     for name in re.findall(r"^  (\w+\.py)", tree, re.M):
         assert (ROOT / "runner" / name).exists()
+
+
+def test_pictures_are_there():
+    """Those that it shows, and none that is slow to load."""
+    shown = re.findall(r"!\[[^]]+\]\((.*?)\)", README)
+    assert sorted(shown) == sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.png"))
+    assert all((ROOT / name).stat().st_size < 300_000 for name in shown)

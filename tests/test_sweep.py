@@ -217,7 +217,7 @@ def test_a_stacked_child_is_the_lone_run(runner, tmp_path, store):
         _, [lone] = store(folder)
         assert child.info.run_name == lone.info.run_name
         assert child.data.params == lone.data.params
-        own = {"mlflow.parentRunId", "fingerprint", "cell", "stacked"}
+        own = {"mlflow.parentRunId", "mlflow.runColor", "fingerprint", "cell", "stacked"}
         assert child.data.tags.keys() - own == lone.data.tags.keys()
         assert child.data.tags["outcome"] == lone.data.tags["outcome"]
         assert child.data.metrics.keys() == lone.data.metrics.keys()

@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.colour import COLOURS
 from runner.report.comparison import Comparison, Line
 
 MOST_CURVES = 60
@@ -14,9 +15,8 @@ MOST_POINTS = 240
 LONGEST_LABEL = 40
 DECADES = 2  # from so many on, an axis is logarithmic
 
-# Okabe and Ito's, told apart by the colour-blind, without the yellow that white swallows.
-COLOURS = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#000000", "#7F7F7F")
-DASHES = ("solid", "dashed", "dotted", "dotdash", "dashdot", "solid", "dashed", "dotted")
+# Two that share one have colours that stay far apart for everybody.
+DASHES = ("solid", "dashed", "dotted", "dotdash", "dotted", "dashed", "dotdash", "solid")
 
 
 class Group(NamedTuple):

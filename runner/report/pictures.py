@@ -9,10 +9,11 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
+from runner.colour import COLOURS
 from runner.config import ConfigError
 from runner.journal import Rows
 from runner.report.columns import columns, names
-from runner.report.drawn import COLOURS, DASHES, is_wide, positive, thin
+from runner.report.drawn import DASHES, is_wide, positive, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem
 from runner.report.runs import Run

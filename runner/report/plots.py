@@ -37,6 +37,13 @@ def plot(name: str, x: str, y: str, **options: Any) -> Any:
     return made
 
 
+def hover(made: Any, renderers: Sequence[Any], *shown: tuple[str, str]) -> None:
+    """Tell what is under the mouse: label and field, `{%.6g}` after those that are numbers."""
+    # Bokeh's own format of a number knows no exponent.
+    numbers = {field.partition("{")[0]: "printf" for _, field in shown if "{%" in field}
+    made.add_tools(HoverTool(renderers=renderers, tooltips=list(shown), formatters=numbers))
+
+
 def legend(made: Any) -> None:
     """Put the legend above the plot, where it hides no curve, and make it toggle what it names."""
     if not made.legend:
@@ -94,8 +101,8 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
                 name=f"group {number}",
             )
         )
-    tooltips = [("run", "@run"), ("epoch", "$data_x{0}"), ("loss", "$data_y{0.0000e+0}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips, line_policy="nearest"))
+    figures = ("epoch", "$snap_x{%d}"), ("loss", "$snap_y{%.6g}")
+    hover(made, renderers, ("run", "@run"), *figures)
     legend(made)
     return made
 
@@ -162,9 +169,9 @@ def paths(
     least = land.minimum[None, :]
     at = land.loss(least) if one else least[:, 1]
     made.scatter(least[:, 0], at, size=16, marker="star", fill_color="#F0E442", line_color="black")
-    shown = [(names[0], "@x{0.000000}"), ("loss", "@loss{0.0000e+0}")]
-    shown += [] if one else [(names[1], "@y{0.000000}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=[("run", "@run"), *shown]))
+    shown = [(names[0], "@x{%.6g}"), ("loss", "@loss{%.6g}")]
+    shown += [] if one else [(names[1], "@y{%.6g}")]
+    hover(made, renderers, ("run", "@run"), *shown)
     legend(made)
     return made
 
@@ -200,8 +207,8 @@ def parameter(
         renderers.append(
             made.multi_line("epoch", "value", source=source, line_width=1.5, line_alpha=0.8, **look)
         )
-    tooltips = [("run", "@run"), ("epoch", "$data_x{0}"), (name, "$data_y{0.000000}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    figures = ("epoch", "$snap_x{%d}"), (name, "$snap_y{%.6g}")
+    hover(made, renderers, ("run", "@run"), *figures)
     return made
 
 

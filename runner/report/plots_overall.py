@@ -4,11 +4,12 @@ from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
-from bokeh.models import ColumnDataSource, HoverTool, Label, Range1d, Span
+from bokeh.models import ColumnDataSource, Label, Range1d, Span
 from numpy.typing import NDArray
 
-from runner.report.drawn import COLOURS, is_wide, thin
-from runner.report.plots import TOP, legend, plot
+from runner.colour import COLOURS
+from runner.report.drawn import is_wide, thin
+from runner.report.plots import TOP, hover, legend, plot
 
 Array = NDArray[np.floating[Any]]
 
@@ -78,9 +79,9 @@ def sensitivity(
                 background_fill_alpha=0.8,
             )
         )
-    found = [(key, "@x"), ("final loss", "@loss{0.0000e+0}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=[("", "@run"), *found]))
-    made.add_tools(HoverTool(renderers=marks, tooltips=[("", "@run, diverged"), (key, "@x")]))
+    value = key, "@x{%.6g}"
+    hover(made, renderers, ("", "@run"), value, ("final loss", "@loss{%.6g}"))
+    hover(made, marks, ("", "@run, diverged"), value)
     legend(made)
     return made
 
@@ -99,9 +100,8 @@ def spread(steps: NDArray[np.int64], bands: dict[str, tuple[Array, Array, Array]
         renderers.append(
             made.line("epoch", "mean", source=source, color=colour, line_width=2, legend_label=name)
         )
-    tooltips = [("", "@run"), ("epoch", "@epoch"), ("mean", "@mean{0.0000e+0}")]
-    tooltips += [("least", "@low{0.0000e+0}"), ("largest", "@high{0.0000e+0}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    figures = ("mean", "@mean{%.6g}"), ("least", "@low{%.6g}"), ("largest", "@high{%.6g}")
+    hover(made, renderers, ("", "@run"), ("epoch", "@epoch"), *figures)
     legend(made)
     return made
 
@@ -125,7 +125,6 @@ def differences(curves: dict[str, tuple[Array, Array]]) -> Any:
                 "epoch", "difference", source=source, size=5, marker=MARKERS[number % 8], **look
             )
         )
-    tooltips = [("", "@run"), ("epoch", "@epoch"), ("difference", "@difference{0.00e+0}")]
-    made.add_tools(HoverTool(renderers=renderers, tooltips=tooltips))
+    hover(made, renderers, ("", "@run"), ("epoch", "@epoch"), ("difference", "@difference{%.3g}"))
     legend(made)
     return made
