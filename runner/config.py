@@ -1,18 +1,16 @@
-"""The typed schema of a config, its checks, and how a node of it becomes a Python object."""
+"""The typed schema of a config, and the checks of its plain values."""
 
-import inspect
 import math
-import pkgutil
-from collections.abc import Callable, Iterator, Mapping
-from copy import deepcopy
-from dataclasses import dataclass
+import os
+import sys
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
-from functools import cache
 from typing import Any
 
-import hydra
+import numpy as np
 from hydra.core.config_store import ConfigStore
-from hydra.errors import CompactHydraException, InstantiationException
+from hydra.errors import CompactHydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
@@ -81,30 +79,64 @@ class Config:
 
 
 def register() -> None:
-    """Make the schema known to Hydra, under the name that `conf/config.yaml` lists first."""
+    """Make known to Hydra what `conf/` relies on: the schema, and `${runner.env:NAME,default}`."""
     ConfigStore.instance().store(name="schema", node=Config)
+    OmegaConf.register_new_resolver("runner.env", _environment, replace=True)
+
+
+def _environment(name: str, default: Any) -> Any:
+    """A variable of the environment. An empty one is as good as none, as shells have it."""
+    return os.environ.get(name) or default
 
 
 def plain(config: DictConfig) -> Values:
-    """The config as plain values. Raises ConfigError where one is missing or leads nowhere."""
+    """The config as plain values.
+
+    Raises ConfigError where one is missing, leads nowhere or is none that the schema has.
+    """
     try:
         values: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere
         raise ConfigError("the config cannot be resolved:") from error
     missing = sorted(key for key, value in leaves(values) if value == "???")
-    if missing:
-        raise ConfigError("\n".join(f"{key}: no value is given; set {key}=..." for key in missing))
+    faults = [f"{key}: no value is given; set {key}=..." for key in missing]
+    if faults := [*faults, *_unknown(values, Config)]:
+        raise ConfigError("\n".join(faults))
     return dict(values)
 
 
-def check(values: Values) -> None:
-    """Refuse plain values that no run can start with, all of them in one message."""
+def _unknown(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[str]:
+    """What is wrong with each key that the schema lacks: `+key=...` lets any in."""
+    known = {field.name: field.type for field in fields(kind)}
+    for key, value in node.items():
+        if key not in known:
+            yield f"{prefix}{key}: there is no such value, only {', '.join(known)}"
+        elif is_dataclass(known[key]) and isinstance(value, Mapping):
+            yield from _unknown(value, known[key], f"{prefix}{key}.")
+
+
+STORES = ("sqlite", "postgresql", "mysql", "mssql", "file", "databricks", "databricks-uc", "uc")
+"""What MLflow knows beside http and https; a database may name its driver: `mysql+pymysql`."""
+
+ADDRESS = "http://HOST:PORT, a database (sqlite:///mlruns/mlflow.db), or tracking=off"
+
+LONGEST_EXPERIMENT = 500  # characters that MLflow takes
+
+
+def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
+    """Refuse plain values that no run can start with, all of them in one message.
+
+    `choices` has the option chosen for each config group.
+    """
     lr, epochs, tolerance, seed = (values[key] for key in ("lr", "epochs", "tolerance", "seed"))
+    largest = float(np.finfo(values["dtype"]).max)
+    size = f"at most {largest:.2g} in {values['dtype']}"
+    experiment = values["tracking"]["experiment"]
     rules = {
-        "lr": (lr > 0 and math.isfinite(lr), "a finite number above 0"),
-        "epochs": (epochs >= 1, "a whole number of 1 or more"),
-        "tolerance": (tolerance >= 0, "0 (never stop early) or a number above it"),
-        "seed": (seed >= 0, "a whole number of 0 or more"),
+        "lr": (0 < lr <= largest, f"a finite number above 0, {size}"),
+        "epochs": (1 <= epochs <= sys.maxsize, f"a whole number of 1 or more, up to {sys.maxsize}"),
+        "tolerance": (0 <= tolerance < math.inf, "0 (never stop early) or a finite number above"),
+        "seed": (0 <= seed < 2**63, f"a whole number of 0 or more, up to {2**63 - 1}"),
         "print_every": (values["print_every"] >= 0, "0 (no lines) or a number of epochs"),
     }
     faults = [
@@ -112,8 +144,35 @@ def check(values: Values) -> None:
         for key, (holds, expected) in rules.items()
         if not holds
     ]
+    for key, value in leaves(values["optimizer"]):
+        numbers = filter(is_number, value if isinstance(value, list) else [value])
+        said = key == "lr" and not rules["lr"][0]
+        if not said and not all(abs(number) <= largest for number in numbers):
+            faults.append(f"optimizer.{key}: expected finite numbers, {size}, got {value}")
+    faults += _store_faults(values["tracking"]["uri"], (choices or {}).get("tracking"))
+    if not 1 <= len(experiment) <= LONGEST_EXPERIMENT:
+        faults.append(
+            f"tracking.experiment: expected a name of 1 to {LONGEST_EXPERIMENT} characters, "
+            f"got {len(experiment)}"
+        )
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _store_faults(uri: str | None, tracking: str | None) -> Iterator[str]:
+    """What is wrong with the address of a store, which may hold a password and is not shown."""
+    if uri is None:
+        if tracking in ("local", "server"):
+            yield f"tracking.uri: tracking={tracking} needs a store; without one, tracking=off"
+        return
+    scheme, separator, rest = uri.partition("://")
+    if not uri:
+        yield f"tracking.uri: expected {ADDRESS}, got nothing"
+    elif separator and scheme in ("http", "https"):
+        if rest.rpartition("@")[2][:1] in ("", "/", ":", "?", "#"):
+            yield f"tracking.uri: {scheme}:// needs a host: expected {ADDRESS}"
+    elif separator and scheme.partition("+")[0] not in STORES:
+        yield f"tracking.uri: MLflow has no store of the kind {scheme}://: expected {ADDRESS}"
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
@@ -125,105 +184,5 @@ def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any
             yield f"{prefix}{key}", value
 
 
-def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
-    """The class or function that the node's `_target_` names."""
-    name = node.get("_target_")
-    if not isinstance(name, str):
-        raise ConfigError(f"{where}._target_: expected the name of a class or function, got {name}")
-    try:
-        found: Any = pkgutil.resolve_name(name)
-    except Exception as error:  # whatever the import of somebody's module raises
-        raise ConfigError(f"{where}._target_: {name} cannot be loaded: {error}") from error
-    if not callable(found):
-        raise ConfigError(f"{where}._target_: {name} is not a class or function")
-    function: Callable[..., Any] = found
-    return function
-
-
-def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
-    """Call the node's `_target_` with `arguments`, and with the node's other keys as keywords.
-
-    Raises ConfigError for an unknown key, a value of the wrong kind, and whatever the target
-    itself refuses.
-    """
-    function = _target(where, node)
-    _check_keywords(where, node, len(arguments))
-    keywords = {key: value for key, value in node.items() if key != "_target_"}
-    try:
-        if node["_target_"] in _instantiated and _is_plain(keywords):
-            return function(*arguments, **deepcopy(keywords))
-        make = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all")
-        made = make(*arguments)
-    except InstantiationException as error:  # of a nested node, which Hydra names
-        raise ConfigError(f"{where}: {error}") from error
-    except Exception as error:  # whatever the constructor of somebody's class raises
-        raise ConfigError(f"{where}: {node['_target_']} refused its values: {error}") from error
-    _instantiated.add(node["_target_"])
-    return made
-
-
-_instantiated: set[str] = set()
-"""Targets that Hydra has let pass. It takes milliseconds each time, for every cell of a sweep."""
-
-
-def _is_plain(value: Any) -> bool:
-    """Whether Hydra would hand it on as it is: nothing to instantiate, no key of Hydra's own."""
-    if isinstance(value, dict):
-        keys = all(isinstance(key, str) and not key.startswith("_") for key in value)
-        return keys and all(map(_is_plain, value.values()))
-    return not isinstance(value, list) or all(map(_is_plain, value))
-
-
-def _check_keywords(where: str, node: Mapping[str, Any], given: int) -> None:
-    """Refuse keys that the target does not take, and values unlike what it declares.
-
-    `given` of its parameters are taken by position, and are not the config's.
-    """
-    if (parameters := _parameters(node["_target_"])) is None:
-        return
-    parameters = parameters[given:]
-    takes = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
-    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
-    faults = []
-    for key, value in node.items():
-        if key.startswith("_"):  # Hydra's own
-            continue
-        if key in takes:
-            if expected := _misfit(takes[key], value):
-                faults.append(f"{where}.{key}: expected {expected}, got {value!r}")
-        elif not open_ended:
-            faults.append(
-                f"{where}.{key}: {node['_target_']} takes no such value, only {', '.join(takes)}"
-            )
-    if faults:
-        raise ConfigError("\n".join(faults))
-
-
-@cache
-def _parameters(target: str) -> list[inspect.Parameter] | None:
-    """What the target takes; None where only the call itself can tell."""
-    try:
-        return list(inspect.signature(pkgutil.resolve_name(target)).parameters.values())
-    except ValueError:  # some compiled callables show no signature
-        return None
-
-
-def _misfit(parameter: inspect.Parameter, value: Any) -> str | None:
-    """What the parameter expects, if its annotation or default tells and the value is unlike it."""
-    default, annotation = parameter.default, parameter.annotation
-    if value is None:
-        return None
-    if annotation is bool or isinstance(default, bool):
-        return None if isinstance(value, bool) else "true or false"
-    if annotation is int:
-        return None if _is_number(value) and value == int(value) else "a whole number"
-    if annotation is float or _is_number(default):
-        return None if _is_number(value) else "a number"
-    if isinstance(default, tuple) and all(map(_is_number, default)):
-        fits = isinstance(value, list) and len(value) == len(default)
-        return None if fits and all(map(_is_number, value)) else f"{len(default)} numbers"
-    return None
-
-
-def _is_number(value: Any) -> bool:
+def is_number(value: Any) -> bool:
     return isinstance(value, int | float) and not isinstance(value, bool)

@@ -3,7 +3,7 @@
 x has the shape (samples,) or (samples, features), y has (samples,).
 """
 
-from collections.abc import Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -30,7 +30,7 @@ def points(*, x: list[Any], y: list[Any]) -> tuple[list[Any], list[Any]]:
 
 def linear(
     *,
-    coefficients: Sequence[float],
+    coefficients: list[float],
     intercept: float,
     samples: int,
     low: float,
@@ -43,36 +43,49 @@ def linear(
     x is uniform on [low, high], noise normal with that standard deviation; both are drawn from
     `seed` alone, x first.
     """
+    slopes = _numbers(coefficients, "coefficients")
+    if slopes.ndim != 1 or not np.isfinite(slopes).all():
+        raise ValueError(f"coefficients: expected a list of finite numbers, got {coefficients}")
     if samples < 1:
         raise ValueError(f"samples: expected 1 or more, got {samples}")
     if not low < high:
         raise ValueError(f"low and high: expected low below high, got {low} and {high}")
     if not noise >= 0:
         raise ValueError(f"noise: expected 0 or a number above it, got {noise}")
+    if seed < 0:
+        raise ValueError(f"seed: expected 0 or a number above it, got {seed}")
     rng = np.random.default_rng(seed)
-    x = rng.uniform(low, high, (samples, len(coefficients)))
-    return x, x @ np.asarray(coefficients) + intercept + rng.normal(0, noise, samples)
+    x = rng.uniform(low, high, (samples, len(slopes)))
+    with np.errstate(over="ignore", invalid="ignore"):  # y is looked at as any dataset's is
+        return x, x @ slopes + intercept + rng.normal(0, noise, samples)
 
 
-def prepare(x: Any, y: Any, *, dtype: str, standardize: bool, probe: Any) -> Dataset:
+def prepare(x: Any, y: Any, *, dtype: str, standardize: Any, probe: Any) -> Dataset:
     """Check the samples and bring them into the shapes and the dtype of the run.
 
     With `standardize`, each feature (and the probe with it) is shifted and scaled to mean 0 and
     standard deviation 1 over the samples; y stays. Raises ValueError for what cannot be fitted.
     """
-    x, y = np.asarray(x, np.float64), np.asarray(y, np.float64)
+    if not isinstance(standardize, bool):
+        raise ValueError(f"standardize: expected true or false, got {standardize!r}")
+    x, y = _numbers(x, "x"), _numbers(y, "y")
     x = x[:, None] if x.ndim == 1 else x
     y = y[:, 0] if y.ndim == 2 and y.shape[1] == 1 else y
     if x.ndim != 2 or x.size == 0 or y.shape != x.shape[:1]:
         raise ValueError(
-            "expected x of shape (samples,) or (samples, features) and y of shape (samples,), "
+            "x and y: expected the shapes (samples,) or (samples, features), and (samples,), "
             f"got {x.shape} and {y.shape}"
         )
-    point = None if probe is None else np.asarray(probe, np.float64).reshape(1, -1)
-    if point is not None and point.shape[1] != x.shape[1]:
-        raise ValueError(f"probe: expected {x.shape[1]} number(s), one a feature, got {probe}")
+    point = None if probe is None else _numbers(probe, "probe")
+    if point is not None:
+        if point.ndim > 1 or point.size != x.shape[1]:
+            raise ValueError(f"probe: expected {x.shape[1]} number(s), one a feature, got {probe}")
+        point = point.reshape(1, -1)
     if standardize:
-        mean, deviation = x.mean(axis=0), x.std(axis=0)
+        with np.errstate(over="ignore", invalid="ignore"):
+            mean, deviation = x.mean(axis=0), x.std(axis=0)
+        if np.isinf(deviation).any():
+            raise ValueError("x: holds numbers that are too large to be standardized")
         if not deviation.all():
             constant = np.flatnonzero(deviation == 0).tolist()
             raise ValueError(f"standardize: features {constant} are constant; set it to false")
@@ -83,6 +96,22 @@ def prepare(x: Any, y: Any, *, dtype: str, standardize: bool, probe: Any) -> Dat
         _finite(y, "y", dtype),
         None if point is None else _finite(point, "probe", dtype),
     )
+
+
+def _numbers(given: Any, name: str) -> Array:
+    """As float64. Raises ValueError for text, true and false, of which NumPy would make numbers."""
+    try:
+        array = np.asarray(given, None if hasattr(given, "dtype") else object)
+        strange = () if array.dtype.kind in "iuf" else filter(_is_no_number, array.flat)
+        for value in strange:
+            raise ValueError(f"expected numbers, in lists of equal length, got {value!r}")
+        return array.astype(np.float64)
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, bool) or not isinstance(value, Real)
 
 
 def _finite(values: Array, name: str, dtype: str) -> Array:

@@ -12,14 +12,17 @@ def resolve(name: str, dtype: str) -> str:
     """
     import torch
 
-    # MPS has no float64.
-    mps = ["mps"] if torch.backends.mps.is_available() and dtype != "float64" else []
+    mps = ["mps"] if torch.backends.mps.is_available() else []
+    if mps and dtype == "float64":
+        mps = []  # which it does not have
+        if name == "mps":
+            raise ValueError("mps has no float64: dtype=float32, or device=cpu")
     cuda = [f"cuda:{index}" for index in range(torch.cuda.device_count())]
     if name == "auto":
         return [*cuda, *mps, "cpu"][0]
     there = ["cpu", *(["cuda"] if cuda else []), *cuda, *mps]
     if name not in there:
-        raise ValueError(f"no {name} for {dtype} here; there is {', '.join(there)}")
+        raise ValueError(f"no {name!r} here; there is {', '.join(there)}, and auto")
     return name
 
 

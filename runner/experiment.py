@@ -14,7 +14,8 @@ from runner import device, loop
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
-from runner.config import ConfigError, Values, build
+from runner.build import build
+from runner.config import ConfigError, Values
 from runner.dataset import Dataset, prepare
 from runner.loop.step import Step
 
@@ -51,7 +52,7 @@ def compose(values: Values) -> Experiment:
 
 def loop_for(values: Values) -> str:
     """The name of the loop that matches the parts. Raises ConfigError where there is none."""
-    with _refused("no loop for this combination"):
+    with _refused("no loop for this combination: "):
         return loop.match(
             gradient=values["gradient"],
             model=str(values["model"].get("_target_")),
@@ -64,7 +65,7 @@ def loop_for(values: Values) -> str:
 
 def resolved_device(values: Values) -> str:
     """The device that PyTorch is to compute on. Raises ConfigError for one that is not there."""
-    with _refused("device"):
+    with _refused("device.name: "):
         return device.resolve(values["device"]["name"], values["dtype"])
 
 
@@ -149,7 +150,7 @@ def network_for(values: Values, data: Dataset, place: str) -> tuple[Any, tuple[i
         raise ConfigError(f"model._target_: expected a torch.nn.Module, got {network!r}")
     network.to(device=place, dtype=getattr(torch, values["dtype"]))
     x, samples = torch.tensor(data.x, device=place), len(data.y)
-    with _refused(f"model: {node['_target_']} does not fit the dataset", Exception):
+    with _refused(f"model: {node['_target_']} does not fit the dataset: ", Exception):
         made = networks.output(network, x)  # a lazy module has its parameters only from here on
     if made.shape not in ((samples,), (samples, 1)):
         raise ConfigError(
@@ -169,8 +170,8 @@ def network_start(values: Values, data: Dataset, network: Any) -> tuple[models.T
         networks.load(network, start(model, values))
     else:
         tensors = networks.tensors(network)
-        with _refused("model"):
-            networks.start(network, values["model"].get("initial") or {})
+        with _refused("model."):
+            networks.start(network, values["model"].get("initial"))
     if not tensors:
         raise ConfigError(f"model: {values['model']['_target_']} has no parameters to learn")
     return tensors, networks.values(network)
@@ -186,10 +187,13 @@ def _dataset(text: str, dtype: str) -> Dataset:
     node: Values = json.loads(text)
     ours = {"standardize", "probe"}  # of every dataset; the rest is its function's own
     made = build("dataset", {key: value for key, value in node.items() if key not in ours})
-    with _refused("dataset", Exception):
-        x, y = made
+    if not isinstance(made, tuple | list) or len(made) != 2:
+        raise ConfigError(
+            f"dataset: expected {node['_target_']} to return (x, y), got {type(made).__name__}"
+        )
+    with _refused("dataset."):
         return prepare(
-            x, y, dtype=dtype, standardize=node.get("standardize", False), probe=node.get("probe")
+            *made, dtype=dtype, standardize=node.get("standardize", False), probe=node.get("probe")
         )
 
 
@@ -200,7 +204,7 @@ def model_by_hand(node: Values, data: Dataset) -> Any:
 
 def start(model: Any, values: Values) -> Array:
     """The starting values of a model by hand, (parameters,)."""
-    with _refused("model"):
+    with _refused("model."):
         values_there: Array = model.start(values["seed"], values["dtype"])
     return values_there
 
@@ -219,7 +223,7 @@ def torch_loss(node: Values, place: str, y: Any) -> Any:
     loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
     if isinstance(loss, torch.nn.Module):
         loss.to(place)
-    with _refused(f"loss: {node['_target_']} does not fit the dataset", Exception):
+    with _refused(f"loss: {node['_target_']} does not fit the dataset: ", Exception):
         value = loss(y, y)
     if value.numel() != 1:
         raise ConfigError(f"loss: expected one number, got the shape {tuple(value.shape)}")
@@ -234,8 +238,8 @@ def swapped(node: Values, by_hand: dict[str, Any]) -> Values:
 
 @contextmanager
 def _refused(where: str, kind: type[Exception] = ValueError) -> Iterator[None]:
-    """Turn what a part refuses into a ConfigError that says where."""
+    """Turn what a part refuses into a ConfigError that begins with where."""
     try:
         yield
     except kind as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(f"{where}{error}") from error

@@ -17,7 +17,9 @@ TAG = "fingerprint"
 
 HERE = Path(__file__).resolve().parent
 # What decides a trajectory; how it is shown, kept and published does not.
-CODE = "cell config dataset device experiment loss model network optimizer run stack trajectory"
+CODE = (
+    "build cell config dataset device experiment loss model network optimizer run stack trajectory"
+)
 
 NOT_IN_IT = ("device", "tracking", "sweep", "report", "print_every", "hydra")
 LIBRARIES = ("numpy", "runner", "sklearn", "torch")

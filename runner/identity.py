@@ -8,9 +8,10 @@ from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
+from typing import Any
 
 from runner.cell import Cell
-from runner.config import Values, leaves
+from runner.config import Values, is_number, leaves
 from runner.journal import Start
 from runner.model import Tensors
 
@@ -52,12 +53,18 @@ def params(cell: Cell) -> dict[str, str]:
 
 def name(cell: Cell) -> str:
     """A readable name: `adam lr=0.01 seed=3`: optimizer, lr, and what else was overridden."""
-    said = ("optimizer=", "lr=", "optimizer.lr=", "grid=", *NOT_THE_EXPERIMENT)
+    node = cell.values["optimizer"]
+    lr = [f"lr={_shown(node['lr'])}"] if "lr" in node else []
+    said = ("optimizer=", "grid=", *NOT_THE_EXPERIMENT, *(("lr=", "optimizer.lr=") if lr else ()))
     others = [text for text in cell.overrides if not text.lstrip("+~").startswith(said)]
-    lr = cell.values["optimizer"].get("lr", cell.values["lr"])
-    shown = f"{lr:g}" if float(f"{lr:g}") == lr else repr(lr)  # no two alike
-    said_in_full = [str(cell.choices.get("optimizer", "optimizer")), f"lr={shown}", *others]
-    return shortened(" ".join(said_in_full))
+    return shortened(" ".join([str(cell.choices.get("optimizer", "optimizer")), *lr, *others]))
+
+
+def _shown(number: Any) -> str:
+    """The number briefly, but no two alike."""
+    if not is_number(number):  # `auto`, say, of an optimizer of somebody's
+        return str(number)
+    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
 
 
 def shortened(text: str) -> str:

@@ -9,7 +9,8 @@ A model that is only a `torch.nn.Module` needs nothing from here but names for i
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
+from numbers import Real
 from typing import Any
 
 import numpy as np
@@ -43,9 +44,7 @@ class Linear:
             raise ValueError(f"out_features: y is one number a sample, got {out_features}")
         self.features = features
         self.bias = bias
-        self.initial = dict(initial or {})
-        if unknown := self.initial.keys() - {"weight", "bias"}:
-            raise ValueError(f"initial: expected weight and bias, got {', '.join(unknown)}")
+        self.initial = by_name(initial, ("weight", "bias"))
 
     @property
     def tensors(self) -> Tensors:
@@ -60,10 +59,10 @@ class Linear:
         """The starting values, (parameters,) of that dtype."""
         bound = 1 / math.sqrt(self.features)
         rng = np.random.default_rng([seed, 1])  # not the stream that a dataset is drawn from
-        drawn = rng.uniform(-bound, bound, self.features + 1)
+        drawn = rng.uniform(-bound, bound, self.features + 1).astype(dtype)
         weight = filled(drawn[:-1], "initial.weight", self.initial.get("weight"))
         bias = filled(drawn[-1:], "initial.bias", self.initial.get("bias"))
-        return np.concatenate([weight, bias] if self.bias else [weight]).astype(dtype)
+        return np.concatenate([weight, bias] if self.bias else [weight])
 
 
 class Scalar:
@@ -72,9 +71,7 @@ class Scalar:
     def __init__(self, features: int, *, initial: Mapping[str, Any] | None = None) -> None:
         if features != 1:
             raise ValueError(f"one weight for {features} features; model=linear has one for each")
-        self.initial = dict(initial or {})
-        if unknown := self.initial.keys() - {"w"}:
-            raise ValueError(f"initial: expected w, got {', '.join(unknown)}")
+        self.initial = by_name(initial, ("w",))
 
     @property
     def tensors(self) -> Tensors:
@@ -86,22 +83,39 @@ class Scalar:
 
     def start(self, seed: int, dtype: str) -> Array:
         """The starting value, (1,) of that dtype; `seed` plays no part."""
-        return filled(np.zeros(1), "initial.w", self.initial.get("w")).astype(dtype)
+        return filled(np.zeros(1, dtype), "initial.w", self.initial.get("w"))
+
+
+def by_name(initial: Any, names: Iterable[str]) -> dict[str, Any]:
+    """The starting values that a config gives, by parameter name; ValueError for anything else."""
+    if initial is None:
+        return {}
+    if not isinstance(initial, Mapping) or initial.keys() - {*names}:
+        raise ValueError(f"initial: expected values by name ({', '.join(names)}), got {initial}")
+    return dict(initial)
 
 
 def filled(values: Array, name: str, given: Any) -> Array:
     """`values`, or in their place what a config gives: one number for all, or one for each."""
     if given is None:
         return values
+    listed = np.asarray(given, object)
     try:
-        wanted: Array = np.asarray(given, dtype=np.float64)
-        wanted = np.broadcast_to(wanted, values.shape) if wanted.ndim == 0 else wanted
-        wanted = wanted.reshape(values.shape)
-        if np.isfinite(wanted).all():
-            return wanted
-    except (TypeError, ValueError):
+        if not any(map(_is_no_number, listed.flat)):
+            with np.errstate(over="ignore"):
+                wanted: Array = listed.astype(np.float64).astype(values.dtype)
+            wanted = np.broadcast_to(wanted, values.shape) if wanted.ndim == 0 else wanted
+            wanted = wanted.reshape(values.shape)
+            if np.isfinite(wanted).all():
+                return wanted
+    except (OverflowError, ValueError):  # too large for any float; too few or too many
         pass
-    raise ValueError(f"{name}: expected a finite number, or {values.size} of them, got {given}")
+    several = f", or {values.size} of them" if values.size != 1 else ""
+    raise ValueError(f"{name}: expected a finite number of {values.dtype}{several}, got {given!r}")
+
+
+def _is_no_number(value: Any) -> bool:  # NumPy would make numbers of text, true and false
+    return isinstance(value, bool) or not isinstance(value, Real)
 
 
 def parameter_names(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:

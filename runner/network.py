@@ -1,6 +1,5 @@
 """Models that are a `torch.nn.Module`: starting values, names, and what comes out of them."""
 
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,7 +8,7 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Module
 
-from runner.model import Tensors, filled
+from runner.model import Tensors, by_name, filled
 
 Array = NDArray[np.floating[Any]]
 
@@ -33,13 +32,11 @@ def load(network: Module, vector: Array) -> None:
         )
 
 
-def start(network: Module, initial: Mapping[str, Any]) -> None:
+def start(network: Module, initial: Any) -> None:
     """Set the starting values that a config gives by parameter name; leave the others."""
     parameters = dict(network.named_parameters())
-    if unknown := initial.keys() - parameters.keys():
-        raise ValueError(f"initial: {', '.join(unknown)} is none of {', '.join(parameters)}")
     with torch.no_grad():
-        for name, given in initial.items():
+        for name, given in by_name(initial, parameters).items():
             now = parameters[name].cpu().numpy()
             parameters[name].copy_(torch.tensor(filled(now, f"initial.{name}", given)))
 

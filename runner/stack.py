@@ -18,7 +18,8 @@ from runner import device, experiment
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
-from runner.config import Values, build
+from runner.build import build
+from runner.config import Values, is_number
 from runner.dataset import Dataset
 from runner.loop import LINEAR, SCALAR
 from runner.loop.percell import PerCell
@@ -99,9 +100,9 @@ def prepare(values: Values) -> Parts:
         model = experiment.model_by_hand(values["model"], data)
         tensors, start = model.tensors, experiment.start(model, values)
         if matched == "module":  # for what nn.Linear itself refuses
-            _network_start(_shared_model(values), "{}", 0, values["dtype"], place, _text(values))
+            _network_start(_shared_model(values), "null", 0, values["dtype"], place, _text(values))
     else:
-        initial = json.dumps(values["model"].get("initial") or {})
+        initial = json.dumps(values["model"].get("initial"))
         model_text, seed = _shared_model(values), values["seed"]
         tensors, start = _network_start(
             model_text, initial, seed, values["dtype"], place, _text(values)
@@ -285,7 +286,7 @@ def _rules(cells: Sequence[Parts]) -> Rule:
     columns = {
         key: np.array([cell.numbers[key] for cell in cells], np.float64) for key in cells[0].numbers
     }
-    single = {key for key, value in cells[0].values["optimizer"].items() if _is_number(value)}
+    single = {key for key, value in cells[0].values["optimizer"].items() if is_number(value)}
 
     def make(index: Index | None) -> optimizers.Update:
         given: dict[str, Any] = {key: value for key, value in options.items() if key != "_target_"}
@@ -309,15 +310,11 @@ def _hyperparameters(node: Values) -> tuple[dict[str, list[float]], Values]:
     options: Values = {}
     for key, value in node.items():
         several = value if isinstance(value, list) else [value]
-        if several and all(map(_is_number, several)):
+        if several and all(map(is_number, several)):
             numbers[key] = [float(number) for number in several]
         else:
             options[key] = value
     return numbers, options
-
-
-def _is_number(value: Any) -> bool:
-    return isinstance(value, int | float) and not isinstance(value, bool)
 
 
 def _rule(target: str) -> Callable[..., optimizers.Update] | None:

@@ -18,16 +18,35 @@ REFUSED = {
     "learning_rate=1": ("learning_rate", "not in 'Config'"),
     "optimizer.momentun=1": ("optimizer.momentun", "not in struct"),
     "+optimizer.momentun=1": ("optimizer.momentun", "torch.optim.SGD", "momentum"),
+    "+foo=1 +device.foo=1 +tracking.foo=1 +sweep.foo=1 +report.foo=1": (
+        "\nfoo: there is no such value, only dataset, model,",
+        "device.foo: there is no such value, only name",
+        "tracking.foo",
+        "sweep.foo",
+        "report.foo",
+    ),
     "lr=fast": ("lr", "'fast'", "Float"),
     "lr=-1": ("lr", "above 0", "-1"),
     "lr=nan": ("lr", "finite", "nan"),
+    "lr=1e300": ("lr", "finite", "3.4e+38 in float32", "1e+300"),
+    "lr=1e300 gradient=by_hand": ("lr", "finite", "3.4e+38 in float32", "1e+300"),
+    "optimizer.lr=nan": ("optimizer.lr", "finite", "nan"),
+    "optimizer.momentum=inf gradient=by_hand": ("optimizer.momentum", "finite", "inf"),
+    "optimizer=adam optimizer.betas=[0.9,nan]": ("optimizer.betas", "finite", "[0.9, nan]"),
     "epochs=0": ("epochs", "1 or more", "0"),
     "epochs=1.5": ("epochs", "1.5", "Integer"),
+    "epochs=99999999999999999999999 seed=99999999999999999999999": (
+        "epochs: expected a whole number of 1 or more, up to",
+        "seed: expected a whole number of 0 or more, up to",
+    ),
+    "tolerance=inf": ("tolerance", "finite", "inf"),
     "dtype=float16": ("dtype", "float16", "float32, float64"),
     "tolerance=-1 print_every=-1": ("tolerance: expected", "print_every: expected"),
-    "device=cuda": ("device", "no cuda", "there is cpu"),
+    "device=cuda": ("device.name", "no 'cuda' here", "there is cpu"),
+    "device.name=": ("device.name", "no '' here", "there is cpu"),
     "device=cuda gradient=by_hand": ("NumPy computes on the CPU", "device=cpu"),
     "optimizer.momentum=fast": ("optimizer.momentum", "a number", "'fast'"),
+    "optimizer.momentum=null": ("optimizer.momentum", "a number", "None"),
     "optimizer.momentum=-1": ("optimizer", "momentum", "-1"),
     "optimizer.momentum=-1 gradient=by_hand": ("optimizer", "momentum", "-1"),
     "optimizer.nesterov=maybe": ("optimizer.nesterov", "true or false", "'maybe'"),
@@ -36,14 +55,34 @@ REFUSED = {
     "optimizer.lr=${nowhere}": ("optimizer.lr", "nowhere"),
     "dataset=diabetes": ("model", "10 features", "model=linear"),
     "dataset.x=[1,2]": ("dataset", "(2, 1) and (4,)"),
+    'dataset.x=["1",2,3,4]': ("dataset.x", "expected numbers", "'1'"),
+    "dataset.x=[[1],[2],[3],[4,5]]": ("dataset.x", "lists of equal length"),
+    "dataset.y=[true,2,3,4]": ("dataset.y", "expected numbers", "True"),
+    "~dataset.x": ("dataset.x", "needs a value"),
+    "dataset.standardize=maybe": ("dataset.standardize", "true or false", "'maybe'"),
+    "dataset.standardize=true dataset.x=[1e308,-1e308,1,2]": ("dataset.x", "too large"),
+    "dataset=noisy_line dataset.intercept=1.7e308 dataset.noise=1e308": ("dataset.y", "infinity"),
+    "dataset.standardize=null": ("dataset.standardize", "true or false", "None"),
+    "dataset=diabetes model=linear dataset.return_X_y=false": ("dataset", "(x, y)", "Bunch"),
     "dataset.y=[1,2,nan,4]": ("dataset", "y", "NaN"),
     "dataset=noisy_line dataset.samples=many": ("dataset.samples", "a whole number", "'many'"),
     "dataset=noisy_line dataset.samples=0": ("dataset", "samples", "1 or more"),
+    "dataset=noisy_line dataset.samples=1e3": ("dataset.samples", "a whole number", "1000.0"),
+    "dataset=noisy_line dataset.samples=inf": ("dataset.samples", "a whole number", "inf"),
+    "dataset=noisy_line dataset.coefficients=[a]": ("coefficients", "numbers", "'a'"),
+    "dataset=noisy_line dataset.seed=-1": ("dataset", "seed: expected 0", "-1"),
     "dataset.probe=[1,2]": ("dataset", "probe", "[1, 2]"),
+    "dataset.probe=true": ("dataset.probe", "expected numbers", "True"),
+    'dataset.probe="5"': ("dataset.probe", "expected numbers", "'5'"),
+    'dataset.probe=["5"]': ("dataset.probe", "expected numbers", "'5'"),
+    "dataset=plane model=linear dataset.probe=[[0.5,0.5]]": ("dataset.probe", "2 number(s)"),
     "model=linear model.out_features=2": ("model", "(4, 2)"),
     "model=linear model.in_features=3": ("model", "4x1 and 3x1"),
     "model=linear model.initial.weight=[1,2]": ("model", "initial.weight", "[1, 2]"),
     "model.initial.w=one": ("model", "initial.w", "one"),
+    "model.initial.w=1e39": ("model.initial.w", "a finite number of float32", "1e+39"),
+    "~model.initial +model.initial=[1]": ("model", "initial", "by name (w)", "[1]"),
+    "model._target_=torch.nn.Linear ~model.initial": ("model.in_features", "needs a value"),
     "model._target_=torch.nn.Identity ~model.initial": ("model", "no parameters"),
     "+loss.reduction=none": ("loss", "one number", "(4,)"),
     "loss=huber loss.delta=0": ("loss", "delta"),
@@ -54,6 +93,13 @@ REFUSED = {
     "gradient=by_hand +optimizer.fused=true": ("optimizer.fused", "momentum"),
     "optimizer=by_hand model._target_=torch.nn.Bilinear": ("Bilinear", "optimizer=sgd"),
     "tracking=server": ("tracking.uri", "no value"),
+    "tracking=server tracking.uri= gradient=by_hand": ("tracking.uri", "tracking=off", "nothing"),
+    "tracking.uri=foo://me:hush@there tracking.experiment=": (
+        "tracking.uri: MLflow has no store of the kind foo://",
+        "tracking.experiment: expected a name of 1 to 500 characters, got 0",
+    ),
+    "tracking.uri=http://": ("tracking.uri", "needs a host"),
+    f"tracking.experiment={'x' * 501}": ("tracking.experiment", "500 characters", "got 501"),
 }
 
 
@@ -64,7 +110,26 @@ def test_wrong_input_is_one_message_and_no_run(typed, tmp_path, runner):
     for words in REFUSED[typed]:
         assert words in done.stderr
     assert "Traceback" not in done.stderr
+    assert "Warning" not in done.stderr
+    assert "hush" not in done.stderr.partition("\n")[2]
     assert done.stdout == ""
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.parametrize("initial", ["3", "[1]", "{nobody:1}", "{weight:1e39}"])
+def test_starting_values_that_a_module_cannot_take(initial, tmp_path, runner):
+    """Somebody's own module names its parameters itself."""
+    (tmp_path / "own.py").write_text(
+        "import torch\n"
+        "class Own(torch.nn.Linear):\n"
+        "    def __init__(self):\n"
+        "        super().__init__(1, 1)\n"
+    )
+    typed = ("model._target_=own.Own", "~model.initial", f"+model.initial={initial}")
+    done = runner(tmp_path, *typed, status=1)
+    assert "\nmodel.initial" in done.stderr
+    assert "weight" in done.stderr.partition("\n")[2]
+    assert "Traceback" not in done.stderr
     assert not (tmp_path / "mlruns").exists()
 
 
@@ -276,6 +341,32 @@ def test_another_store_by_environment_variable(tmp_path, runner, store):
     _, [run] = store(tmp_path, uri, "mine")
     assert run.info.status == "FINISHED"
     assert not (tmp_path / "mlruns" / "mlflow.db").exists()
+
+
+def test_an_empty_variable_is_as_good_as_none(tmp_path, runner, store):
+    """Shells and CI systems set them for what is not given."""
+    empty = ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "RUNNER_PICTURES", "RUNNER_PAGE")
+    runner(tmp_path, "gradient=by_hand", "epochs=2", **dict.fromkeys(empty, ""))
+    _, [run] = store(tmp_path)
+    assert run.info.status == "FINISHED"
+
+
+def test_a_name_says_the_lr_that_the_optimizer_has(tmp_path, runner, store):
+    """None where it uses its own default, and whatever somebody's own optimizer takes."""
+    (tmp_path / "own.py").write_text(
+        "import torch\n"
+        "class Own(torch.optim.SGD):\n"
+        "    def __init__(self, params, lr):\n"
+        "        super().__init__(params, lr=0.1 if lr == 'auto' else lr)\n"
+    )
+    runner(tmp_path, "~optimizer.lr", "gradient=by_hand", "lr=0.5", "epochs=2")
+    own = ("optimizer=by_hand", "optimizer._target_=own.Own", "optimizer.lr=auto")
+    runner(tmp_path, *own, "epochs=2")
+    _, runs = store(tmp_path)
+    assert {run.info.run_name for run in runs} == {
+        "sgd ~optimizer.lr gradient=by_hand lr=0.5 epochs=2",
+        "by_hand lr=auto optimizer._target_=own.Own epochs=2",
+    }
 
 
 def test_a_reader_that_leaves_does_not_end_the_run(tmp_path, environment, store):

@@ -52,7 +52,7 @@ def test_an_accelerator_is_used_or_refused(option, compose_config):
     if there[name]:
         assert all(map(is_finite, islice(compose(plain(config)).steps, 3)))
     else:
-        with pytest.raises(ConfigError, match=f"device: no {name} .* there is cpu"):
+        with pytest.raises(ConfigError, match=f"device.name: no '{name}' here; there is cpu"):
             compose(plain(config))
 
 

@@ -88,7 +88,7 @@ OPTIONS = [
     for option in sorted(folder.glob("*.yaml"))
 ]
 MIXED = [
-    ["lr=0.1", "+note=hello", "optimizer=adam"],
+    ["lr=0.1", "+optimizer.maximize=true", "optimizer=adam"],
     ["model.initial={w: 3}", "model.initial.w=4", "lr=0.1"],
     ["model.initial.w=4", "model.initial={w: 3}", "lr=0.1"],
     ["+optimizer.maximize=true", "lr=3"],
@@ -127,12 +127,19 @@ def assert_same(composers, overrides):
     ("override", "told"),
     [
         ("lr=fast,0.1", "Value 'fast' of type 'str' could not be converted to Float"),
-        ("lr=-1,0.1", "lr: expected a finite number above 0, got -1.0"),
+        ("lr=-1,0.1", "lr: expected a finite number above 0, at most 3.4e+38 in float32, got -1.0"),
         ("optimizer.momentu=1,2", "Could not override 'optimizer.momentu'"),
         ("optimizer=sgd,sdg", "Could not find 'optimizer/sdg'"),
         ("optimizer.betas=[0.9],[0.8,0.9]", "betas"),
         ("dataset=line,plane", "one weight for 2 features"),
+        ("lr=1e300,0.1", "lr: expected a finite number above 0, at most 3.4e+38 in float32"),
+        ("optimizer.momentum=inf,0.1", "optimizer.momentum: expected finite numbers"),
+        ("model.initial.w=1e39,1", "model.initial.w: expected a finite number of float32"),
+        ("dataset.probe=true,1", "dataset.probe: expected numbers"),
+        ("+tracking.foo=1,2", "tracking.foo: there is no such value"),
         ("tracking.experiment=a,b", "tracking: is one for the whole sweep"),
+        ("tracking.experiment=", "tracking.experiment: expected a name"),
+        ("tracking.uri=null", "tracking.uri: tracking=local needs a store"),
     ],
     ids=str,
 )

@@ -47,7 +47,7 @@ def match(
             )
         if device not in ("cpu", "auto"):
             refused.append(
-                f"NumPy computes on the CPU, not on {device}: device=cpu, or gradient=autograd"
+                f"NumPy computes on the CPU, not on {device!r}: device=cpu, or gradient=autograd"
             )
     else:
         if reduction != "mean":

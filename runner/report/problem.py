@@ -11,7 +11,8 @@ from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
-from runner.config import ConfigError, Values, build
+from runner.build import build
+from runner.config import ConfigError, Values
 from runner.experiment import model_by_hand, prepared_dataset, swapped
 from runner.report import closed_form
 from runner.report.runs import Run

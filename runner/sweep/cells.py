@@ -22,7 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.cell import Cell
 from runner.config import ConfigError, plain
 
-FROM_ENVIRONMENT = re.compile(r"\$\{oc\.env:[^$]*\}")
+FROM_ENVIRONMENT = re.compile(r"\$\{(oc|runner)\.env:[^$]*\}")
 
 SHOWN = 5
 """So many bad cells are told one by one."""

@@ -123,7 +123,7 @@ def _prepared(cells: Sequence[Cell]) -> tuple[list[Parts | str], list[str]]:
     fingerprints, faults = [], []
     for cell in cells:
         try:
-            check(cell.values)
+            check(cell.values, cell.choices)
             why = refusal(cell.values)
             if why:
                 compose(cell.values)  # to know that it can run

@@ -1,0 +1,123 @@
+"""How a node of a config becomes a Python object, and what is refused on the way."""
+
+import inspect
+import pkgutil
+from collections.abc import Callable, Mapping
+from copy import deepcopy
+from functools import cache
+from typing import Any
+
+import hydra
+from hydra.errors import InstantiationException
+
+from runner.config import ConfigError, is_number
+
+
+def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
+    """The class or function that the node's `_target_` names."""
+    name = node.get("_target_")
+    if not isinstance(name, str):
+        raise ConfigError(f"{where}._target_: expected the name of a class or function, got {name}")
+    try:
+        found: Any = pkgutil.resolve_name(name)
+    except Exception as error:  # whatever the import of somebody's module raises
+        raise ConfigError(f"{where}._target_: {name} cannot be loaded: {error}") from error
+    if not callable(found):
+        raise ConfigError(f"{where}._target_: {name} is not a class or function")
+    function: Callable[..., Any] = found
+    return function
+
+
+def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
+    """Call the node's `_target_` with `arguments`, and with the node's other keys as keywords.
+
+    Raises ConfigError for an unknown key, a value of the wrong kind, and whatever the target
+    itself refuses.
+    """
+    function = _target(where, node)
+    _check_keywords(where, node, len(arguments))
+    keywords = {key: value for key, value in node.items() if key != "_target_"}
+    try:
+        if node["_target_"] in _instantiated and _is_plain(keywords):
+            return function(*arguments, **deepcopy(keywords))
+        make = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all")
+        made = make(*arguments)
+    except InstantiationException as error:  # of a nested node, which Hydra names
+        raise ConfigError(f"{where}: {error}") from error
+    except Exception as error:  # whatever the constructor of somebody's class raises
+        raise ConfigError(f"{where}: {node['_target_']} refused its values: {error}") from error
+    _instantiated.add(node["_target_"])
+    return made
+
+
+_instantiated: set[str] = set()
+"""Targets that Hydra has let pass. It takes milliseconds each time, for every cell of a sweep."""
+
+
+def _is_plain(value: Any) -> bool:
+    """Whether Hydra would hand it on as it is: nothing to instantiate, no key of Hydra's own."""
+    if isinstance(value, dict):
+        keys = all(isinstance(key, str) and not key.startswith("_") for key in value)
+        return keys and all(map(_is_plain, value.values()))
+    return not isinstance(value, list) or all(map(_is_plain, value))
+
+
+def _check_keywords(where: str, node: Mapping[str, Any], given: int) -> None:
+    """Refuse keys that the target does not take or misses, and values unlike what it declares.
+
+    `given` of its parameters are taken by position, and are not the config's.
+    """
+    if (parameters := _parameters(node["_target_"])) is None:
+        return
+    positional = node.get("_args_")
+    parameters = parameters[given + (len(positional) if isinstance(positional, list) else 0) :]
+    takes = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    faults = []
+    for key, value in node.items():
+        if key.startswith("_"):  # Hydra's own
+            continue
+        if key in takes:
+            if expected := _misfit(takes[key], value):
+                faults.append(f"{where}.{key}: expected {expected}, got {value!r}")
+        elif not open_ended:
+            only = f"only {', '.join(takes)}" if takes else "nor any other"
+            faults.append(f"{where}.{key}: {node['_target_']} takes no such value, {only}")
+    for name, parameter in takes.items():
+        if parameter.default is parameter.empty and name not in node and "_partial_" not in node:
+            faults.append(f"{where}.{name}: {node['_target_']} needs a value, and none is given")
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+@cache
+def _parameters(target: str) -> list[inspect.Parameter] | None:
+    """What the target takes; None where only the call itself can tell."""
+    try:
+        return list(inspect.signature(pkgutil.resolve_name(target)).parameters.values())
+    except ValueError:  # some compiled callables show no signature
+        return None
+
+
+def _misfit(parameter: inspect.Parameter, value: Any) -> str | None:
+    """What the parameter expects, if its annotation or default tells and the value is unlike it."""
+    default, annotation = parameter.default, parameter.annotation
+    if value is None and (default is None or _is_open(annotation)):
+        return None
+    if annotation is bool or isinstance(default, bool):
+        return None if isinstance(value, bool) else "true or false"
+    if annotation is int:
+        whole = isinstance(value, int) and is_number(value)
+        return None if whole else "a whole number, without point or exponent"
+    if annotation is float or is_number(default):
+        return None if is_number(value) else "a number"
+    if isinstance(default, tuple) and all(map(is_number, default)):
+        fits = isinstance(value, list) and len(value) == len(default)
+        return None if fits and all(map(is_number, value)) else f"{len(default)} numbers"
+    return None
+
+
+def _is_open(annotation: Any) -> bool:
+    """Whether None may be meant: the annotation says so, or there is none."""
+    unknown = annotation in (inspect.Parameter.empty, Any)
+    return unknown or any(word in str(annotation) for word in ("None", "Optional"))
