@@ -34,10 +34,14 @@ def sensitivity(
     floor = y[y > 0].min() / 10 if height else 0.0
     y_low = floor / 2 if height else min(0.0, y.min())
     y_top = min(y.max(), TOP * first) * (10 if height else 1.1)
+    ends = np.array([x.min(), x.max(), *edges])  # an edge beyond what was swept is shown, too
+    low, high = ends.min(), ends.max()
+    by = max((high / low) ** 0.05, 1.05) if log else 0.05 * (high - low) or 1.0
     made = plot(
         "sensitivity",
         key,
         "final loss",
+        x_range=Range1d(low / by, high * by) if log else Range1d(low - by, high + by),
         x_axis_type="log" if log else "linear",
         y_axis_type="log" if height else "linear",
         y_range=Range1d(y_low, y_top * (2 if height else 1.05)),
