@@ -155,9 +155,8 @@ def status() -> int:
     for row in [("outcome", "epochs", "run", "meant for"), *rows] if rows else []:
         print("{:<12}{:>10}  {:<32}  {}".format(*row))
     if not rows and not damaged:
-        print(
-            "everything is published" if FOLDER.exists() else f"no journals in {FOLDER.absolute()}"
-        )
+        none = "" if FOLDER.exists() else f": there are no journals in {FOLDER.absolute()}"
+        print(f"everything is published{none}")
     return 0
 
 

@@ -417,7 +417,7 @@ def test_off_leaves_a_journal_that_can_be_published(runner, tmp_path, environmen
     assert "kept        mlruns/journal/" in said
     assert [path.name for path in (tmp_path / "mlruns").iterdir()] == ["journal"]
     assert "no store" in publish(tmp_path, environment, "--status")
-    assert "nothing was left" in publish(tmp_path, environment)
+    assert "for no store; --uri" in publish(tmp_path, environment)
     assert "1 run(s)" in publish(tmp_path, environment, "--uri", "sqlite:///mlruns/mlflow.db")
     assert "everything is published" in publish(tmp_path, environment, "--status")
     [(run, *_)] = assert_truthful(tmp_path, store).values()
