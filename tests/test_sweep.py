@@ -232,6 +232,7 @@ def test_a_stacked_child_is_the_lone_run(runner, tmp_path, store):
             assert child.data.metrics[name] == pytest.approx(lone.data.metrics[name], rel=1e-5)
 
 
+@pytest.mark.slow
 def test_every_combination_in_one_command(runner, tmp_path, store):
     """Optimizer x loss x gradient x model, to the end."""
     parts = "optimizer=glob(*)", "loss=glob(*)", "gradient=by_hand,autograd", "model=glob(*)"
@@ -394,7 +395,9 @@ LONG = ("gradient=by_hand", "tolerance=0", "epochs=3000000", "tracking.live=fals
 
 
 @pytest.mark.parametrize(
-    "how", [(), ("sweep.workers=2", "sweep.stack=false")], ids=["here", "pool"]
+    "how",
+    [(), pytest.param(("sweep.workers=2", "sweep.stack=false"), marks=pytest.mark.slow)],
+    ids=["here", "pool"],
 )
 def test_ctrl_c_keeps_what_is_recorded_and_resume_goes_on(
     how, tmp_path, environment, store, runner
@@ -420,6 +423,7 @@ def test_ctrl_c_keeps_what_is_recorded_and_resume_goes_on(
     assert "0 already done" in short.stdout
 
 
+@pytest.mark.slow
 def test_a_killed_worker_loses_its_unit_alone(tmp_path, environment, store):
     """It is tried once more, as a new run; old points never mix with new ones."""
     typed = ["gradient=by_hand", "tolerance=0", "epochs=60000", "lr=range(1,7)"]
