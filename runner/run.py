@@ -50,7 +50,7 @@ def run(cell: Cell) -> float:
     Raises ConfigError before anything starts if the config cannot run, and SystemExit, with all
     that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
-    check(cell.values)
+    check(cell.values, cell.choices)
     tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
     experiment = compose(cell.values)
     start = identity.start(cell, experiment.loop, experiment.tensors, tracked.store)

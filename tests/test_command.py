@@ -93,6 +93,7 @@ REFUSED = {
     "gradient=by_hand +optimizer.fused=true": ("optimizer.fused", "momentum"),
     "optimizer=by_hand model._target_=torch.nn.Bilinear": ("Bilinear", "optimizer=sgd"),
     "tracking=server": ("tracking.uri", "no value"),
+    "tracking=server tracking.uri=null gradient=by_hand": ("tracking.uri", "tracking=off"),
     "tracking=server tracking.uri= gradient=by_hand": ("tracking.uri", "tracking=off", "nothing"),
     "tracking.uri=foo://me:hush@there tracking.experiment=": (
         "tracking.uri: MLflow has no store of the kind foo://",
