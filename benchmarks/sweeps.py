@@ -5,7 +5,6 @@ A rival's cost for a thousand cells is that of a further cell, measured over 20,
 
 import shutil
 import sqlite3
-import subprocess
 import sys
 import tempfile
 import threading
@@ -23,7 +22,7 @@ from hydra.types import RunMode
 from mlflow import MlflowClient
 
 from benchmarks.loops import CONF
-from benchmarks.startup import environment, peak_memory
+from benchmarks.startup import peak_memory, seconds
 from runner.config import register
 from runner.journal import Journal
 from runner.stack import stack
@@ -101,13 +100,6 @@ def further_cell(module: str, typed: Sequence[str], template: Path) -> float:
                 seconds([sys.executable, "-m", f"benchmarks.rivals.{module}", *own], folder)
             )
     return (took[1] - took[0]) / FURTHER
-
-
-def seconds(command: list[str], folder: str) -> float:
-    """How long the command takes."""
-    started = time.perf_counter()
-    subprocess.run(command, cwd=folder, env=environment(), check=True, capture_output=True)
-    return time.perf_counter() - started
 
 
 def ten_thousand(thousand: float, template: Path) -> Iterator[tuple[str, ...]]:
