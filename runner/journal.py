@@ -70,6 +70,12 @@ class End:
     """Why, where the outcome does not say it: the traceback of a failed run."""
     time: float = field(default_factory=time.time)
 
+    @property
+    def brief(self) -> str:
+        """The reason in a line: a traceback's last; empty if there is none."""
+        lines = (self.reason or "").strip().splitlines()
+        return lines[-1] if lines else ""
+
 
 @dataclass(frozen=True)
 class Record:
@@ -233,6 +239,15 @@ class Reader:
         finally:
             database.close()
 
+    def rest(self) -> Iterator[Record]:
+        """All records that have come since the last call; raises as `read` does."""
+        more = True
+        while more:
+            more = False
+            for record in self.read():
+                more = True
+                yield record
+
     def again(self, numbers: Iterable[int]) -> Iterator[Rows]:
         """The rows in the records of these numbers, which have been read before."""
         for content in self.contents(numbers):
@@ -318,33 +333,25 @@ class Summary:
 def summaries(path: Path) -> dict[str, Summary]:
     """Every run in the journal by its id. Raises JournalError if a record is damaged."""
     found: dict[str, Summary] = {}
-    reader, more = Reader(path), True
-    while more:
-        more = False
-        for record in reader.read():
-            more = True
-            if isinstance(record.content, Start):
-                found[record.run] = Summary(record.content)
-            elif isinstance(record.content, End):
-                found[record.run].end = record.content
-            elif not isinstance(record.content, File):
-                found[record.run].epochs = int(record.content["step"][-1])
+    for record in Reader(path).rest():
+        if isinstance(record.content, Start):
+            found[record.run] = Summary(record.content)
+        elif isinstance(record.content, End):
+            found[record.run].end = record.content
+        elif not isinstance(record.content, File):
+            found[record.run].epochs = int(record.content["step"][-1])
     return found
 
 
 def ends(path: Path) -> Iterator[tuple[str, Start, End]]:
     """The runs in the journal that have ended, as far as it can be read: id, start, end."""
-    reader, more = Reader(path), True
     started: dict[str, Start] = {}
     try:
-        while more:
-            more = False
-            for record in reader.read():
-                more = True
-                if isinstance(record.content, Start):
-                    started[record.run] = record.content
-                elif isinstance(record.content, End):
-                    yield record.run, started.pop(record.run), record.content
+        for record in Reader(path).rest():
+            if isinstance(record.content, Start):
+                started[record.run] = record.content
+            elif isinstance(record.content, End):
+                yield record.run, started.pop(record.run), record.content
     except JournalError:  # what comes after has not been recorded whole
         return
 

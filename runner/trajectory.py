@@ -1,5 +1,6 @@
 """The trajectory of a run: what is recorded, collected step by step, handed on in chunks."""
 
+import math
 import time
 from collections.abc import Callable
 from typing import Any
@@ -7,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
-from runner.journal import Rows
+from runner.journal import End, Rows
 from runner.loop.step import Step
 
 CHUNK_SECONDS = 0.5  # a chunk is handed on when it is so old
@@ -76,6 +77,40 @@ class Recorder:
             self.best_loss = np.fmin(self.best_loss, np.fmin.reduce(rows["loss"]))
         self._first += self._filled
         self._filled = 0
+
+
+CUT_OFF = "its process ended without a word: killed, or the machine stopped"
+
+
+class Tally:
+    """The figures of a run as far as its rows tell: for one whose end was never recorded."""
+
+    def __init__(self) -> None:
+        self.epochs = 0
+        self._final_loss = math.nan
+        self._best_loss = math.inf
+
+    def take(self, rows: Rows) -> None:
+        """Count the next chunk of its trajectory."""
+        made = rows[rows["step"] > 0]  # the start has parameters only
+        if len(made):
+            self.epochs, self._final_loss = int(made["step"][-1]), float(made["loss"][-1])
+            self._best_loss = float(np.fmin(self._best_loss, np.fmin.reduce(made["loss"])))
+
+    def metrics(self) -> dict[str, float]:
+        """The final metrics."""
+        if not self.epochs:
+            return {"epochs_run": 0.0}
+        return {
+            "epochs_run": float(self.epochs),
+            "final_loss": self._final_loss,
+            "best_loss": self._best_loss,
+        }
+
+    def cut_off(self, damage: str | None, time: float) -> End:
+        """The end that its process owes, or that its journal has lost to damage."""
+        outcome, reason = ("failed", damage) if damage else ("interrupted", CUT_OFF)
+        return End(outcome, self.metrics(), {"outcome": outcome}, reason, time)
 
 
 def norms(rows: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

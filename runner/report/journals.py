@@ -14,9 +14,7 @@ import numpy as np
 from runner import journal
 from runner.journal import End, File, JournalError, Reader, Record, Rows, Start
 from runner.report.runs import Run, cell_number, cell_rows
-from runner.trajectory import row_type
-
-CUT_OFF = "its process ended without a word: killed, or the machine stopped"
+from runner.trajectory import Tally, row_type
 
 
 @dataclass
@@ -31,9 +29,7 @@ class _Head:
     end: int | None = None
     rows: list[int] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
-    epochs: int = 0
-    final_loss: float = math.nan
-    best_loss: float = math.inf
+    tally: Tally = field(default_factory=Tally)
 
 
 class Journals:
@@ -81,13 +77,10 @@ class Journals:
                 self._scan(path)
 
     def _scan(self, path: Path) -> None:
-        reader, more = Reader(path), True
+        reader = Reader(path)
         try:
-            while more:
-                more = False
-                for record in reader.read():
-                    more = True
-                    self._note(reader, record)
+            for record in reader.rest():
+                self._note(reader, record)
         except JournalError as error:  # what comes after has not been recorded whole
             self._damage[path] = str(error)
 
@@ -104,10 +97,7 @@ class Journals:
             head.files[content.name] = record.number
         else:
             head.rows.append(record.number)
-            made = content[content["step"] > 0]
-            if len(made):
-                head.epochs, head.final_loss = int(made["step"][-1]), float(made["loss"][-1])
-                head.best_loss = float(np.fmin(head.best_loss, np.fmin.reduce(made["loss"])))
+            head.tally.take(content)
 
     def _runs(self, ids: Iterable[str]) -> list[Run]:
         ids = list(ids)
@@ -129,7 +119,6 @@ class Journals:
     def _run(self, run: str, start: Start, end: End | None) -> Run:
         head = self._heads[run]
         end = end or self._cut_off(head)
-        reason = (end.reason or "").strip().splitlines()
         return Run(
             id=run,
             name=start.name,
@@ -139,7 +128,7 @@ class Journals:
             tags={intern(k): intern(v) for k, v in {**start.tags, **end.tags}.items()},
             figures=end.metrics,
             outcome=end.outcome,
-            reason=reason[-1] if reason else "",
+            reason=end.brief,
             tensors=partial(dict, start.tensors),
             config=partial(json.loads, json.dumps(start.config)),
             rows=partial(_rows, head, start.tensors),
@@ -149,15 +138,11 @@ class Journals:
 
     def _cut_off(self, head: _Head) -> End:
         """How a run stands that has no end in its journal."""
-        figures = {"epochs_run": float(head.epochs)}
-        if head.epochs:
-            figures |= {"final_loss": head.final_loss, "best_loss": head.best_loss}
         path = head.reader.path
-        if path in self._damage:
-            return End("failed", figures, reason=self._damage[path])
-        if journal.is_being_written(path):
-            return End("running", figures)
-        return End("interrupted", figures, reason=CUT_OFF)
+        damage = self._damage.get(path)
+        if damage is None and journal.is_being_written(path):
+            return End("running", head.tally.metrics())
+        return head.tally.cut_off(damage, head.time)
 
 
 def _rows(head: _Head, tensors: Mapping[str, Any]) -> Rows:

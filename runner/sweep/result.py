@@ -27,7 +27,6 @@ class Result(NamedTuple):
 def result(cell: int, run: str, end: End, *, was_done: bool = False) -> Result:
     """The result of the run that ended so."""
     metrics = end.metrics
-    reason = (end.reason or "").strip().splitlines()
     return Result(
         cell,
         end.outcome,
@@ -36,6 +35,6 @@ def result(cell: int, run: str, end: End, *, was_done: bool = False) -> Result:
         metrics.get("final_loss", math.nan),
         metrics.get("best_loss", math.nan),
         metrics.get("seconds", math.nan),
-        reason[-1] if reason else "",
+        end.brief,
         was_done,
     )

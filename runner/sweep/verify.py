@@ -84,9 +84,7 @@ def _rows(runs: set[str], journals: Iterable[Path]) -> Mapping[str, Rows]:
     """What the journals have of these runs."""
     kept: dict[str, list[Rows]] = {run: [] for run in runs}
     for path in journals:
-        reader = Reader(path)
-        while records := list(reader.read()):
-            for record in records:
-                if record.run in kept and isinstance(record.content, np.ndarray):
-                    kept[record.run].append(record.content)
+        for record in Reader(path).rest():
+            if record.run in kept and isinstance(record.content, np.ndarray):
+                kept[record.run].append(record.content)
     return {run: np.concatenate(chunks) for run, chunks in kept.items()}

@@ -1,6 +1,5 @@
 """One journal on its way into a store: its records, as batches to write."""
 
-import math
 import shutil
 from dataclasses import replace
 from pathlib import Path
@@ -22,15 +21,13 @@ from runner.journal import (
 from runner.model import parameter_names
 from runner.tracking.batch import JOURNAL_TAG, Batch, Points
 from runner.tracking.parquet import MOST_SCALARS, tensor_edges, write_trajectory
-from runner.trajectory import norms
+from runner.trajectory import Tally, norms
 
 BATCH_BYTES = 4 * 2**20  # of journal records: bounds the memory of a batch
 
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # several times as fast
 
 PLAINLY: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
-
-CUT_OFF = "its process ended without a word: killed, or the machine stopped"
 
 
 class Publication:
@@ -74,10 +71,8 @@ class Publication:
     def cut_off(self) -> Batch:
         """Ends for the runs that have none, once no more records will come."""
         batch = Batch()
-        for run in list(self._open):
-            outcome, reason = ("failed", self.damage) if self.damage else ("interrupted", CUT_OFF)
-            figures = self._open[run].figures()
-            end = End(outcome, figures, {"outcome": outcome}, reason, self._open[run].last_time)
+        for run, state in list(self._open.items()):
+            end = state.tally.cut_off(self.damage, state.last_time)
             self._add(Record(run, end, 0), batch)
         return batch
 
@@ -109,12 +104,11 @@ class Publication:
                 values = np.array([list(content.metrics.values())])
                 keys = list(content.metrics)
                 batch.points.append(Points(run, keys, np.zeros(1, np.int64), now, values))
-            if content.reason:
-                *traceback, reason = content.reason.strip().splitlines()
-                content = replace(content, tags={**content.tags, "reason": reason})
-                if traceback:
+            if reason := content.reason:
+                content = replace(content, tags={**content.tags, "reason": content.brief})
+                if content.brief != reason.strip():  # a traceback
                     file = state.folder / "traceback.txt"
-                    file.write_text(content.reason or "", encoding="utf-8")
+                    file.write_text(reason, encoding="utf-8")
                     batch.artifacts.append((run, file))
             if state.rows:
                 batch.artifacts.append((run, self._trajectory(state)))
@@ -145,17 +139,13 @@ class _OpenRun:
         self.rows: list[int] = []
         """The numbers of its records with rows."""
         self.start_time = self.last_time = start.time
+        self.tally = Tally()
         self._names = parameter_names(start.tensors)
-        self._epochs = 0
-        self._final_loss = math.nan
-        self._best_loss = math.inf
 
     def take(self, run: str, rows: Rows) -> list[Points]:
         """The points of a chunk of the trajectory."""
         made = rows[rows["step"] > 0]  # the start has parameters only
-        if len(made):
-            self._epochs, self._final_loss = int(made["step"][-1]), float(made["loss"][-1])
-            self._best_loss = float(np.fmin(self._best_loss, np.fmin.reduce(made["loss"])))
+        self.tally.take(rows)
         self.last_time = float(rows["time"][-1])
         keys, values = self._parameters(rows["parameters"])
         points = [Points(run, keys, rows["step"], _milliseconds(rows), values)]
@@ -164,16 +154,6 @@ class _OpenRun:
             names = ["loss", "grad_norm"]
             points.append(Points(run, names, made["step"], _milliseconds(made), figures))
         return points
-
-    def figures(self) -> dict[str, float]:
-        """The final metrics, as far as the journal tells."""
-        if not self._epochs:
-            return {"epochs_run": 0.0}
-        return {
-            "epochs_run": float(self._epochs),
-            "final_loss": self._final_loss,
-            "best_loss": self._best_loss,
-        }
 
     def _parameters(self, values: Any) -> tuple[list[str], Any]:
         if len(self._names) <= MOST_SCALARS:
