@@ -11,15 +11,12 @@ from runner.config import ConfigError
 from runner.journal import Rows
 from runner.report.problem import Problem, problem
 from runner.report.runs import Run, cell_rows
+from runner.sweep.table import FIGURES, KNOWN, is_ranked
 
 Array = NDArray[np.floating[Any]]
 
 GRID = 160
 """At so many steps, at most, losses are compared over all runs."""
-
-OWN_COLUMNS = ("cell", "run", "name")
-FIGURES = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")
-"""Of a sweep's own table; what stands between is what was swept."""
 
 
 class Line(NamedTuple):
@@ -68,7 +65,7 @@ class Comparison(NamedTuple):
 
 def rank(line: Line, place: int) -> tuple[Any, ...]:
     """As in a sweep's own table: final loss, then epochs; diverged and unfinished ones last."""
-    ends = line.outcome != "diverged" and not math.isnan(line.final_loss)
+    ends = is_ranked(line.outcome, line.final_loss)
     return (not ends, line.final_loss if ends else math.inf, line.epochs, place)
 
 
@@ -76,7 +73,7 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
     """Read each trajectory once, one after another, for what is told of all runs."""
     told = cell_rows(sweep) if sweep else []
     by_id = {run.id: run for run in runs}
-    swept = [key for key in told[0] if key not in (*OWN_COLUMNS, *FIGURES)] if told else []
+    swept = [key for key in told[0] if key not in (*KNOWN, *FIGURES)] if told else []
     swept = swept or _differing(runs)
     steps = _grid(max((_epochs(run) for run in runs), default=0))
     lines, losses, left_out = [], [], []

@@ -64,9 +64,12 @@ class Plan(NamedTuple):
         return [self.headline(), *(part for line in told for part in wrap(line, WIDTH, **LOOK))]
 
     def _group_lines(self) -> Iterator[str]:
+        everyone = Counter(
+            (part, str(cell.choices[part])) for cell in self.cells for part in _parts(cell)
+        )
         for group in self.groups:
             cells = [self.cells[number] for number in group.numbers]
-            same = self._parts_of(group)
+            same = self._parts_of(cells, everyone)
             varying = ", ".join(swept(cells)) or "nothing"
             if group.alone:
                 yield f"alone {len(cells):>6}  {same}: {group.alone}"
@@ -74,12 +77,8 @@ class Plan(NamedTuple):
                 slices = f", {len(group.units)} slices" if len(group.units) > 1 else ""
                 yield f"stack {len(cells):>6}  {same}: {group.loop} over {varying}{slices}"
 
-    def _parts_of(self, group: Group) -> str:
-        """The options chosen in this group where others chose differently."""
-        cells = [self.cells[number] for number in group.numbers]
-        everyone = Counter(
-            (part, str(cell.choices[part])) for cell in self.cells for part in _parts(cell)
-        )
+    def _parts_of(self, cells: Sequence[Cell], everyone: Mapping[Any, int]) -> str:
+        """The options chosen for these cells where others chose differently."""
         told = [
             f"{part}={','.join(dict.fromkeys(str(cell.choices[part]) for cell in cells))}"
             for part in _parts(cells[0])
@@ -104,11 +103,11 @@ def plan(cells: Sequence[Cell], *, stack: bool, done: Mapping[str, Any], workers
         if found in done
     ]
     left = sorted(set(range(len(cells))) - {one.cell for one in finished})
-    by_structure: dict[Any, list[int]] = {}
+    by_structure: dict[str, list[int]] = {}
     for number in left:
         parts = prepared[number]
         why = parts if isinstance(parts, str) else None if stack else "sweep.stack=false"
-        structure = ("alone", why, _loop(cells[number])) if why else parts.structure  # type: ignore[union-attr]
+        structure = why or parts.structure  # type: ignore[union-attr]
         by_structure.setdefault(structure, []).append(number)
     groups = [
         _group(numbers, [prepared[number] for number in numbers], stack, workers)
@@ -180,10 +179,6 @@ def _merged(groups: Iterable[Group]) -> list[Group]:
         numbers = tuple(sorted(number for group in some for number in group.numbers))
         merged.append(Group(numbers, tuple(Unit((n,), None) for n in numbers), why, ""))
     return merged
-
-
-def _loop(cell: Cell) -> str:
-    return str(cell.values["optimizer"].get("_target_"))
 
 
 def _count(number: int, thing: str) -> str:

@@ -13,6 +13,10 @@ from runner.console import WIDTH, painted
 from runner.run import OUTCOMES
 from runner.sweep.result import Result
 
+KNOWN = ("cell", "run", "name")
+FIGURES = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")
+"""Columns of the file; what was swept stands between."""
+
 BEST, FAILED = 5, 10
 """So many of the best and of the failed cells are printed."""
 
@@ -31,13 +35,20 @@ def _value(cell: Cell, key: str) -> str:
     """A param's value, or all that is below that name."""
     if key in cell.choices:
         return str(cell.choices[key])
-    own = [(k, v) for k, v in leaves(cell.values) if k == key or k.startswith(f"{key}.")]
+    top = key.partition(".")[0]  # a sweep of thousands asks for each cell: look no farther
+    there = {top: cell.values[top]} if top in cell.values else {}
+    own = [(k, v) for k, v in leaves(there) if k == key or k.startswith(f"{key}.")]
     return str(own[0][1]) if len(own) == 1 else str(own)
+
+
+def is_ranked(outcome: str, final_loss: float) -> bool:
+    """Whether a cell ends in a number, and so can be the best."""
+    return outcome != "diverged" and not math.isnan(final_loss)
 
 
 def best(results: Sequence[Result]) -> list[Result]:
     """Those that end in a number, the least final loss first."""
-    there = [r for r in results if r.outcome != "diverged" and not math.isnan(r.final_loss)]
+    there = [r for r in results if is_ranked(r.outcome, r.final_loss)]
     return sorted(there, key=lambda r: (r.final_loss, r.epochs, r.cell))
 
 
@@ -88,8 +99,7 @@ def as_csv(cells: Sequence[Cell], results: Sequence[Result]) -> bytes:
     keys = swept(cells)
     out = io.StringIO(newline="")
     table = csv.writer(out)
-    figures = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")
-    table.writerow(["cell", "run", "name", *keys, *figures])
+    table.writerow([*KNOWN, *keys, *FIGURES])
     for number, cell in enumerate(cells):
         r = by_cell.get(number, Result(number, "not run"))
         own = [_value(cell, key) for key in keys]
