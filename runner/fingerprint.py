@@ -4,14 +4,14 @@ import hashlib
 import inspect
 import json
 import pkgutil
-from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
 from typing import Any
 
 from numpy.typing import NDArray
 
-from runner.config import Values
+from runner.config import Values, targets
+from runner.identity import NOT_THE_EXPERIMENT
 
 TAG = "fingerprint"
 
@@ -21,7 +21,7 @@ CODE = (
     "build cell config dataset device experiment loss model network optimizer run stack trajectory"
 )
 
-NOT_IN_IT = ("device", "tracking", "sweep", "report", "print_every", "hydra")
+NOT_IN_IT = ("device", *NOT_THE_EXPERIMENT)
 LIBRARIES = ("numpy", "runner", "sklearn", "torch")
 
 
@@ -33,20 +33,9 @@ def fingerprint(values: Values, *data: NDArray[Any]) -> str:
         digest.update(f"{array.dtype} {array.shape}".encode())
         digest.update(array.tobytes())
     digest.update(_own_code())
-    for name in sorted(set(_targets(config))):
+    for name in sorted({name for name in targets(config) if isinstance(name, str)}):
         digest.update(_code_of(name))
     return digest.hexdigest()
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if isinstance(node.get("_target_"), str):
-            yield node["_target_"]
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _targets(value)
 
 
 @cache

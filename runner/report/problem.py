@@ -2,7 +2,7 @@
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runner import loss as losses
 from runner import model as models
 from runner.build import build
-from runner.config import ConfigError, Values
+from runner.config import ConfigError, Values, targets
 from runner.experiment import model_by_hand, prepared_dataset, swapped
 from runner.report import closed_form
 from runner.report.runs import Run
@@ -49,7 +49,7 @@ def problem(run: Run) -> Problem:
         raise ConfigError("the run has no config")
     parts = {part: config[part] for part in ("dataset", "model", "loss", "dtype")}
     if not run.trusted:
-        for name in _targets(parts):
+        for name in map(str, targets(parts)):
             if not TRUSTED.fullmatch(name):
                 raise ConfigError(f"{name} is not on the short list of what may be built: --trust")
     parts["model"] = {k: v for k, v in parts["model"].items() if k != "initial"}
@@ -98,14 +98,3 @@ def _problem(text: str) -> Problem:
     if parts["loss"]["_target_"] != MSE:
         return Problem(loss, None, None)
     return Problem(loss, closed_form.optimum(design, y), closed_form.curvature(design))
-
-
-def _targets(node: Any) -> Iterator[str]:
-    if isinstance(node, dict):
-        if "_target_" in node:
-            yield str(node["_target_"])
-        for value in node.values():
-            yield from _targets(value)
-    elif isinstance(node, list):
-        for value in node:
-            yield from _targets(value)
