@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.colour import COLOURS
+from runner.colour import colour
 from runner.report.comparison import Comparison, Line
 
 MOST_CURVES = 60
@@ -67,7 +67,7 @@ def groups(compared: Comparison, places: Sequence[int]) -> list[Group]:
             for value, own in by_value.items()
         ]
     return [
-        Group(name, COLOURS[number % 8], DASHES[number % 8], tuple(own))
+        Group(name, colour(number), DASHES[number % len(DASHES)], tuple(own))
         for number, (name, own) in enumerate(named)
     ]
 

@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from runner.colour import COLOURS
+from runner.colour import colour
 from runner.config import ConfigError
 from runner.journal import Rows
 from runner.report.columns import columns, names
@@ -72,7 +72,7 @@ def _loss(run: Run, rows: Rows) -> Figure:
     log = is_wide(loss)
     if log:
         axes.set_yscale("log")
-    axes.plot(steps[kept], positive(loss[kept]) if log else loss[kept], color=COLOURS[0])
+    axes.plot(steps[kept], positive(loss[kept]) if log else loss[kept], color=colour(0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _mark_the_end(run, axes, steps[-1], loss[-1])
     return picture
@@ -88,7 +88,7 @@ def _parameters(run: Run, rows: Rows) -> Figure:
         axes.plot(
             rows["step"][kept],
             values[kept, number],
-            color=COLOURS[number % len(COLOURS)] if named else "#7F7F7F",
+            color=colour(number) if named else "#7F7F7F",
             linestyle=LINES.get(dash, dash) if named else "solid",
             linewidth=1.5 if named else 0.8,
             label=name if named else None,
@@ -131,13 +131,13 @@ def _landscape(run: Run, rows: Rows) -> Figure | None:
         axes.contour(*land.grid, land.values, levels, colors="#999999", linewidths=0.6)
         picture.colorbar(filled, label="loss", format="%.3g")
     height = land.loss(inside) if one else inside[:, 1]
-    axes.plot(inside[:, 0], height, "o-", color=COLOURS[0], markersize=3, linewidth=1)
+    axes.plot(inside[:, 0], height, "o-", color=colour(0), markersize=3, linewidth=1)
     look = {"linestyle": "none", "markeredgecolor": "black", "zorder": 3}
     start, end = (inside[0, 0], height[0]), (inside[-1, 0], height[-1])
     axes.plot(*start, marker="o", color="white", markersize=9, label="start", **look)
     left = bool((inside[-1] < land.low).any() or (inside[-1] > land.high).any())
     if not left:
-        axes.plot(*end, marker="s", color=COLOURS[0], markersize=9, label="end", **look)
+        axes.plot(*end, marker="s", color=colour(0), markersize=9, label="end", **look)
     least = land.minimum[0], land.loss(land.minimum[None])[0] if one else land.minimum[1]
     axes.plot(*least, marker="*", color="#F0E442", markersize=15, label="minimum", **look)
     axes.set_xlim(land.low[0], land.high[0])

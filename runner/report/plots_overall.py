@@ -7,7 +7,7 @@ import numpy as np
 from bokeh.models import ColumnDataSource, Label, Range1d, Span
 from numpy.typing import NDArray
 
-from runner.colour import COLOURS
+from runner.colour import colour
 from runner.report.drawn import is_wide, thin
 from runner.report.plots import TOP, hover, legend, plot
 
@@ -48,17 +48,22 @@ def sensitivity(
     )
     renderers, marks = [], []
     for number, name in enumerate(dict.fromkeys([*curves, *diverged])):
-        colour = COLOURS[number % 8]
         values, final = curves.get(name, (np.empty(0), np.empty(0)))
         shown = np.clip(final, floor if height else None, y_top)
         source = ColumnDataSource(
             {"x": values, "y": shown, "loss": final, "run": [name] * len(values)}
         )
-        look = {"color": colour, "legend_label": name}
+        look = {"color": colour(number), "legend_label": name}
         made.line("x", "y", source=source, line_width=1.5, **look)
         renderers.append(
             made.scatter(
-                "x", "y", source=source, size=6, marker=MARKERS[number % 8], fill_alpha=0.6, **look
+                "x",
+                "y",
+                source=source,
+                size=6,
+                marker=MARKERS[number % len(MARKERS)],
+                fill_alpha=0.6,
+                **look,
             )
         )
         left = diverged.get(name, np.empty(0))
@@ -96,13 +101,13 @@ def spread(steps: NDArray[np.int64], bands: dict[str, tuple[Array, Array, Array]
     made = plot("spread", "epoch", "loss", y_axis_type="log" if is_wide(everything) else "linear")
     renderers = []
     for number, (name, (low, mean, high)) in enumerate(bands.items()):
-        colour = COLOURS[number % 8]
-        made.varea(steps, low, high, fill_color=colour, fill_alpha=0.2, legend_label=name)
+        own = colour(number)
+        made.varea(steps, low, high, fill_color=own, fill_alpha=0.2, legend_label=name)
         source = ColumnDataSource(
             {"epoch": steps, "low": low, "mean": mean, "high": high, "run": [name] * len(steps)}
         )
         renderers.append(
-            made.line("epoch", "mean", source=source, color=colour, line_width=2, legend_label=name)
+            made.line("epoch", "mean", source=source, color=own, line_width=2, legend_label=name)
         )
     figures = ("mean", "@mean{%.6g}"), ("least", "@low{%.6g}"), ("largest", "@high{%.6g}")
     hover(made, renderers, ("", "@run"), ("epoch", "@epoch"), *figures)
@@ -122,11 +127,16 @@ def differences(curves: dict[str, tuple[Array, Array]]) -> Any:
         source = ColumnDataSource(
             {"epoch": steps[kept], "difference": shown, "run": [name] * len(kept)}
         )
-        look = {"color": COLOURS[number % 8], "legend_label": name}
+        look = {"color": colour(number), "legend_label": name}
         made.line("epoch", "difference", source=source, **look)
         renderers.append(
             made.scatter(
-                "epoch", "difference", source=source, size=5, marker=MARKERS[number % 8], **look
+                "epoch",
+                "difference",
+                source=source,
+                size=5,
+                marker=MARKERS[number % len(MARKERS)],
+                **look,
             )
         )
     hover(made, renderers, ("", "@run"), ("epoch", "@epoch"), ("difference", "@difference{%.3g}"))

@@ -9,7 +9,7 @@ import numpy as np
 
 from runner import identity, run
 from runner.cell import Cell
-from runner.colour import COLOURS
+from runner.colour import colour
 from runner.console import Console
 from runner.experiment import compose
 from runner.fingerprint import TAG
@@ -94,6 +94,6 @@ def _start(work: Work, place: int, loop: str, tensors: Tensors) -> Start:
     tags = {TAG: work.fingerprints[place], "cell": str(number)}
     tags["stacked"] = str(bool(work.parts)).lower()
     # MLflow's own choice repeats itself: of four cells, three may be of the same green.
-    tags["mlflow.runColor"] = COLOURS[number % len(COLOURS)]
+    tags["mlflow.runColor"] = colour(number)
     start = identity.start(work.cells[place], loop, tensors, work.store, tags)
     return replace(start, parent=work.parent)
