@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from runner.console import Console
+from runner.console import say
 from runner.report.comparison import Comparison, compare
 from runner.report.find import NotFound, find
 from runner.report.runs import SourceError, page_path
@@ -37,7 +37,6 @@ def main() -> int:
         print(error, file=sys.stderr)
         return 1
     compared = compare(runs, sweep, typed.to)
-    say = Console(0).say  # which minds no reader that leaves
     say(printed(compared))
     if typed.csv:
         typed.csv.write_text(as_csv(compared), encoding="utf-8", newline="")

@@ -25,7 +25,6 @@ from runner.sweep.progress import Progress
 from runner.sweep.result import Result
 from runner.sweep.work import Work
 from runner.tracking.session import Session, Settings, session
-from runner.tracking.uri import without_credentials
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""
@@ -41,11 +40,12 @@ def launch(
     """
     cells = compose(loader, master, overrides)
     settings = _settings(cells)
-    tracked = None if settings["dry_run"] else _session(cells[0].values)
+    tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
+    tracked = None if settings["dry_run"] else session(tracking)
     planned = plan(
         cells,
         stack=settings["stack"],
-        done=_done(cells[0]) if settings["resume"] else {},
+        done=done(tracking.store, tracking.experiment) if settings["resume"] else {},
         workers=settings["workers"] or 1,
     )
     say("\n".join(planned.lines()))
@@ -65,10 +65,6 @@ def launch(
     return _returned(cells, overrides, results)
 
 
-def _session(values: Values) -> Session:
-    return session(Settings(**values["tracking"], **values["report"]))
-
-
 def _settings(cells: Sequence[Cell]) -> Values:
     """The sweep's own settings. Raises ConfigError where they are not one for all cells."""
     faults = [
@@ -85,12 +81,6 @@ def _settings(cells: Sequence[Cell]) -> Values:
     if faults:
         raise ConfigError("\n".join(faults))
     return settings
-
-
-def _done(cell: Cell) -> dict[str, object]:
-    tracking = cell.values["tracking"]
-    store = without_credentials(tracking["uri"]) if tracking["uri"] else ""
-    return dict(done(store, tracking["experiment"]))
 
 
 def _carry_out(

@@ -5,8 +5,9 @@ import math
 import os
 import re
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -87,34 +88,28 @@ class MlflowRuns:
         return [*(run.name for run in some), *(run.id for run in some)]
 
     def _latest(self) -> list[Run]:
-        token: Any = None
-        while True:  # a sweep's cells begin after its own run
-            page = self._page("", PAGE, token)
-            for run in page:
-                if PARENT_TAG not in run.data.tags:
-                    return [self._run(run)]
-            token = page.token
-            if not token:
-                return []
+        # A sweep's cells begin after its own run.
+        own = (run for run in self._each("") if PARENT_TAG not in run.data.tags)
+        return [self._run(run) for run in islice(own, 1)]
 
     def _search(self, text: str, most: int | None = PAGE) -> list[Run]:
         """The latest runs first."""
-        made: list[Run] = []
-        token: Any = None
-        while True:
-            page = self._page(text, most or PAGE, token)
-            made += map(self._run, page)
-            token = page.token
-            if not token or most is not None:
-                return made
+        return [self._run(run) for run in islice(self._each(text, most or PAGE), most)]
 
-    def _page(self, text: str, most: int, token: Any) -> Any:
-        order = ["attributes.start_time DESC"]
-        view = ViewType.ACTIVE_ONLY
-        try:
-            return self._client.search_runs(self._experiments, text, view, most, order, token)
-        except Exception as error:  # whatever a driver raises when nobody answers
-            raise self._unreadable(error) from error
+    def _each(self, text: str, at_once: int = PAGE) -> Iterator[Any]:
+        """MLflow's runs, the latest first, asked for a number at a time."""
+        order, view, token = ["attributes.start_time DESC"], ViewType.ACTIVE_ONLY, None
+        while True:
+            try:
+                page = self._client.search_runs(
+                    self._experiments, text, view, at_once, order, token
+                )
+            except Exception as error:  # whatever a driver raises when nobody answers
+                raise self._unreadable(error) from error
+            yield from page
+            token = page.token
+            if not token:
+                return
 
     def _run(self, found: Any) -> Run:
         info, data = found.info, found.data

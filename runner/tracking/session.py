@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from runner import journal
 from runner.console import python, say
 from runner.journal import FOLDER, Journal
 from runner.tracking import process
@@ -30,6 +31,11 @@ class Settings:
     pictures: bool | None
     page: bool
 
+    @property
+    def store(self) -> str:
+        """Where the runs go, as a journal may say it; empty for none."""
+        return without_credentials(self.uri) if self.uri else ""
+
 
 class Session:
     """The journal of this process, and the publisher that carries it into the store."""
@@ -37,7 +43,7 @@ class Session:
     def __init__(self, settings: Settings) -> None:
         """Tell the publisher what to do. The journal comes with the first run, not before."""
         self.settings = settings
-        self.store = without_credentials(settings.uri) if settings.uri else ""
+        self.store = settings.store
         self._name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
         self._journal: Journal | None = None
         orders = {**asdict(settings), "name": self._name}
@@ -56,7 +62,7 @@ class Session:
 
     def paths(self) -> list[Path]:
         """Every journal of this invocation so far."""
-        return sorted(FOLDER.glob(f"{self._name}*.db"))
+        return journal.paths(self._name)
 
     def finish(self) -> str:
         """Close the journal and see it published; what a person should know of that."""
@@ -73,25 +79,22 @@ class Session:
         if not self.settings.wait:
             return f"publishing  goes on by itself; {STATUS_COMMAND}"
         try:
-            return _told(self._answer(self._publisher))
+            return _told(_answer(self._publisher))
         except KeyboardInterrupt:
             return f"publishing  goes on by itself; {STATUS_COMMAND}"
 
-    def _answer(self, publisher: process.Publisher) -> str:
-        """The line that the publisher reports; it may go on drawing when all is published."""
-        heard: list[str] = []
-        listener = threading.Thread(target=lambda: heard.append(_line(publisher)), daemon=True)
-        listener.start()
-        listener.join(PATIENCE_SECONDS)
-        if listener.is_alive():
-            say("publishing  what is left (Ctrl-C lets it go on by itself)")
-            listener.join()
-        return heard[0]
 
-
-def _line(publisher: process.Publisher) -> str:
-    assert publisher.stdout
-    return publisher.stdout.readline()
+def _answer(publisher: process.Publisher) -> str:
+    """The line that the publisher reports; it may go on drawing when all is published."""
+    out, heard = publisher.stdout, list[str]()
+    assert out
+    listener = threading.Thread(target=lambda: heard.append(out.readline()), daemon=True)
+    listener.start()
+    listener.join(PATIENCE_SECONDS)
+    if listener.is_alive():
+        say("publishing  what is left (Ctrl-C lets it go on by itself)")
+        listener.join()
+    return heard[0]
 
 
 _sessions: dict[Settings, Session] = {}
