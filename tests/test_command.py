@@ -250,7 +250,7 @@ def test_divergence_is_an_outcome(tmp_path, runner, store):
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_ends_the_run_with_all_that_was_recorded(number, tmp_path, environment, store):
-    """Ctrl-C or a polite kill: KILLED, interrupted, and every step up to there."""
+    """Ctrl-C or a polite kill: KILLED, interrupted, by which, and every step up to there."""
     command = ["gradient=by_hand", "epochs=1000000000", "tolerance=0", "print_every=1000"]
     with subprocess.Popen(
         [sys.executable, "-m", "runner", *command],
@@ -265,6 +265,7 @@ def test_a_signal_ends_the_run_with_all_that_was_recorded(number, tmp_path, envi
     assert process.returncode == 128 + number
     client, [run] = store(tmp_path)
     assert (run.info.status, run.data.tags["outcome"]) == ("KILLED", "interrupted")
+    assert run.data.tags["reason"] == f"stopped by {number.name}"
     epochs = int(re.search(r"^epochs +(\d+)$", printed, re.M)[1])
     assert epochs > 1000
     assert run.data.metrics["epochs_run"] == epochs
@@ -419,26 +420,6 @@ def test_what_an_earlier_run_left_does_not_spoil_the_next(tmp_path, runner, stor
     assert "see it      " in told
     assert "kept        1 earlier run(s)" in told
     assert len(store(tmp_path)[1]) == 1
-
-
-@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
-def test_a_run_says_which_signal_ended_it(number, tmp_path, environment, store):
-    """In its tags; Ctrl-C and a scheduler are told apart."""
-    typed = ["gradient=by_hand", "epochs=100000000", "tolerance=0", "tracking.live=false"]
-    with subprocess.Popen(
-        [sys.executable, "-m", "runner", *typed],
-        cwd=tmp_path,
-        env=environment,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        next(line for line in process.stdout if line.startswith("epoch 11:"))
-        process.send_signal(number)
-        process.stdout.read()
-    assert process.returncode == 128 + number
-    _, [run] = store(tmp_path)
-    assert run.info.status == "KILLED"
-    assert run.data.tags["reason"] == f"stopped by {number.name}"
 
 
 def test_bar_on_a_terminal_only(tmp_path, environment):

@@ -22,22 +22,10 @@ from runner.config import plain
 from runner.report import closed_form
 from runner.report.problem import edge, problem
 from tests.conftest import ROOT
+from tests.test_crash import publish
 
 DEADLINE = 60  # seconds for what is drawn when the command has returned
 DRAWING = ("report.page=true", "report.pictures=null")  # what is so outside of the tests
-
-OWN = """
-import torch
-
-class Fragile(torch.nn.Linear):
-    def __init__(self, fails=0.0):
-        super().__init__(1, 1)
-        self.fails = fails
-    def forward(self, x):
-        if self.fails and torch.is_grad_enabled():
-            raise RuntimeError("it broke on purpose")
-        return super().forward(x)
-"""
 
 
 @pytest.fixture(scope="module")
@@ -233,14 +221,7 @@ def test_and_from_a_server(swept, from_journals, report, server, environment, tm
     """Over HTTP, where runs have ids of the server's own."""
     journals = tmp_path / "mlruns" / "journal"
     shutil.copytree(swept[0] / "mlruns" / "journal" / "published", journals)
-    done = subprocess.run(
-        [sys.executable, "-m", "runner.publish", "--uri", server.uri],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
-    assert done.returncode == 0, done.stderr
+    publish(tmp_path, environment, "--uri", server.uri)
     report(tmp_path, swept[3].info.run_id, "--uri", server.uri, "--csv", "server.csv")
     there, here = rows_of(tmp_path / "server.csv"), from_journals[1]
     assert [{**row, "run": ""} for row in there] == [{**row, "run": ""} for row in here]
@@ -331,17 +312,14 @@ def test_all_loops_make_the_same_steps(tmp_path, runner, report):
     assert {row["epochs"] for row in table_of(page)} == {10}
 
 
-def test_what_failed_or_never_ran_is_told(tmp_path, runner, report):
+def test_what_failed_or_never_ran_is_told(own, runner, report):
     """With the reason; the others are compared all the same."""
-    (tmp_path / "mine" / "model").mkdir(parents=True)
-    (tmp_path / "mine" / "model" / "fragile.yaml").write_text("_target_: own.Fragile\nfails: 0.0\n")
-    (tmp_path / "own.py").write_text(OWN)
     typed = ["--config-dir", "mine", "-m", "model=fragile", "epochs=3", "model.fails=0,1,2"]
     how = ["sweep.on_error=stop", "tracking=off"]
-    path = f"{ROOT}{os.pathsep}{tmp_path}"
-    runner(tmp_path, *typed, *how, status=1, PYTHONPATH=path)
-    done = report(tmp_path, "latest", "--html", "page.html")
-    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    path = f"{ROOT}{os.pathsep}{own}"
+    runner(own, *typed, *how, status=1, PYTHONPATH=path)
+    done = report(own, "latest", "--html", "page.html")
+    page = (own / "page.html").read_text(encoding="utf-8")
     _, (_, *body) = section_of(page, "unfinished")
     assert body[0] == ["model.fails=1", "failed", "RuntimeError: it broke on purpose"]
     assert body[1][:2] == ["model.fails=2", "not run"]

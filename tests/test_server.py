@@ -184,10 +184,10 @@ def command(tmp_path, environment):
             one.process.communicate()
 
 
-def publish(folder, environment):
+def publish(folder, environment, *typed):
     """Run `python -m runner.publish`."""
     return subprocess.run(
-        [sys.executable, "-m", "runner.publish"],
+        [sys.executable, "-m", "runner.publish", *typed],
         cwd=folder,
         env=environment,
         capture_output=True,
@@ -228,13 +228,7 @@ def test_absent(command, closed_port, environment, tmp_path, server):
     done = publish(tmp_path, environment)
     assert done.returncode == 1
     assert "kept" in done.stderr
-    done = subprocess.run(
-        [sys.executable, "-m", "runner.publish", "--uri", server.uri],
-        cwd=tmp_path,
-        env=environment,
-        capture_output=True,
-        text=True,
-    )
+    done = publish(tmp_path, environment, "--uri", server.uri)
     assert done.returncode == 0, done.stderr
     assert_whole(server.uri, "absent")
 

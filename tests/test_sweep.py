@@ -22,28 +22,6 @@ from tests.conftest import ROOT
 OPTIMIZERS = sorted(path.stem for path in (ROOT / "conf/optimizer").glob("*.yaml"))
 QUICK = ("gradient=by_hand", "epochs=5")
 
-OWN = """
-import torch
-
-class Fragile(torch.nn.Linear):
-    def __init__(self, fails=0.0):
-        super().__init__(1, 1)
-        self.fails = fails
-    def forward(self, x):
-        if self.fails and torch.is_grad_enabled():
-            raise RuntimeError("it broke on purpose")
-        return super().forward(x)
-"""
-
-
-@pytest.fixture
-def own(tmp_path):
-    """Write a config and a module of somebody's own: a model that breaks in training if asked."""
-    (tmp_path / "mine" / "model").mkdir(parents=True)
-    (tmp_path / "mine" / "model" / "fragile.yaml").write_text("_target_: own.Fragile\nfails: 0.0\n")
-    (tmp_path / "own.py").write_text(OWN)
-    return tmp_path
-
 
 def children_of(store, folder, uri=None):
     """The sweep's own run and its children, from a store with one sweep in it."""
