@@ -16,7 +16,7 @@ import time
 import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import closing, contextmanager
+from contextlib import closing, contextmanager, suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -126,7 +126,7 @@ class Journal:
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             self._lock = FileLock(_lock_path(path))
-            self._lock.acquire(timeout=0)
+            self._lock.acquire(timeout=1)  # `tidy` may be looking at it
             _create(path)
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA synchronous=NORMAL")
@@ -373,6 +373,15 @@ def put_away(path: Path, folder: Path | None) -> None:
             log.replace(folder / log.name)
     for name in (path, log, Path(f"{path}-shm"), _lock_path(path)):
         name.unlink(missing_ok=True)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what processes have left that were killed before their journal was there."""
+    for name in folder.glob("*.lock"):
+        with suppress(Timeout), FileLock(name).acquire(timeout=0):
+            if not name.with_suffix(".db").exists():
+                for path in folder.glob(f"{name.stem}.*"):
+                    path.unlink(missing_ok=True)
 
 
 def _create(path: Path) -> None:

@@ -335,7 +335,7 @@ def test_everything_stays_under_mlruns(tmp_path, runner):
     runner(tmp_path, "-m", "epochs=2,3")
     assert os.listdir(tmp_path) == ["mlruns"]
     assert sorted(os.listdir(tmp_path / "mlruns")) == ["artifacts", "journal", "mlflow.db"]
-    assert sorted(os.listdir(tmp_path / "mlruns" / "journal")) == ["published", "store.lock"]
+    assert sorted(os.listdir(tmp_path / "mlruns" / "journal")) == ["published", "store.opening"]
 
 
 def test_another_store_by_environment_variable(tmp_path, runner, store):

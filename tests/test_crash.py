@@ -196,7 +196,7 @@ def assert_recovered(folder, environment, store):
     assert "nothing was left" in publish(folder, environment)
     assert dump(folder) == before
     left = {path.name for path in (folder / "mlruns" / "journal").glob("*")}
-    assert left <= {"published", "store.lock"}
+    assert left <= {"published", "store.opening"}
     return runs
 
 
@@ -408,7 +408,7 @@ def test_keep_journal_false_deletes_it(runner, tmp_path, store):
     runner(tmp_path, "gradient=by_hand", "tracking.keep_journal=false")
     _, [run] = store(tmp_path)
     assert run.info.status == "FINISHED"
-    assert [path.name for path in (tmp_path / "mlruns" / "journal").iterdir()] == ["store.lock"]
+    assert [path.name for path in (tmp_path / "mlruns" / "journal").iterdir()] == ["store.opening"]
 
 
 def test_off_leaves_a_journal_that_can_be_published(runner, tmp_path, environment, store):

@@ -14,6 +14,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -369,6 +370,34 @@ def test_a_journal_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     assert read(Reader(written.path)) == ([], None)
     assert not list(tmp_path.glob("second*.new"))
     written.close()
+
+
+KILLED_TOO_SOON = """
+import os, signal, sys
+from pathlib import Path
+from runner import journal
+connect = journal.sqlite3.connect
+def with_a_kill(*args, **how):
+    database = connect(*args, **how)
+    database.execute("CREATE TABLE half_way (a)")
+    os.kill(os.getpid(), signal.SIGKILL)
+journal.sqlite3.connect = with_a_kill
+journal.Journal(Path(sys.argv[1]))
+"""
+
+
+def test_tidy(tmp_path):
+    """What a kill leaves of a journal that was not there yet goes; what somebody holds stays."""
+    subprocess.run([sys.executable, "-c", KILLED_TOO_SOON, tmp_path / "dead.db"], check=False)
+    left = {path.name for path in tmp_path.iterdir()}
+    assert {"dead.lock", "dead.new"} <= left
+    assert "dead.db" not in left
+    whole = write(tmp_path / "whole.db")
+    with FileLock(tmp_path / "coming.lock"):
+        journal.tidy(tmp_path)
+        there = {path.name for path in tmp_path.iterdir()}
+    assert there == {"coming.lock", "whole.db", "whole.lock"}
+    assert read(Reader(whole))[1] is None
 
 
 def test_a_ctrl_c_at_any_moment_loses_and_repeats_nothing(tmp_path):

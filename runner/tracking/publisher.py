@@ -112,6 +112,7 @@ class Publisher:
         waited for, so many seconds.
         """
         try:
+            journal.tidy(self._folder)
             for path in sorted(self._folder.glob("*.db"), key=_in_order):
                 if journal.is_being_written(path):
                     continue
@@ -196,7 +197,7 @@ class Publisher:
         while batch.runs():
             try:
                 if self._store is None:
-                    with FileLock(self._folder / "store.lock"):  # two would both create tables
+                    with FileLock(self._folder / "store.opening"):  # two would both create tables
                         create(self._uri)
                         self._store = open_store(self._uri)
                 self._store.write(batch)
