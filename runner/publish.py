@@ -68,6 +68,7 @@ def follow() -> int:
         gc.disable()  # looking for garbage takes a fifth of the imports, which make none
         from runner.tracking.publisher import Publisher  # takes longer than to give the orders
 
+        gc.freeze()  # nor will what they have made ever be garbage
         gc.enable()
         line = sys.stdin.readline()
         if not line:  # it died before it had any

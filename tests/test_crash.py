@@ -100,12 +100,12 @@ def publisher_of(process):
     return None
 
 
-def is_there(pid):
-    """Whether the process is still running."""
+def is_there(pid, module="runner.publish"):
+    """Whether the process, of that module, is still running."""
     listed = subprocess.run(
         ["ps", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True, check=False
     )
-    return "runner.publish" in listed.stdout and not listed.stdout.startswith("Z")
+    return module in listed.stdout and not listed.stdout.startswith("Z")
 
 
 # --- What must hold afterwards ---

@@ -2,7 +2,7 @@
 
 import posixpath
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
@@ -41,18 +41,40 @@ class Points(NamedTuple):
     """(rows, keys)"""
 
 
+Write = Callable[[Path], None]
+
+
+class Artifact(NamedTuple):
+    """A file of a run."""
+
+    run: str
+    name: str
+    write: Write
+    """Writes it to a path, as often as it is asked to, in any thread and process."""
+    scratch: Path
+    """A folder in which it may be built, if it has to be somewhere before it is where it belongs;
+    not there yet, and removed in the end by whoever has made the batch."""
+
+    def built(self) -> Path:
+        """The file in the scratch folder."""
+        folder = self.scratch / self.run
+        folder.mkdir(parents=True, exist_ok=True)
+        self.write(folder / self.name)
+        return folder / self.name
+
+
 @dataclass
 class Batch:
     """Beginnings, points, artifacts and ends, by the run's id in the journal."""
 
     starts: dict[str, Start] = field(default_factory=dict)
     points: list[Points] = field(default_factory=list)
-    artifacts: list[tuple[str, Path]] = field(default_factory=list)
+    artifacts: list[Artifact] = field(default_factory=list)
     ends: dict[str, End] = field(default_factory=dict)
 
     def runs(self) -> list[str]:
         """Every run that the batch touches."""
-        touched = [*self.starts, *(p.run for p in self.points), *(r for r, _ in self.artifacts)]
+        touched = [*self.starts, *(p.run for p in self.points), *(a.run for a in self.artifacts)]
         return list(dict.fromkeys([*touched, *self.ends]))
 
     def without(self, runs: Mapping[str, Any]) -> "Batch":
@@ -60,7 +82,7 @@ class Batch:
         return Batch(
             {run: start for run, start in self.starts.items() if run not in runs},
             [points for points in self.points if points.run not in runs],
-            [(run, path) for run, path in self.artifacts if run not in runs],
+            [artifact for artifact in self.artifacts if artifact.run not in runs],
             {run: end for run, end in self.ends.items() if run not in runs},
         )
 

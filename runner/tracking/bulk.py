@@ -8,11 +8,12 @@ How MLflow lays out its tables is its own affair, so this is used only with the 
 `runner.tracking.store`) and the schema that the tests compare with the stock store.
 """
 
-import errno
 import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from itertools import chain, islice, repeat
+from operator import itemgetter
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -43,6 +44,7 @@ from runner.tracking.batch import (
     LONGEST_TAG,
     PARENT_TAG,
     STATUS,
+    Artifact,
     Batch,
     Points,
     Refused,
@@ -51,6 +53,7 @@ from runner.tracking.batch import (
     text,
 )
 from runner.tracking.client import experiment_id, refusal
+from runner.tracking.files import Writer
 from runner.tracking.uri import without_credentials
 
 TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
@@ -66,6 +69,7 @@ LATEST = SqlLatestMetric.__table__
 LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
 ROWS_AT_ONCE = 50_000  # bounds the Python tuples alive; it is one transaction all the same
 IDS_AT_ONCE = 500  # below the number of variables that any SQLite takes
+CACHE_KIB = 65_536  # of SQLite, to hold what its indexes have in use: half as fast again
 BUSY_MILLISECONDS = 60_000  # how long to wait for somebody else's transaction in SQLite
 
 
@@ -101,8 +105,9 @@ def _engine(uri: str) -> sa.Engine:
     if engine.dialect.name == "sqlite":
 
         @sa.event.listens_for(engine, "connect")
-        def wait_for_others(connection: Any, _: Any) -> None:
+        def prepare(connection: Any, _: Any) -> None:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
+            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
 
     return engine
 
@@ -150,6 +155,7 @@ class BulkStore:
         self._set_latest = _insert_or_set(insert(LATEST), [*newer, "is_nan"], newer)
         self._experiments: dict[str, tuple[int, str]] = {}  # by name: id, artifact location
         self._artifact_uris: dict[str, str] = {}
+        self._files = Writer()
 
     def where(self, runs: list[str]) -> str:
         return f"{python()} -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
@@ -157,10 +163,10 @@ class BulkStore:
     def write(self, batch: Batch) -> None:
         starts = self._rows(batch)
         self._artifact_uris |= {run: row["artifact_uri"] for run, row in starts.items()}
-        for run, path in batch.artifacts:
-            self.add(run, path)
         columns = [column for points in batch.points for column in _columns(points)]
-        with self._transaction() as connection:
+        columns.sort(key=lambda column: column.run)  # as the larger indexes are
+        with ThreadPoolExecutor(1) as beside, self._transaction() as connection:
+            files = beside.submit(self._place, batch.artifacts)
             deleted, homeless = self._refusals(connection, batch, starts)
             if deleted or homeless:
                 raise Refused(deleted | homeless, deleted)
@@ -174,9 +180,22 @@ class BulkStore:
             _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
             _execute(connection, self._set_tags, _triples(last))
+            files.result()  # a run that has ended has all of its artifacts
+
+    def _place(self, artifacts: Sequence[Artifact]) -> None:
+        """Write the files where the runs' artifacts are."""
+        local = []
+        for artifact in artifacts:
+            uri = self._artifact_uris[artifact.run]
+            if is_local_uri(uri):  # MLflow's own way takes longer than all the run's rows
+                place = Path(local_file_uri_to_path(uri)) / artifact.name
+                local.append((place, artifact.write))
+            else:
+                get_artifact_repository(uri).log_artifact(str(artifact.built()))
+        self._files.write(local)
 
     def add(self, run: str, path: Path) -> None:
-        _log_artifact(self._artifact_uris[run], path)
+        get_artifact_repository(self._artifact_uris[run]).log_artifact(str(path))
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -275,7 +294,6 @@ class BulkStore:
         return stages
 
     def _insert_points(self, connection: sa.Connection, columns: Sequence[Column]) -> None:
-        # Past SQLAlchemy's handling of each row, which costs as much as the database itself.
         if not self._is_sqlite:
             for c in columns:
                 arrays = [c.values.tolist(), c.times.tolist(), c.steps.tolist(), c.is_nan.tolist()]
@@ -284,27 +302,6 @@ class BulkStore:
         rows = chain.from_iterable(column.rows() for column in columns)
         while some := list(islice(rows, ROWS_AT_ONCE)):
             connection.exec_driver_sql(_ADD_ROWS, some)
-
-
-def _log_artifact(uri: str, path: Path) -> None:
-    """Move a file to where the run's artifacts are, if that is on this disk.
-
-    There, MLflow's own way takes longer than all the run's rows.
-    """
-    if is_local_uri(uri):
-        folder = Path(local_file_uri_to_path(uri))
-        folder.mkdir(parents=True, exist_ok=True)
-        try:
-            path.replace(folder / path.name)
-            return
-        except FileNotFoundError:
-            if (folder / path.name).exists():  # the attempt before has got as far
-                return
-            raise
-        except OSError as error:
-            if error.errno != errno.EXDEV:  # another disk
-                raise
-    get_artifact_repository(uri).log_artifact(str(path))
 
 
 def _columns(points: Points) -> Iterator[Column]:
@@ -349,9 +346,16 @@ def _triples(values: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, 
     ]
 
 
-def _execute(connection: sa.Connection, statement: sa.Executable, rows: list[Any]) -> None:
-    if rows:  # an empty list would mean one row of defaults
+def _execute(connection: sa.Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
+    if not rows:  # an empty list would mean one row of defaults
+        return
+    if connection.dialect.name != "sqlite":
         connection.execute(statement, rows)
+        return
+    # Past SQLAlchemy's handling of each row, which costs as much as the database itself.
+    compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
+    values = map(itemgetter(*compiled.positiontup), rows)
+    connection.exec_driver_sql(str(compiled), list(values))
 
 
 def _insert_or_set(insert: Any, columns: Sequence[str], newer: Sequence[str] = ()) -> Any:

@@ -20,6 +20,7 @@ from runner.tracking.batch import (
     LONGEST_TAG,
     PARENT_TAG,
     STATUS,
+    Artifact,
     Batch,
     Points,
     Refused,
@@ -172,7 +173,12 @@ class ClientStore:
         self._client.log_batch(self._places[run].run, metrics, params, tags)
 
     def _uploads(self, batch: Batch) -> Iterator[Call]:
-        return ((run, self.add, path) for run, path in batch.artifacts)
+        return ((artifact.run, self._upload, artifact) for artifact in batch.artifacts)
+
+    def _upload(self, run: str, artifact: Artifact) -> None:
+        path = artifact.built()
+        self.add(run, path)
+        path.unlink()
 
     def add(self, run: str, path: Path) -> None:
         self._client.log_artifact(self._places[run].run, str(path))

@@ -1,7 +1,10 @@
 """One journal on its way into a store: its records, as batches to write."""
 
+import json
 import shutil
+from collections.abc import Iterable, Mapping
 from dataclasses import replace
+from functools import lru_cache, partial
 from pathlib import Path
 from typing import Any
 
@@ -19,7 +22,7 @@ from runner.journal import (
     Start,
 )
 from runner.model import parameter_names
-from runner.tracking.batch import JOURNAL_TAG, Batch, Points
+from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
 from runner.tracking.parquet import MOST_SCALARS, tensor_edges, write_trajectory
 from runner.trajectory import Tally, norms
 
@@ -33,7 +36,7 @@ PLAINLY: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
 class Publication:
     """Reads a journal from its beginning to where it is now, and knows which runs are still open.
 
-    Artifacts are built in a temporary folder below `folder`, which `close` removes.
+    Artifacts may be built in a temporary folder below `folder`, which `close` removes.
     """
 
     def __init__(self, path: Path, folder: Path) -> None:
@@ -45,8 +48,8 @@ class Publication:
         self._reader = Reader(path)
         self._open: dict[str, _OpenRun] = {}
         self._folder = folder / f".{path.stem}"
+        self._recent: dict[str, list[Rows]] = {}  # those of the latest batch, by run
         self.close()  # a publisher that was killed has left it
-        self._folder.mkdir()
 
     def next_batch(self) -> Batch:
         """What has come since the last call, up to a bounded size; empty if nothing has.
@@ -54,6 +57,7 @@ class Publication:
         Raises JournalUnavailable, with nothing lost.
         """
         batch, size = Batch(), 0
+        self._recent = {}
         if self.damage:
             return batch
         try:
@@ -84,16 +88,12 @@ class Publication:
         """Turn the record into parts of the batch; its size in bytes, roughly."""
         run, content = record.run, record.content
         if isinstance(content, Start):
-            folder = self._folder / run
-            folder.mkdir()
-            self._open[run] = _OpenRun(content, folder)
+            self._open[run] = _OpenRun(content)
             self.runs.add(run)
             batch.starts[run] = replace(content, tags={**content.tags, JOURNAL_TAG: run})
             if content.config:
-                config = folder / "config.yaml"
-                text = yaml.dump(dict(content.config), Dumper=DUMPER, **PLAINLY)
-                config.write_text(text, encoding="utf-8")
-                batch.artifacts.append((run, config))
+                write: Write = partial(_write_config, content.config)
+                batch.artifacts.append(Artifact(run, "config.yaml", write, self._folder))
             return 10_000
         if isinstance(content, End):
             state = self._open.pop(run)
@@ -107,34 +107,33 @@ class Publication:
             if reason := content.reason:
                 content = replace(content, tags={**content.tags, "reason": content.brief})
                 if content.brief != reason.strip():  # a traceback
-                    file = state.folder / "traceback.txt"
-                    file.write_text(reason, encoding="utf-8")
-                    batch.artifacts.append((run, file))
+                    write = partial(_write_bytes, reason.encode("utf-8", "backslashreplace"))
+                    batch.artifacts.append(Artifact(run, "traceback.txt", write, self._folder))
             if state.rows:
-                batch.artifacts.append((run, self._trajectory(state)))
+                write = self._trajectory(state, self._recent.get(run, []))
+                batch.artifacts.append(Artifact(run, "trajectory.parquet", write, self._folder))
             batch.ends[run] = content
             return 10_000
         if isinstance(content, File):
-            file = self._open[run].folder / Path(content.name).name
-            file.write_bytes(content.content)
-            batch.artifacts.append((run, file))
+            write = partial(_write_bytes, content.content)
+            batch.artifacts.append(Artifact(run, Path(content.name).name, write, self._folder))
             return len(content.content)
         batch.points += self._open[run].take(run, content)
         self._open[run].rows.append(record.number)
+        self._recent.setdefault(run, []).append(content)
         return content.nbytes
 
-    def _trajectory(self, run: "_OpenRun") -> Path:
-        """The run's whole trajectory as a file, from its records: no file is kept open for it."""
-        path = run.folder / "trajectory.parquet"
-        write_trajectory(path, run.tensors, self._reader.again(run.rows))
-        return path
+    def _trajectory(self, run: "_OpenRun", recent: list[Rows]) -> Write:
+        """What writes the run's whole trajectory: no file is kept open for it until its end."""
+        if len(recent) == len(run.rows):
+            return partial(write_trajectory, tensors=run.tensors, chunks=recent)
+        return partial(_write_again, self.path, run.rows, run.tensors)
 
 
 class _OpenRun:
     """A run that has begun and not ended."""
 
-    def __init__(self, start: Start, folder: Path) -> None:
-        self.folder = folder
+    def __init__(self, start: Start) -> None:
         self.tensors = start.tensors
         self.rows: list[int] = []
         """The numbers of its records with rows."""
@@ -160,6 +159,28 @@ class _OpenRun:
             return self._names, values
         parts = np.split(values, tensor_edges(self.tensors), axis=1)
         return [f"{name}.norm" for name in self.tensors], np.stack([norms(p) for p in parts], 1)
+
+
+def _write_config(config: Mapping[str, Any], path: Path) -> None:
+    parts = (_as_yaml(name, json.dumps(value)) for name, value in config.items())
+    path.write_text("".join(parts), encoding="utf-8")
+
+
+@lru_cache(maxsize=1000)
+def _as_yaml(name: str, value: str) -> str:
+    """One entry of a config, its value given as JSON: a sweep's cells have most in common."""
+    text: str = yaml.dump({name: json.loads(value)}, Dumper=DUMPER, **PLAINLY)
+    return text
+
+
+def _write_again(
+    journal: Path, numbers: Iterable[int], tensors: Mapping[str, Any], path: Path
+) -> None:
+    write_trajectory(path, tensors, Reader(journal).again(numbers))
+
+
+def _write_bytes(content: bytes, path: Path) -> None:
+    path.write_bytes(content)
 
 
 def _milliseconds(rows: Rows) -> Any:

@@ -1,0 +1,98 @@
+"""Many files are written by a process beside, and come into being whichever way that goes."""
+
+import os
+import signal
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import pytest
+
+from runner.tracking.files import MANY, Writer
+from tests.test_crash import is_there, wait_for
+
+
+def many(folder, write=Path.touch):
+    """More files than are written without the process."""
+    return [(folder / str(number) / "artifacts" / "f.txt", write) for number in range(MANY)]
+
+
+def text(content, path):
+    """Write the content, as a run's files are written."""
+    path.write_text(content)
+
+
+def of_nobody(path):
+    """Write nothing, and say so in a way that no process can hand on."""
+    raise RuntimeError(lambda: path)
+
+
+@pytest.fixture
+def writer(monkeypatch):
+    """One without a process yet, which will find what these tests have it write."""
+    monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
+    made = Writer()
+    yield made
+    made.close()
+
+
+def test_many_files_come_from_the_process(writer, tmp_path):
+    """All of them, whole, and a second time over what is there."""
+    for content in ("one", "two"):
+        writer.write(many(tmp_path, partial(text, content)))
+        assert [path.read_text() for path, _ in many(tmp_path)] == [content] * MANY
+        assert sum(path.is_file() for path in tmp_path.rglob("*")) == MANY
+    assert writer._process
+    assert writer._process.poll() is None
+
+
+@pytest.mark.parametrize("when", ["before", "in the middle"])
+def test_a_process_that_is_killed_is_done_without(when, writer, tmp_path):
+    """What it has not written is written here."""
+    writer.write(many(tmp_path / "first"))
+    process = writer._process
+    if when == "before":
+        process.kill()
+        process.wait()
+    writer.write(many(tmp_path, partial(killing, process.pid)))
+    assert all(path.exists() for path, _ in many(tmp_path))
+    assert process.returncode == -signal.SIGKILL
+
+
+def killing(pid, path):
+    """Write a file; the process of that number gets no further."""
+    if os.getpid() == pid:
+        os.kill(pid, signal.SIGKILL)
+    path.touch()
+
+
+def test_what_goes_wrong_is_raised(writer, tmp_path):
+    """An error of the system as it is; any other by who has asked for it."""
+    (tmp_path / "7").touch()  # where a folder belongs
+    with pytest.raises(OSError, match="artifacts"):
+        writer.write(many(tmp_path))
+    with pytest.raises(RuntimeError):
+        writer.write(many(tmp_path / "other", of_nobody))
+
+
+HELD = """
+import sys, time
+from pathlib import Path
+from tests.test_files import many
+from runner.tracking.files import Writer
+writer = Writer()
+writer.write(many(Path(sys.argv[1])))
+print(writer._process.pid, flush=True)
+time.sleep(60)
+"""
+
+
+def test_it_does_not_outlive_the_publisher(tmp_path):
+    """Whichever way that dies."""
+    command = [sys.executable, "-c", HELD, tmp_path]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as publisher:
+        pid = int(publisher.stdout.readline())
+        assert is_there(pid, "runner.tracking.files")
+        publisher.kill()
+    wait_for(lambda: not is_there(pid, "runner.tracking.files"))
