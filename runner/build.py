@@ -19,13 +19,18 @@ def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     if not isinstance(name, str):
         raise ConfigError(f"{where}._target_: expected the name of a class or function, got {name}")
     try:
-        found: Any = pkgutil.resolve_name(name)
+        found = _named(name)
     except Exception as error:  # whatever the import of somebody's module raises
         raise ConfigError(f"{where}._target_: {name} cannot be loaded: {error}") from error
     if not callable(found):
         raise ConfigError(f"{where}._target_: {name} is not a class or function")
     function: Callable[..., Any] = found
     return function
+
+
+@cache
+def _named(name: str) -> Any:
+    return pkgutil.resolve_name(name)  # which looks for files, each time
 
 
 def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:

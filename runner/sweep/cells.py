@@ -7,6 +7,8 @@ same types, the same checks, the same messages.
 
 import re
 from collections.abc import Hashable, Sequence
+from contextlib import suppress
+from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -20,7 +22,7 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.cell import Cell
-from runner.config import ConfigError, plain
+from runner.config import ConfigError, Values, plain
 
 FROM_ENVIRONMENT = re.compile(r"\$\{(oc|runner)\.env:[^$]*\}")
 
@@ -56,7 +58,8 @@ class Composer:
             composed, applied = self._compose(list(overrides)), []
         ConfigLoaderImpl._apply_overrides_to_config(applied, composed.config)
         task = [str(one.input_line) for one in parsed if not one.is_hydra_override()]
-        return Cell(plain(composed.config), composed.choices, task)
+        changed = {one.key_or_group.partition(".")[0] for one in applied}
+        return Cell(composed.values(changed), composed.choices, task)
 
     def _parse(self, text: str) -> Override:
         if text not in self._parsed:
@@ -83,12 +86,36 @@ class Composer:
         with open_dict(config):
             del config["hydra"]
         _settle_environment(config)
-        return _Composed(config, choices, "${hydra:" in OmegaConf.to_yaml(config))
+        return _Composed(config, choices)
 
 
 class _Composed:
-    def __init__(self, config: DictConfig, choices: dict[str, Any], asks_hydra: bool) -> None:
-        self.config, self.choices, self.asks_hydra = config, choices, asks_hydra
+    """A config, to which the values of one cell after the other are applied."""
+
+    def __init__(self, config: DictConfig, choices: dict[str, Any]) -> None:
+        self.config, self.choices = config, choices
+        self.asks_hydra = "${hydra:" in OmegaConf.to_yaml(config)
+        self._first: Values | None = None
+        self._follow: set[str] = set()  # nodes that may change with any other
+
+    def values(self, changed: set[str]) -> Values:
+        """The plain values, now that those below these keys are changed. Raises ConfigError."""
+        if self._first is not None:
+            # The rest is as it was: to resolve all of it takes longer than all else for a cell.
+            with suppress(OmegaConfBaseException):
+                some = {key: _plain(self.config[key]) for key in changed | self._follow}
+                return {**self._first, **some}
+        self._first = plain(self.config)
+        nodes = self.config.items_ex(resolve=False)
+        self._follow = {str(key) for key, raw in nodes if "${" in str(raw)}
+        return self._first
+
+
+def _plain(node: Any) -> Any:
+    """The node as `plain` has it. Raises OmegaConfBaseException where one has no value."""
+    if OmegaConf.is_config(node):
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True, enum_to_str=True)
+    return node.name if isinstance(node, Enum) else node
 
 
 def _settle_environment(node: DictConfig) -> None:
