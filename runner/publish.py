@@ -59,13 +59,14 @@ def follow() -> int:
     """Publish what a running invocation writes, until that ends; print a report as JSON.
 
     The orders come in a line on standard input: the fields of `tracking.session.Settings`, and
-    `name`, with which the invocation's journals begin.
+    `name`, with which the invocation's journals begin, and how many `runs` are to come.
     """
     out = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints
     uri, publisher = "", None
     try:
         gc.disable()  # looking for garbage takes a fifth of the imports, which make none
+        from runner.tracking import files
         from runner.tracking.publisher import Publisher  # takes longer than to give the orders
 
         gc.freeze()  # nor will what they have made ever be garbage
@@ -75,6 +76,8 @@ def follow() -> int:
             return 0
         told = json.loads(line)
         uri = told["uri"]
+        if told["runs"] >= files.MANY and not uri.startswith("http"):
+            files.start()  # by the time that there are any
         ended = threading.Event()
         threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
         _log_to_file(uri)

@@ -9,7 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from runner.tracking.files import MANY, Writer
+from runner.tracking import files
+from runner.tracking.files import MANY
 from tests.test_crash import is_there, wait_for
 
 
@@ -28,34 +29,33 @@ def of_nobody(path):
     raise RuntimeError(lambda: path)
 
 
-@pytest.fixture
-def writer(monkeypatch):
-    """One without a process yet, which will find what these tests have it write."""
+@pytest.fixture(autouse=True)
+def findable(monkeypatch):
+    """The process will find what these tests have it call."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    made = Writer()
-    yield made
-    made.close()
+    yield
+    files.stop()
 
 
-def test_many_files_come_from_the_process(writer, tmp_path):
+def test_many_files_come_from_the_process(tmp_path):
     """All of them, whole, and a second time over what is there."""
     for content in ("one", "two"):
-        writer.write(many(tmp_path, partial(text, content)))
+        files.write(many(tmp_path, partial(text, content)))
         assert [path.read_text() for path, _ in many(tmp_path)] == [content] * MANY
         assert sum(path.is_file() for path in tmp_path.rglob("*")) == MANY
-    assert writer._process
-    assert writer._process.poll() is None
+    assert files._process
+    assert files._process.poll() is None
 
 
 @pytest.mark.parametrize("when", ["before", "in the middle"])
-def test_a_process_that_is_killed_is_done_without(when, writer, tmp_path):
+def test_a_process_that_is_killed_is_done_without(when, tmp_path):
     """What it has not written is written here."""
-    writer.write(many(tmp_path / "first"))
-    process = writer._process
+    files.write(many(tmp_path / "first"))
+    process = files._process
     if when == "before":
         process.kill()
         process.wait()
-    writer.write(many(tmp_path, partial(killing, process.pid)))
+    files.write(many(tmp_path, partial(killing, process.pid)))
     assert all(path.exists() for path, _ in many(tmp_path))
     assert process.returncode == -signal.SIGKILL
 
@@ -67,23 +67,22 @@ def killing(pid, path):
     path.touch()
 
 
-def test_what_goes_wrong_is_raised(writer, tmp_path):
+def test_what_goes_wrong_is_raised(tmp_path):
     """An error of the system as it is; any other by who has asked for it."""
     (tmp_path / "7").touch()  # where a folder belongs
     with pytest.raises(OSError, match="artifacts"):
-        writer.write(many(tmp_path))
+        files.write(many(tmp_path))
     with pytest.raises(RuntimeError):
-        writer.write(many(tmp_path / "other", of_nobody))
+        files.write(many(tmp_path / "other", of_nobody))
 
 
 HELD = """
 import sys, time
 from pathlib import Path
 from tests.test_files import many
-from runner.tracking.files import Writer
-writer = Writer()
-writer.write(many(Path(sys.argv[1])))
-print(writer._process.pid, flush=True)
+from runner.tracking import files
+files.write(many(Path(sys.argv[1])))
+print(files._process.pid, flush=True)
 time.sleep(60)
 """
 

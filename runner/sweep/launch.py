@@ -41,7 +41,7 @@ def launch(
     cells = compose(loader, master, overrides)
     settings = _settings(cells)
     tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
-    tracked = None if settings["dry_run"] else session(tracking)
+    tracked = None if settings["dry_run"] else session(tracking, len(cells))
     planned = plan(
         cells,
         stack=settings["stack"],

@@ -17,7 +17,7 @@ from runner.sweep.table import swept
 
 SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
 LOOK: Any = {"subsequent_indent": " " * 16, "break_long_words": False}
-SLICE_CELLS = 2000  # beyond it, a step gains nothing
+SLICE_CELLS = 500  # beyond it, a step gains nothing, and the first cells are published later
 
 
 class Unit(NamedTuple):

@@ -38,6 +38,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.console import python
 from runner.journal import End, Start
+from runner.tracking import files
 from runner.tracking.batch import (
     LONGEST_NAME,
     LONGEST_PARAM,
@@ -53,7 +54,6 @@ from runner.tracking.batch import (
     text,
 )
 from runner.tracking.client import experiment_id, refusal
-from runner.tracking.files import Writer
 from runner.tracking.uri import without_credentials
 
 TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
@@ -155,7 +155,6 @@ class BulkStore:
         self._set_latest = _insert_or_set(insert(LATEST), [*newer, "is_nan"], newer)
         self._experiments: dict[str, tuple[int, str]] = {}  # by name: id, artifact location
         self._artifact_uris: dict[str, str] = {}
-        self._files = Writer()
 
     def where(self, runs: list[str]) -> str:
         return f"{python()} -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
@@ -166,7 +165,7 @@ class BulkStore:
         columns = [column for points in batch.points for column in _columns(points)]
         columns.sort(key=lambda column: column.run)  # as the larger indexes are
         with ThreadPoolExecutor(1) as beside, self._transaction() as connection:
-            files = beside.submit(self._place, batch.artifacts)
+            placed = beside.submit(self._place, batch.artifacts)
             deleted, homeless = self._refusals(connection, batch, starts)
             if deleted or homeless:
                 raise Refused(deleted | homeless, deleted)
@@ -180,7 +179,7 @@ class BulkStore:
             _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
             _execute(connection, self._set_tags, _triples(last))
-            files.result()  # a run that has ended has all of its artifacts
+            placed.result()  # a run that has ended has all of its artifacts
 
     def _place(self, artifacts: Sequence[Artifact]) -> None:
         """Write the files where the runs' artifacts are."""
@@ -192,7 +191,7 @@ class BulkStore:
                 local.append((place, artifact.write))
             else:
                 get_artifact_repository(uri).log_artifact(str(artifact.built()))
-        self._files.write(local)
+        files.write(local)
 
     def add(self, run: str, path: Path) -> None:
         get_artifact_repository(self._artifact_uris[run]).log_artifact(str(path))

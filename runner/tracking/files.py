@@ -16,9 +16,55 @@ MANY = 100
 File = tuple[Path, Callable[[Path], None]]
 """Where it belongs, and what writes it to a path."""
 
+_process: subprocess.Popen[bytes] | None = None
 
-def write(file: File) -> None:
-    """Write it, so that it is there whole or not at all."""
+
+def write(files: Sequence[File]) -> None:
+    """Write them, here if they are few, each so that it is there whole or not at all.
+
+    Raises OSError.
+    """
+    if len(files) < MANY or not _have_written(files):
+        for file in files:
+            _write(file)
+
+
+def start() -> None:
+    """Start the process, unless it is there."""
+    global _process
+    if _process is None:
+        command = [sys.executable, "-m", "runner.tracking.files"]
+        pipe, nowhere = subprocess.PIPE, subprocess.DEVNULL
+        _process = subprocess.Popen(command, stdin=pipe, stdout=pipe, stderr=nowhere)
+
+
+def stop() -> None:
+    """End the process, if there is one."""
+    global _process
+    if _process is not None:
+        _process.communicate()
+        _process = None
+
+
+def _have_written(files: Sequence[File]) -> bool:
+    """Whether the process has; if it is gone, it has not. Raises OSError."""
+    try:
+        start()
+        assert _process
+        assert _process.stdin
+        assert _process.stdout
+        pickle.dump(files, _process.stdin)
+        _process.stdin.flush()
+        error = pickle.load(_process.stdout)
+    except (BrokenPipeError, EOFError):  # somebody has killed it
+        stop()
+        return False
+    if error is not None:
+        raise error
+    return True
+
+
+def _write(file: File) -> None:
     place, write_to = file
     place.parent.mkdir(parents=True, exist_ok=True)
     new = place.with_name(f".{place.name}")
@@ -26,55 +72,16 @@ def write(file: File) -> None:
     new.replace(place)
 
 
-class Writer:
-    """Writes files here as long as they are few, in a process once they are many."""
-
-    def __init__(self) -> None:
-        self._process: subprocess.Popen[bytes] | None = None
-
-    def write(self, files: Sequence[File]) -> None:
-        """Write them all. Raises OSError."""
-        if len(files) < MANY or not self._have_written(files):
-            for file in files:
-                write(file)
-
-    def close(self) -> None:
-        """End the process, if there is one."""
-        if self._process is not None:
-            self._process.communicate()
-            self._process = None
-
-    def _have_written(self, files: Sequence[File]) -> bool:
-        """Whether the process has; if it is gone, it has not. Raises OSError."""
-        try:
-            if self._process is None:
-                self._process = subprocess.Popen(
-                    [sys.executable, "-m", __name__],
-                    stdin=subprocess.PIPE,
-                    stdout=subprocess.PIPE,
-                    stderr=subprocess.DEVNULL,
-                )
-            assert self._process.stdin
-            assert self._process.stdout
-            pickle.dump(files, self._process.stdin)
-            self._process.stdin.flush()
-            error = pickle.load(self._process.stdout)
-        except (BrokenPipeError, EOFError):  # somebody has killed it
-            self.close()
-            return False
-        if error is not None:
-            raise error
-        return True
-
-
 def main() -> None:
     """Write what standard input says, until that ends, as it does if the publisher dies."""
+    import runner.tracking.publication  # noqa: F401  what the files need, before they come
+
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
             files, told = pickle.load(sys.stdin.buffer), None
             try:
                 for file in files:
-                    write(file)
+                    _write(file)
             except OSError as error:
                 told = error
             pickle.dump(told, sys.stdout.buffer)

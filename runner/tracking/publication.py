@@ -26,7 +26,7 @@ from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
 from runner.tracking.parquet import MOST_SCALARS, tensor_edges, write_trajectory
 from runner.trajectory import Tally, norms
 
-BATCH_BYTES = 4 * 2**20  # of journal records: bounds the memory of a batch
+BATCH_BYTES = 16 * 2**20  # of journal records: bounds the memory of a batch
 
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # several times as fast
 

@@ -40,13 +40,13 @@ class Settings:
 class Session:
     """The journal of this process, and the publisher that carries it into the store."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, runs: int) -> None:
         """Tell the publisher what to do. The journal comes with the first run, not before."""
         self.settings = settings
         self.store = settings.store
         self._name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
         self._journal: Journal | None = None
-        orders = {**asdict(settings), "name": self._name}
+        orders = {**asdict(settings), "name": self._name, "runs": runs}
         self._publisher = process.start(orders) if settings.uri else None
 
     @property
@@ -100,10 +100,13 @@ def _answer(publisher: process.Publisher) -> str:
 _sessions: dict[Settings, Session] = {}
 
 
-def session(settings: Settings) -> Session:
-    """The session of this process with these settings, begun when first asked for."""
+def session(settings: Settings, runs: int = 1) -> Session:
+    """The session of this process with these settings, begun when first asked for.
+
+    `runs` are expected by then, and more may come.
+    """
     if settings not in _sessions:
-        _sessions[settings] = Session(settings)
+        _sessions[settings] = Session(settings, runs)
     return _sessions[settings]
 
 
