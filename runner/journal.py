@@ -17,7 +17,7 @@ import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import dataclass, field
 from functools import lru_cache
 from pathlib import Path
 from typing import Any
@@ -137,7 +137,7 @@ class Journal:
     def begin(self, start: Start) -> str:
         """Record that a run begins; its id, 32 hexadecimal digits."""
         run = uuid.uuid4().hex
-        self._write(run, "start", json.dumps(asdict(start)).encode())
+        self._write(run, "start", json.dumps(vars(start)).encode())
         return run
 
     def record(self, run: str, rows: Rows) -> None:
@@ -152,7 +152,7 @@ class Journal:
 
     def end(self, run: str, end: End) -> None:
         """Record how the run ended."""
-        self._write(run, "end", json.dumps(asdict(end)).encode())
+        self._write(run, "end", json.dumps(vars(end)).encode())
 
     @contextmanager
     def together(self) -> Iterator[None]:
