@@ -17,7 +17,7 @@ run: .venv/installed
 	@$(BIN)/python -m runner $(ARGS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n auto -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow $(ARGS)

@@ -61,7 +61,7 @@ def run(cell: Cell) -> float:
     if done.failure is not None:
         raise done.failure
     if done.end.outcome == "interrupted":
-        raise SystemExit(128 + (received or [signal.SIGINT])[0])
+        raise SystemExit(128 + signal.Signals[(received or ["SIGINT"])[0]])
     return math.inf if done.end.outcome == "diverged" else done.last.loss
 
 
@@ -71,10 +71,11 @@ def execute(
     start: Start,
     journal: Journal,
     console: Console,
-    received: Sequence[int],
+    received: Sequence[str],
 ) -> Run:
-    """Take the experiment's steps and record them, until it stops or a signal is received.
+    """Take the experiment's steps and record them, until it stops or is stopped.
 
+    Once `received` is not empty, its first word says by what: SIGINT, say.
     What a part raises ends the run as failed, and is returned. Raises JournalError.
     """
     run_id = journal.begin(start)
@@ -103,7 +104,7 @@ def execute(
     if failure is not None:
         reason = "".join(traceback.format_exception(failure))
     elif outcome == "interrupted":
-        reason = f"stopped by {signal.Signals((received or [signal.SIGINT])[0]).name}"
+        reason = stopped_by(received)
     else:
         reason = None
     loss, best = recorder.last.loss, float(recorder.best_loss)
@@ -117,7 +118,7 @@ def train(
     values: Values,
     recorder: Recorder,
     console: Console,
-    received: Sequence[int],
+    received: Sequence[str],
 ) -> str:
     """Take steps until one of the reasons to stop; the outcome."""
     epochs, tolerance = values["epochs"], values["tolerance"]
@@ -142,15 +143,15 @@ def train(
 
 
 @contextmanager
-def signals(*numbers: int) -> Iterator[list[int]]:
+def signals(*numbers: int) -> Iterator[list[str]]:
     """Note the first of these signals, to be looked at between two steps; let a second act."""
-    received: list[int] = []
+    received: list[str] = []
     if threading.current_thread() is not threading.main_thread():  # only it may set handlers
         yield received
         return
 
     def note(number: int, frame: FrameType | None) -> None:
-        received.append(number)
+        received.append(signal.Signals(number).name)
         restore()
 
     def restore() -> None:
@@ -162,6 +163,11 @@ def signals(*numbers: int) -> Iterator[list[int]]:
         yield received
     finally:
         restore()
+
+
+def stopped_by(received: Sequence[str]) -> str:
+    """Why a run was interrupted; a second Ctrl-C is not received, and acts at once."""
+    return f"stopped by {(received or ['SIGINT'])[0]}"
 
 
 def _predict(

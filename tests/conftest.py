@@ -22,6 +22,11 @@ NO_DRAWING = {"RUNNER_PICTURES": "false", "RUNNER_PAGE": "false"}
 SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
+def pytest_xdist_auto_num_workers():
+    """Twice as many as there are cores: half of the time a test waits for other processes."""
+    return 2 * (os.cpu_count() or 1)
+
+
 @pytest.fixture
 def compose_config():
     """Compose the shipped config with overrides, as the command does."""
@@ -49,10 +54,33 @@ def environment():
 
 
 @pytest.fixture(scope="session")
-def runner(environment):
-    """Run `python -m runner` in a folder; return the process, its exit status checked."""
+def empty_store(tmp_path_factory):
+    """MLflow's tables, created once; a function that copies them into a folder: the store's URI."""
+    made = tmp_path_factory.mktemp("empty") / "mlflow.db"
+
+    def copy(folder):
+        from mlflow import MlflowClient
+
+        if not made.exists():
+            MlflowClient(f"sqlite:///{made}").search_experiments()
+        folder.mkdir(exist_ok=True)
+        shutil.copy(made, folder)
+        return f"sqlite:///{folder}/mlflow.db"
+
+    return copy
+
+
+@pytest.fixture(scope="session")
+def runner(environment, empty_store):
+    """Run `python -m runner` in a folder; return the process, its exit status checked.
+
+    The store of a first run is there already: MLflow takes as long to create one as the run takes.
+    """
 
     def run(folder, *typed, status=0, **variables):
+        elsewhere = any(word.startswith(("tracking", "sweep.dry_run", "--")) for word in typed)
+        if status == 0 and not variables and not elsewhere and not (folder / "mlruns").exists():
+            empty_store(folder / "mlruns")
         done = subprocess.run(
             [sys.executable, "-m", "runner", *typed],
             cwd=folder,

@@ -2,7 +2,6 @@
 
 import contextlib
 import math
-import shutil
 import sqlite3
 import subprocess
 import sys
@@ -157,21 +156,6 @@ def publish(journal, folder, store, batches=None, size=50_000):
         finally:
             source.close()
     return written
-
-
-@pytest.fixture(scope="module")
-def empty_store(tmp_path_factory):
-    """Create MLflow's tables once; a function that copies them to where they are needed."""
-    from mlflow import MlflowClient
-
-    made = tmp_path_factory.mktemp("empty") / "mlflow.db"
-    MlflowClient(f"sqlite:///{made}").search_experiments()
-
-    def copy(folder):
-        shutil.copy(made, folder / "mlflow.db")
-        return f"sqlite:///{folder}/mlflow.db"
-
-    return copy
 
 
 WAYS = {

@@ -394,6 +394,7 @@ def test_ctrl_c_keeps_what_is_recorded_and_resume_goes_on(
     assert {child.info.status for child in children} == {"KILLED"}
     for child in children:
         assert child.data.metrics["epochs_run"] > 0
+        assert child.data.tags["reason"] == "stopped by SIGINT"
     rows = table_of(client, parent, tmp_path)
     assert {row["outcome"] for row in rows} <= {"interrupted", "not run"}
     typed = ["-m", "gradient=by_hand", "tolerance=0", "lr=0.01,0.02,0.03", "sweep.resume=true"]

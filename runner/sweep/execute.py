@@ -23,12 +23,12 @@ def execute(
     works: Sequence[Work],
     session: Session,
     workers: int | None,
-    received: Sequence[int],
+    received: Sequence[str],
     progress: Progress,
     *,
     stop_at_failure: bool,
 ) -> None:
-    """Execute the units until all are done, a signal is received, or one fails and that is asked.
+    """Execute the units until all are done, it is stopped, or one fails and that is asked.
 
     With `workers` None, units run here until that is seen to take long, and then in a process for
     each core. Raises JournalError where nothing can be recorded any more.
@@ -40,20 +40,23 @@ def execute(
         failed |= result.outcome == "failed"
         progress.tell(result)
 
-    def is_over() -> bool:
-        return bool(received) or (failed and stop_at_failure)
+    def over() -> str:
+        """What has ended it, if anything has."""
+        if received:
+            return received[0]
+        return "the failure of another cell" if failed and stop_at_failure else ""
 
     left = list(works)
     if workers is None or workers == 1 or len(left) == 1:
-        while left and not is_over():
+        while left and not over():
             if workers is None and len(left) > 1 and _is_long(progress):
                 break
             do(left.pop(0), session.journal, received, tell)
             progress.unit_is_done()
-    if left and not is_over():
+    if left and not over():
         needs_torch = any(c.values["gradient"] == "autograd" for w in left for c in w.cells)
         pool = Pool(min(workers or cores(), len(left)), session.path, torch=needs_torch)
-        pool.run(left, is_over, tell, progress.unit_is_done)
+        pool.run(left, over, tell, progress.unit_is_done)
 
 
 def _is_long(progress: Progress) -> bool:

@@ -61,7 +61,7 @@ def launch(
         say(f"report      {page_path(run)}, in a moment")
     if received:
         say("stopped     go on with: sweep.resume=true")
-        raise SystemExit(128 + received[0])
+        raise SystemExit(128 + signal.Signals[received[0]])
     return _returned(cells, overrides, results)
 
 
@@ -84,7 +84,7 @@ def _settings(cells: Sequence[Cell]) -> Values:
 
 
 def _carry_out(
-    planned: Plan, settings: Values, tracked: Session, received: list[int]
+    planned: Plan, settings: Values, tracked: Session, received: list[str]
 ) -> tuple[str, list[Result]]:
     """Execute what is to be done, as children of a run of the sweep's own: its id, every result.
 

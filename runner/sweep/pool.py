@@ -22,7 +22,7 @@ from runner.journal import Journal, JournalError
 from runner.sweep.result import Result
 from runner.sweep.work import Work, do
 
-STOP, DONE = "stop", "done"
+DONE = "done"
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come
 START_SECONDS = 10.0  # for a process that cannot be started at once
 
@@ -55,22 +55,22 @@ class Pool:
     def run(
         self,
         works: Iterable[Work],
-        stop: Callable[[], bool],
+        over: Callable[[], str],
         tell: Tell,
         unit_is_done: Callable[[], None],
     ) -> None:
-        """Execute the units, until `stop` says that no more are to be started or finished.
+        """Execute the units, until `over` says by what they are stopped.
 
         Raises JournalError where a process cannot record.
         """
         waiting, stopped = deque(works), False
         try:
-            while self._busy or (waiting and not stop()):
-                if stop() and not stopped:
+            while self._busy or (waiting and not over()):
+                if over() and not stopped:
                     stopped = True
                     for worker in self._busy:
-                        _send(worker, STOP)
-                while waiting and len(self._busy) < self._most and not stop():
+                        _send(worker, over())
+                while waiting and len(self._busy) < self._most and not over():
                     self._hand_out(waiting.popleft(), waiting, tell)
                 lines = {worker.line: worker for worker in self._busy}
                 for line in connection.wait(list(lines), POLL_SECONDS):
@@ -174,18 +174,18 @@ def _serve(line: Any, path: Path) -> None:
     """What a process of the pool does: units, one after another, until nobody sends any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that leads
     works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-    received: list[int] = []
+    received: list[str] = []
 
     def listen() -> None:
         try:
             while True:
                 message = line.recv()
-                if message == STOP:
-                    received.append(signal.SIGINT)
+                if isinstance(message, str):
+                    received.append(message)
                 else:
                     works.put(message)
-        except (EOFError, OSError):  # also if the one that leads was killed
-            received.append(signal.SIGINT)
+        except (EOFError, OSError):
+            received.append("the end of the process that led")
             works.put(None)
 
     threading.Thread(target=listen, daemon=True).start()

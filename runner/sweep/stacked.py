@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.journal import End, Journal, JournalError, Start
-from runner.run import ended
+from runner.run import ended, stopped_by
 from runner.stack import Stacked
 from runner.trajectory import norms, row_type
 
@@ -34,17 +34,17 @@ def execute(
     starts: Sequence[Start],
     limits: Limits,
     journal: Journal,
-    received: Sequence[int],
+    received: Sequence[str],
     tell: Tell,
 ) -> None:
-    """Take the stack's steps until every cell has stopped, or a signal is received.
+    """Take the stack's steps until every cell has stopped, or all are, as `run.execute` is.
 
     What a part raises ends the cells that go on as failed. Raises JournalError.
     """
     with journal.together():
         runs = [journal.begin(start) for start in starts]
     recorder = _Recorder(stack, runs, journal, tell)
-    outcome, failure = "interrupted", None
+    outcome, reason = "interrupted", None
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             _train(stack, limits, recorder, received)
@@ -53,12 +53,13 @@ def execute(
     except JournalError:
         raise
     except Exception:  # a model of somebody's
-        outcome, failure = "failed", traceback.format_exc()
-    recorder.end(np.flatnonzero(recorder.goes_on), outcome, failure)
+        outcome, reason = "failed", traceback.format_exc()
+    reason = reason or stopped_by(received)
+    recorder.end(np.flatnonzero(recorder.goes_on), outcome, reason)
     recorder.flush()
 
 
-def _train(stack: Stacked, limits: Limits, recorder: "_Recorder", received: Sequence[int]) -> None:
+def _train(stack: Stacked, limits: Limits, recorder: "_Recorder", received: Sequence[str]) -> None:
     """Take steps, as `runner.run` does for one cell."""
     step = next(stack.steps)
     while True:
@@ -143,9 +144,8 @@ class _Recorder:
         before = after = None
         if self._predict is not None and self._before is not None:
             before = self._before[self.places[cells]]
-            after = (
-                self._predict(self._final[cells], self.places[cells]) if reason is None else None
-            )
+            if outcome != "failed":
+                after = self._predict(self._final[cells], self.places[cells])
         for number, cell in enumerate(cells.tolist()):
             said = {} if before is None else {"prediction_before": float(before[number])}
             said |= {} if after is None else {"prediction_after": float(after[number])}

@@ -47,8 +47,8 @@ class Work(NamedTuple):
 Tell = Callable[[Result], None]
 
 
-def do(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> None:
-    """Execute the cells; `tell` each result. Ends early once a signal is received.
+def do(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> None:
+    """Execute the cells; `tell` each result. Ends early once it is stopped, as `run.execute` is.
 
     A cell that fails is a result like any other. Raises JournalError.
     """
@@ -62,7 +62,7 @@ def do(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> Non
             tell(Result(number, "failed", reason=f"{type(error).__name__}: {error}"))
 
 
-def _alone(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> None:
+def _alone(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> None:
     for place, (number, cell) in enumerate(zip(work.numbers, work.cells, strict=True)):
         experiment = compose(cell.values)
         start = _start(work, place, experiment.loop, experiment.tensors)
@@ -74,7 +74,7 @@ def _alone(work: Work, journal: Journal, received: Sequence[int], tell: Tell) ->
         tell(result(number, done.id, done.end))
 
 
-def _stack(work: Work, journal: Journal, received: Sequence[int], tell: Tell) -> None:
+def _stack(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> None:
     assert work.parts
     made = stack(work.parts)
     starts = [_start(work, place, made.loop, made.tensors) for place in range(len(work.cells))]
