@@ -22,11 +22,6 @@ NO_DRAWING = {"RUNNER_PICTURES": "false", "RUNNER_PAGE": "false"}
 SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
 
 
-def pytest_xdist_auto_num_workers():
-    """Twice as many as there are cores: half of the time a test waits for other processes."""
-    return 2 * (os.cpu_count() or 1)
-
-
 @pytest.fixture
 def compose_config():
     """Compose the shipped config with overrides, as the command does."""

@@ -33,7 +33,14 @@ def copy(tmp_path_factory):
     return folder
 
 
-@pytest.mark.parametrize("block", BLOCKS, ids=lambda block: block.splitlines()[0][:60])
+LATER = [pytest.mark.slow, pytest.mark.xdist_group("readme")]  # one after another, in one copy
+
+
+@pytest.mark.parametrize(
+    "block",
+    [pytest.param(block, marks=LATER if at else []) for at, block in enumerate(BLOCKS)],
+    ids=lambda block: block.splitlines()[0][:60],
+)
 def test_commands_work_as_they_stand(block, copy):
     """Each block of commands, in the environment that the README activates."""
     done = subprocess.run(
