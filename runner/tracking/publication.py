@@ -26,7 +26,9 @@ from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
 from runner.tracking.parquet import MOST_SCALARS, tensor_edges, write_trajectory
 from runner.trajectory import Tally, norms
 
-BATCH_BYTES = 16 * 2**20  # of journal records: bounds the memory of a batch
+BATCH_BYTES = 4 * 2**20  # of journal records: bounds the memory of a batch
+
+PAIRS_BYTES = 3_000  # of what a run begins or ends with: params, tags, last metrics
 
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # several times as fast
 
@@ -94,7 +96,7 @@ class Publication:
             if content.config:
                 write: Write = partial(_write_config, content.config)
                 batch.artifacts.append(Artifact(run, "config.yaml", write, self._folder))
-            return 10_000
+            return PAIRS_BYTES
         if isinstance(content, End):
             state = self._open.pop(run)
             if content.time < state.start_time:  # somebody has set the clock back
@@ -113,7 +115,7 @@ class Publication:
                 write = self._trajectory(state, self._recent.get(run, []))
                 batch.artifacts.append(Artifact(run, "trajectory.parquet", write, self._folder))
             batch.ends[run] = content
-            return 10_000
+            return PAIRS_BYTES
         if isinstance(content, File):
             write = partial(_write_bytes, content.content)
             batch.artifacts.append(Artifact(run, Path(content.name).name, write, self._folder))
