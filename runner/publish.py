@@ -112,6 +112,7 @@ def _wait_for_the_end(ended: threading.Event) -> None:
 
 def publish(uri: str | None) -> int:
     """Publish all journals that nobody writes, each into the store that it was meant for."""
+    journal.tidy(FOLDER)
     meant = {journal.destination(path) for path in FOLDER.glob("*.db")}
     stores = {uri} if uri else set(filter(None, meant))
     if None in meant and not stores:

@@ -400,6 +400,17 @@ def test_tidy(tmp_path):
     assert read(Reader(whole))[1] is None
 
 
+def test_publishing_tidies(tmp_path, environment):
+    """Also where there is nothing to publish."""
+    folder = tmp_path / "mlruns" / "journal"
+    folder.mkdir(parents=True)
+    for name in ("dead.lock", "dead.new"):
+        (folder / name).touch()
+    command = [sys.executable, "-m", "runner.publish"]
+    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+    assert not list(folder.iterdir())
+
+
 def test_a_ctrl_c_at_any_moment_loses_and_repeats_nothing(tmp_path):
     """The writer of an interrupted record tries it again, whether or not it was written."""
     written, run = begin(tmp_path / "runs.db")

@@ -357,14 +357,14 @@ def test_publishing_again_changes_nothing(way, small, place, tmp_path, small_ref
     """After a half of it, as when a publisher dies: as if it had not. After all of it: nothing."""
     uri, database = place(way)
     artifacts = [tmp_path / "mlruns", Path(database.removeprefix("sqlite:///")).parent]
-    half = publish(small, tmp_path, new_store(WAYS[way], uri), batches=6, size=15_000)
+    half = publish(small, tmp_path, new_store(WAYS[way], uri), batches=6, size=5_000)
     assert half == 6
-    assert publish(small, tmp_path, new_store(WAYS[way], uri), size=15_000) > half + 2
+    assert publish(small, tmp_path, new_store(WAYS[way], uri), size=5_000) > half + 2
     said = reads(uri, tmp_path / "read", "small")
     assert [what for what in small_reference if said[what] != small_reference[what]] == []
     before = dump(database, artifacts[way.endswith("server")])
     for batches in (None, 1):  # by the second, no latest value must go back
-        publish(small, tmp_path, new_store(WAYS[way], uri), batches, size=15_000)
+        publish(small, tmp_path, new_store(WAYS[way], uri), batches, size=5_000)
         after = dump(database, artifacts[way.endswith("server")])
         changed = [what for what in before | after if before.get(what) != after.get(what)]
         assert [what for what in changed if not what.endswith((".db", ".log"))] == []
@@ -481,7 +481,7 @@ def test_a_deleted_run_stays_deleted(way, tmp_path, empty_store, small):
 
     uri = empty_store(tmp_path)
     client = client_of(uri)
-    publish(small, tmp_path, new_store(way, uri), batches=1, size=15_000)
+    publish(small, tmp_path, new_store(way, uri), batches=1, size=5_000)
     [run] = runs_of(client, "small")
     client.delete_run(run.info.run_id)
     before = client.get_run(run.info.run_id).to_dictionary()
@@ -499,7 +499,7 @@ def test_a_deleted_run_stays_deleted(way, tmp_path, empty_store, small):
                 self.refused.update(refused.reasons)
                 store.write(batch.without(self.refused))
 
-    publish(small, tmp_path, Lenient(), size=15_000)
+    publish(small, tmp_path, Lenient(), size=5_000)
     assert list(Lenient.refused) == [run.data.tags["journal"]]
     assert "deleted" in str(Lenient.refused)
     assert client.get_run(run.info.run_id).to_dictionary() == before
@@ -539,7 +539,7 @@ def test_two_publishers_share_a_new_store(tmp_path, publish_command):
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         write_journal(folder / "mlruns" / "journal" / "runs.db", uri, steps=2000, short=150)
-    smaller = "from runner.tracking import publication\npublication.BATCH_BYTES = 20_000"
+    smaller = "from runner.tracking import publication\npublication.BATCH_BYTES = 6_000"
     processes = [publish_command(folder, smaller) for folder in folders]
     for process, folder in zip(processes, folders, strict=True):
         printed, complaints = process.communicate()

@@ -76,6 +76,7 @@ def main() -> None:
     """Write what standard input says, until that ends, as it does if the publisher dies."""
     import runner.tracking.publication  # noqa: F401  what the files need, before they come
 
+    out, sys.stdout = sys.stdout.buffer, sys.stderr  # whatever a library prints
     with suppress(EOFError, BrokenPipeError, KeyboardInterrupt):
         while True:
             files, told = pickle.load(sys.stdin.buffer), None
@@ -84,8 +85,8 @@ def main() -> None:
                     _write(file)
             except OSError as error:
                 told = error
-            pickle.dump(told, sys.stdout.buffer)
-            sys.stdout.buffer.flush()
+            pickle.dump(told, out)
+            out.flush()
 
 
 if __name__ == "__main__":
