@@ -99,7 +99,7 @@ def _carry_out(
     failure: str | None = "it ended early"
     verified: list[str] = []
     try:
-        works = [_work(planned, unit, run, tracked.store) for unit in planned.units]
+        works = [work(planned, unit, run, tracked.store) for unit in planned.units]
         execute(
             works,
             tracked,
@@ -133,7 +133,8 @@ def _carry_out(
     return run, sorted(earlier + progress.results)
 
 
-def _work(planned: Plan, unit: Unit, run: str, store: str) -> Work:
+def work(planned: Plan, unit: Unit, run: str, store: str) -> Work:
+    """What a process needs to know to execute the unit, for the sweep whose own run is `run`."""
     cells = [planned.cells[number] for number in unit.numbers]
     fingerprints = [planned.fingerprints[number] for number in unit.numbers]
     return Work(unit.numbers, cells, fingerprints, unit.parts, run, store)

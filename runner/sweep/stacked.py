@@ -54,8 +54,8 @@ def execute(
         raise
     except Exception:  # a model of somebody's
         outcome, reason = "failed", traceback.format_exc()
-    reason = reason or stopped_by(received)
-    recorder.end(np.flatnonzero(recorder.goes_on), outcome, reason)
+    left = np.flatnonzero(recorder.goes_on)
+    recorder.end(left, outcome, reason or stopped_by(received))
     recorder.flush()
 
 

@@ -6,14 +6,16 @@ A short run's two files take as long as its rows, and Python has one thread at w
 import pickle
 import subprocess
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
+
+from runner.tracking.batch import Write
 
 MANY = 100
 """For so many files at once the process is started, which takes half a second."""
 
-File = tuple[Path, Callable[[Path], None]]
+File = tuple[Path, Write]
 """Where it belongs, and what writes it to a path."""
 
 _process: subprocess.Popen[bytes] | None = None

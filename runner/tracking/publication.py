@@ -94,8 +94,7 @@ class Publication:
             self.runs.add(run)
             batch.starts[run] = replace(content, tags={**content.tags, JOURNAL_TAG: run})
             if content.config:
-                write: Write = partial(_write_config, content.config)
-                batch.artifacts.append(Artifact(run, "config.yaml", write, self._folder))
+                self._attach(batch, run, "config.yaml", partial(_write_config, content.config))
             return PAIRS_BYTES
         if isinstance(content, End):
             state = self._open.pop(run)
@@ -109,21 +108,24 @@ class Publication:
             if reason := content.reason:
                 content = replace(content, tags={**content.tags, "reason": content.brief})
                 if content.brief != reason.strip():  # a traceback
-                    write = partial(_write_bytes, reason.encode("utf-8", "backslashreplace"))
-                    batch.artifacts.append(Artifact(run, "traceback.txt", write, self._folder))
+                    text = reason.encode("utf-8", "backslashreplace")
+                    self._attach(batch, run, "traceback.txt", partial(_write_bytes, text))
             if state.rows:
                 write = self._trajectory(state, self._recent.get(run, []))
-                batch.artifacts.append(Artifact(run, "trajectory.parquet", write, self._folder))
+                self._attach(batch, run, "trajectory.parquet", write)
             batch.ends[run] = content
             return PAIRS_BYTES
         if isinstance(content, File):
-            write = partial(_write_bytes, content.content)
-            batch.artifacts.append(Artifact(run, Path(content.name).name, write, self._folder))
+            name = Path(content.name).name
+            self._attach(batch, run, name, partial(_write_bytes, content.content))
             return len(content.content)
         batch.points += self._open[run].take(run, content)
         self._open[run].rows.append(record.number)
         self._recent.setdefault(run, []).append(content)
         return content.nbytes
+
+    def _attach(self, batch: Batch, run: str, name: str, write: Write) -> None:
+        batch.artifacts.append(Artifact(run, name, write, self._folder))
 
     def _trajectory(self, run: "_OpenRun", recent: list[Rows]) -> Write:
         """What writes the run's whole trajectory: no file is kept open for it until its end."""

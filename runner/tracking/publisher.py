@@ -99,6 +99,7 @@ class Publisher:
                     self._finish(publication)
             mine, self._followed = list(self._published), list(self._first)
             before = self._report(mine)
+            journal.tidy(self._folder)
             self.recover()
             left = len(self._refused.keys() - self._deleted) if not before.why else 0
             return replace(self._report(mine), why=before.why, left=left)
@@ -112,7 +113,6 @@ class Publisher:
         waited for, so many seconds.
         """
         try:
-            journal.tidy(self._folder)
             for path in sorted(self._folder.glob("*.db"), key=_in_order):
                 if journal.is_being_written(path):
                     continue
