@@ -1,5 +1,6 @@
 """The command: `python -m runner [-m] [KEY=VALUE ...]`."""
 
+import gc
 import os
 import signal
 import sys
@@ -20,6 +21,7 @@ def main() -> None:
         command.main()
     finally:
         session.finish()
+        gc.freeze()  # or Python would look through all of torch for garbage before it exits
 
 
 if __name__ == "__main__":
