@@ -138,7 +138,7 @@ def new_store(way, uri):
     return ClientStore(uri)
 
 
-def publish(journal, folder, store, batches=None, size=50_000):
+def publish(journal, folder, store, batches=None, size=500_000):
     """Bring the journal, or so many batches of it, into the store; how many there were."""
     from runner.tracking import publication
 
@@ -539,7 +539,7 @@ def test_two_publishers_share_a_new_store(tmp_path, publish_command):
     folders = [tmp_path / name for name in ("first", "second")]
     for folder in folders:
         write_journal(folder / "mlruns" / "journal" / "runs.db", uri, steps=2000, short=150)
-    smaller = "from runner.tracking import publication\npublication.BATCH_BYTES = 6_000"
+    smaller = "from runner.tracking import publication\npublication.BATCH_BYTES = 12_000"
     processes = [publish_command(folder, smaller) for folder in folders]
     for process, folder in zip(processes, folders, strict=True):
         printed, complaints = process.communicate()
@@ -558,6 +558,7 @@ def test_two_publishers_share_a_new_store(tmp_path, publish_command):
 def points_of(uri):
     """How many points the database has."""
     with contextlib.closing(sqlite3.connect(uri.removeprefix("sqlite:///"))) as database:
+        assert database.execute("PRAGMA foreign_key_check").fetchall() == []
         return database.execute("SELECT count(*) FROM metrics").fetchone()[0]
 
 

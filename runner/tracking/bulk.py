@@ -67,7 +67,7 @@ METRICS = SqlMetric.__table__
 LATEST = SqlLatestMetric.__table__
 
 LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
-ROWS_AT_ONCE = 50_000  # bounds the Python tuples alive; it is one transaction all the same
+ROWS_AT_ONCE = 1000  # bounds the Python tuples alive; it is one transaction all the same
 IDS_AT_ONCE = 500  # below the number of variables that any SQLite takes
 CACHE_KIB = 65_536  # of SQLite, to hold what its indexes have in use: half as fast again
 BUSY_MILLISECONDS = 60_000  # how long to wait for somebody else's transaction in SQLite
@@ -200,7 +200,6 @@ class BulkStore:
     def _transaction(self) -> Iterator[sa.Connection]:
         with self._engine.begin() as connection:
             if self._is_sqlite:
-                connection.exec_driver_sql("PRAGMA foreign_keys = ON")
                 # A transaction larger than the cache would lock readers out half-way.
                 connection.exec_driver_sql("PRAGMA cache_spill = OFF")
                 # A write lock taken now is waited for; one asked for later may fail at once.
@@ -265,7 +264,8 @@ class BulkStore:
     ) -> tuple[dict[str, str], dict[str, str]]:
         """Runs that MLflow would not let anybody write either, each with the reason.
 
-        First those that somebody has deleted, then those whose experiment takes no new ones.
+        First those that somebody has deleted, then those whose experiment takes no new ones. What
+        else the batch touches is there or begins with it, so SQLite need not ask at every row.
         """
         found = self._stages(connection, RUNS.c.run_uuid, batch.runs())
         there = {run for run, stage in found.items() if stage == "active"}
@@ -304,18 +304,19 @@ class BulkStore:
 
 
 def _columns(points: Points) -> Iterator[Column]:
-    for name, values in zip(points.keys, points.values.astype(np.float64).T, strict=True):
-        is_nan = np.isnan(values)
-        stored = np.clip(np.where(is_nan, 0.0, values), -LARGEST, LARGEST)
-        yield Column(points.run, key(name), points.steps, points.times, stored, is_nan)
+    values = points.values.astype(np.float64).T
+    is_nan = np.isnan(values)
+    stored = np.clip(np.where(is_nan, 0.0, values), -LARGEST, LARGEST)
+    for name, *own in zip(points.keys, stored, is_nan, strict=True):
+        yield Column(points.run, key(name), points.steps, points.times, *own)
 
 
 def _latest(columns: Sequence[Column]) -> list[dict[str, Any]]:
     """The latest point of each metric of each run, as rows."""
     latest: dict[tuple[str, str], tuple[Any, ...]] = {}
     for column in columns:
-        at = (column.run, column.key)
-        latest[at] = max(column.latest(), latest.get(at, column.latest()))
+        at, last = (column.run, column.key), column.latest()
+        latest[at] = max(last, latest.get(at, last))
     names = ("step", "timestamp", "value", "is_nan")
     return [
         {"run_uuid": run, "key": name, **dict(zip(names, point, strict=True))}

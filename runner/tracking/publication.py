@@ -26,9 +26,13 @@ from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
 from runner.tracking.parquet import MOST_SCALARS, tensor_edges, write_trajectory
 from runner.trajectory import Tally, norms
 
-BATCH_BYTES = 4 * 2**20  # of journal records: bounds the memory of a batch
+# What becomes of a batch in a SQL store, roughly, indexes included. It stays in memory until the
+# transaction ends; but each transaction writes much of the indexes anew, so few are better.
+BATCH_BYTES = 128 * 2**20
+POINT_BYTES = 300
+PAIRS_BYTES = 6_000  # of what a run begins or ends with: params, tags, last metrics
 
-PAIRS_BYTES = 3_000  # of what a run begins or ends with: params, tags, last metrics
+MOST_RECORDS = 20_000
 
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # several times as fast
 
@@ -63,7 +67,7 @@ class Publication:
         if self.damage:
             return batch
         try:
-            for record in self._reader.read():
+            for record in self._reader.read(MOST_RECORDS):
                 size += self._add(record, batch)
                 if size > BATCH_BYTES:
                     break
@@ -119,10 +123,11 @@ class Publication:
             name = Path(content.name).name
             self._attach(batch, run, name, partial(_write_bytes, content.content))
             return len(content.content)
-        batch.points += self._open[run].take(run, content)
+        points = self._open[run].take(run, content)
+        batch.points += points
         self._open[run].rows.append(record.number)
         self._recent.setdefault(run, []).append(content)
-        return content.nbytes
+        return content.nbytes + POINT_BYTES * sum(some.values.size for some in points)
 
     def _attach(self, batch: Batch, run: str, name: str, write: Write) -> None:
         batch.artifacts.append(Artifact(run, name, write, self._folder))

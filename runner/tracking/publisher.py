@@ -22,7 +22,8 @@ from runner.tracking.publication import Publication
 from runner.tracking.store import open_store
 from runner.tracking.uri import scrubbed, without_credentials
 
-POLL_SECONDS = 0.2
+POLL_SECONDS = 0.2  # between two looks for more, where the last has found none
+SOON_SECONDS = 0.02  # at first, and at the end: somebody waits
 PAUSE_SECONDS = 0.5  # before a store that gave no answer is tried again
 PATIENCE_SECONDS = 4.0  # without an answer, once nothing more will come
 
@@ -77,6 +78,7 @@ class Publisher:
         try:
             with ExitStack() as stack:
                 growing: dict[Path, Publication | None] = {}
+                wait = SOON_SECONDS
                 while True:
                     # Asked first: what came before is read below. A process of a pool may live a
                     # little longer than the one that leads it.
@@ -91,10 +93,12 @@ class Publisher:
                             moved |= self._advance(publication)
                     if over and not moved:
                         break
-                    if not moved and self._ended.is_set():
-                        time.sleep(POLL_SECONDS / 10)
-                    elif not moved:
-                        self._ended.wait(POLL_SECONDS)
+                    if moved:
+                        wait = POLL_SECONDS
+                    elif self._ended.is_set():
+                        time.sleep(SOON_SECONDS)
+                    else:
+                        self._ended.wait(wait)
                 for publication in filter(None, growing.values()):
                     self._finish(publication)
             mine, self._followed = list(self._published), list(self._first)
