@@ -8,7 +8,7 @@ import inspect
 import json
 import time
 from collections.abc import Callable, Sequence
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -71,7 +71,7 @@ def refusal(values: Values) -> str | None:
     rule = _rule(target)
     if rule is None:
         return f"{target} has no update rule by hand"
-    takes = inspect.signature(rule).parameters
+    takes = _parameters(rule)
     if strange := [key for key in node if key != "_target_" and key not in takes]:
         return f"the update rule by hand takes no {', '.join(strange)}"
     if matched == "module" and values["model"]["_target_"] != LINEAR:
@@ -323,6 +323,11 @@ def _rule(target: str) -> Callable[..., optimizers.Update] | None:
     if module == optimizers.__name__:
         return getattr(optimizers, name, None)
     return optimizers.BY_HAND.get(target)
+
+
+@cache
+def _parameters(rule: Callable[..., optimizers.Update]) -> set[str]:
+    return {*inspect.signature(rule).parameters}
 
 
 def _text(values: Values) -> str:

@@ -1,6 +1,7 @@
 """Sweeps through the front door: plan, stacks, pool, resume, verify, and what MLflow has."""
 
 import csv
+import json
 import os
 import signal
 import subprocess
@@ -74,7 +75,17 @@ MIXED = [
     ["dtype=float64", "tolerance=0", "hydra.job.name=other"],
     ["optimizer=adam", "optimizer.betas=[0.5,0.6]"],
     ["optimizer=adam", "optimizer.betas=[0.7,0.8]"],
+    ["optimizer.momentum=${lr}", "lr=0.3"],
+    ["optimizer.momentum=${lr}", "lr=0.4"],
+    ["optimizer.momentum=${.lr}", "optimizer.nesterov=${dtype}", "lr=1"],
+    ["optimizer.momentum=2${lr}", "model.initial.w=${optimizer.momentum}", "lr=2"],
+    ["lr=${seed}", "seed=3"],
+    ["lr=${seed}", "seed=4"],
+    ["+optimizer.deep={a: [{b: '${seed}'}, 1]}", "seed=4", "dtype=float64"],
 ]
+WHOLE = ["0", "-0", "7", "-12", "+3", "007", "1_000", "12345678901234567890", "--1", "0x10"]
+BROKEN = ["0.1", "-0.5", ".5", "5.", "0.009890000000000001", "1e3", "1e-05", "-2.5e+10", "1E3"]
+ODD = ["1.e3", "1e", "1e400", "1e0400", "nan", "-inf"]
 
 
 @pytest.mark.parametrize("option", OPTIONS)
@@ -91,12 +102,20 @@ def test_cells_of_any_override_are_those_that_hydra_composes(composers):
         assert_same(composers, settings)
 
 
+@pytest.mark.parametrize("number", WHOLE + BROKEN + ODD)
+def test_a_number_is_what_hydra_reads(number, composers):
+    """Where any value may stand, so that nothing turns it into another kind of number."""
+    for sign in ("", "+"):
+        key = "extra" if sign else "momentum"
+        assert_same(composers, ["lr=0.1", f"{sign}optimizer.{key}={number}"])
+
+
 def assert_same(composers, overrides):
     """Our cell is Hydra's."""
     composer, by_hydra = composers
     values, choices = by_hydra(overrides)
     cell = composer.cell(overrides)
-    assert cell.values == values
+    assert json.dumps(cell.values) == json.dumps(values)  # 1 is not 1.0, and NaN is NaN
     assert cell.choices == choices
     assert list(cell.overrides) == [text for text in overrides if not text.startswith("hydra")]
 
