@@ -67,7 +67,7 @@ METRICS = SqlMetric.__table__
 LATEST = SqlLatestMetric.__table__
 
 LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
-ROWS_AT_ONCE = 1000  # bounds the Python tuples alive; it is one transaction all the same
+ROWS_AT_ONCE = 1000  # Python tuples alive at once, all in one transaction; more are slower
 IDS_AT_ONCE = 500  # below the number of variables that any SQLite takes
 CACHE_KIB = 65_536  # of SQLite, to hold what its indexes have in use: half as fast again
 BUSY_MILLISECONDS = 60_000  # how long to wait for somebody else's transaction in SQLite

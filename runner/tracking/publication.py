@@ -32,7 +32,7 @@ BATCH_BYTES = 128 * 2**20
 POINT_BYTES = 300
 PAIRS_BYTES = 6_000  # of what a run begins or ends with: params, tags, last metrics
 
-MOST_RECORDS = 20_000
+MOST_RECORDS = 20_000  # in a batch, however small they are
 
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # several times as fast
 
