@@ -72,7 +72,7 @@ def _check_keywords(where: str, node: Mapping[str, Any], given: int) -> None:
 
     `given` of its parameters are taken by position, and are not the config's.
     """
-    if (parameters := _parameters(node["_target_"])) is None:
+    if (parameters := declared(node["_target_"])) is None:
         return
     positional = node.get("_args_")
     parameters = parameters[given + (len(positional) if isinstance(positional, list) else 0) :]
@@ -96,7 +96,7 @@ def _check_keywords(where: str, node: Mapping[str, Any], given: int) -> None:
 
 
 @cache
-def _parameters(target: str) -> list[inspect.Parameter] | None:
+def declared(target: str) -> list[inspect.Parameter] | None:
     """What the target takes; None where only the call itself can tell."""
     try:
         return list(inspect.signature(pkgutil.resolve_name(target)).parameters.values())

@@ -4,11 +4,10 @@ A cell is prepared as its lone run would be, with the same checks; then what the
 one above another. Updates are by hand, which agree with `torch.optim` to rounding.
 """
 
-import inspect
 import json
 import time
 from collections.abc import Callable, Sequence
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -18,7 +17,7 @@ from runner import device, experiment
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
-from runner.build import build
+from runner.build import build, declared
 from runner.config import Values, is_number
 from runner.dataset import Dataset
 from runner.loop import LINEAR, SCALAR
@@ -71,7 +70,8 @@ def refusal(values: Values) -> str | None:
     rule = _rule(target)
     if rule is None:
         return f"{target} has no update rule by hand"
-    takes = _parameters(rule)
+    by_hand = experiment.swapped(node, optimizers.BY_HAND)["_target_"]
+    takes = {parameter.name for parameter in declared(by_hand) or ()}
     if strange := [key for key in node if key != "_target_" and key not in takes]:
         return f"the update rule by hand takes no {', '.join(strange)}"
     if matched == "module" and values["model"]["_target_"] != LINEAR:
@@ -323,11 +323,6 @@ def _rule(target: str) -> Callable[..., optimizers.Update] | None:
     if module == optimizers.__name__:
         return getattr(optimizers, name, None)
     return optimizers.BY_HAND.get(target)
-
-
-@cache
-def _parameters(rule: Callable[..., optimizers.Update]) -> set[str]:
-    return {*inspect.signature(rule).parameters}
 
 
 def _text(values: Values) -> str:

@@ -6,7 +6,7 @@ same types, the same checks, the same messages.
 """
 
 import re
-from collections.abc import Hashable, Iterator, Sequence
+from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from enum import Enum
@@ -128,9 +128,11 @@ class _Composed:
         self._first = plain(self.config)
         nodes = self.config.items_ex(resolve=False)
         self._follow = {str(key) for key, raw in nodes if "${" in str(raw)}
+        settled = {key: value for key, value in self._first.items() if key not in self._follow}
         for key in self._follow & PARTS:
             raw = OmegaConf.to_container(self.config[key])
-            if all(name in self._first and name not in self._follow for name in _references(raw)):
+            with suppress(KeyError):
+                _followed(raw, settled)
                 self._simply[key] = raw
         return self._first
 
@@ -142,24 +144,19 @@ def _plain(node: Any) -> Any:
     return node.name if isinstance(node, Enum) else node
 
 
-def _references(node: Any) -> Iterator[str | None]:
-    """The value of the config that each string of the node is; None for other interpolations."""
-    if isinstance(node, dict | list):
-        for value in node.values() if isinstance(node, dict) else node:
-            yield from _references(value)
-    elif isinstance(node, str) and "${" in node:
-        found = REFERENCE.fullmatch(node)
-        yield found[1] if found else None
-
-
 def _followed(node: Any, values: Values) -> Any:
-    """The node with `${lr}` replaced by the value of lr: OmegaConf parses it anew for each cell."""
+    """The node with `${lr}` replaced by the value of lr: OmegaConf parses it anew for each cell.
+
+    Raises KeyError for any other interpolation, and where there is no such value.
+    """
     if isinstance(node, dict):
         return {key: _followed(value, values) for key, value in node.items()}
     if isinstance(node, list):
         return [_followed(value, values) for value in node]
-    found = REFERENCE.fullmatch(node) if isinstance(node, str) else None
-    return values[found[1]] if found else node
+    if isinstance(node, str) and "${" in node:
+        found = REFERENCE.fullmatch(node)
+        return values[found[1] if found else node]
+    return node
 
 
 def _settle_environment(node: DictConfig) -> None:
