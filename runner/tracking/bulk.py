@@ -12,12 +12,10 @@ import os
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from itertools import chain, islice, repeat
 from operator import itemgetter
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 import sqlalchemy as sa
 from mlflow import MlflowClient
 from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
@@ -27,7 +25,6 @@ from mlflow.store.db.utils import create_sqlalchemy_engine
 from mlflow.store.tracking.dbmodels.models import (
     SqlExperiment,
     SqlLatestMetric,
-    SqlMetric,
     SqlParam,
     SqlRun,
     SqlTag,
@@ -47,13 +44,12 @@ from runner.tracking.batch import (
     STATUS,
     Artifact,
     Batch,
-    Points,
     Refused,
-    key,
     pairs,
     text,
 )
 from runner.tracking.client import experiment_id, refusal
+from runner.tracking.columns import Column, columns, insert
 from runner.tracking.uri import without_credentials
 
 TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
@@ -63,11 +59,8 @@ EXPERIMENTS = SqlExperiment.__table__
 RUNS = SqlRun.__table__
 PARAMS = SqlParam.__table__
 TAGS = SqlTag.__table__
-METRICS = SqlMetric.__table__
 LATEST = SqlLatestMetric.__table__
 
-LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
-ROWS_AT_ONCE = 1000  # Python tuples alive at once, all in one transaction; more are slower
 IDS_AT_ONCE = 500  # below the number of variables that any SQLite takes
 CACHE_KIB = 65_536  # of SQLite, to hold what its indexes have in use: half as fast again
 BUSY_MILLISECONDS = 60_000  # how long to wait for somebody else's transaction in SQLite
@@ -108,35 +101,9 @@ def _engine(uri: str) -> sa.Engine:
         def prepare(connection: Any, _: Any) -> None:
             connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
             connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
+            connection.execute("PRAGMA temp_store = MEMORY")  # nothing outside mlruns/
 
     return engine
-
-
-class Column(NamedTuple):
-    """The points of one key of one run, as they are stored."""
-
-    run: str
-    key: str
-    steps: Any
-    times: Any
-    values: Any
-    """Finite: 0 in place of NaN, the largest number in place of infinity."""
-    is_nan: Any
-
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        """In the order of _INTO, as Python values."""
-        columns = (self.values, self.times, self.steps, self.is_nan)
-        return zip(repeat(self.key), *(c.tolist() for c in columns), repeat(self.run), strict=False)
-
-    def latest(self) -> tuple[int, int, float, bool]:
-        """The step, time, value and NaN flag of what MLflow takes for the latest point."""
-        at = np.lexsort((self.values, self.times, self.steps))[-1]
-        return (
-            int(self.steps[at]),
-            int(self.times[at]),
-            float(self.values[at]),
-            bool(self.is_nan[at]),
-        )
 
 
 class BulkStore:
@@ -162,8 +129,8 @@ class BulkStore:
     def write(self, batch: Batch) -> None:
         starts = self._rows(batch)
         self._artifact_uris |= {run: row["artifact_uri"] for run, row in starts.items()}
-        columns = [column for points in batch.points for column in _columns(points)]
-        columns.sort(key=lambda column: column.run)  # as the larger indexes are
+        points = [column for some in batch.points for column in columns(some)]
+        points.sort(key=lambda column: column.run)  # as the larger indexes are
         with ThreadPoolExecutor(1) as beside, self._transaction() as connection:
             placed = beside.submit(self._place, batch.artifacts)
             deleted, homeless = self._refusals(connection, batch, starts)
@@ -174,8 +141,8 @@ class BulkStore:
             _execute(connection, self._add[RUNS], list(starts.values()))
             _execute(connection, self._add[PARAMS], _triples(params))
             _execute(connection, self._add[TAGS], _triples(first))
-            self._insert_points(connection, columns)
-            _execute(connection, self._set_latest, _latest(columns))
+            insert(connection, points)
+            _execute(connection, self._set_latest, _latest(points))
             _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
             _execute(connection, self._set_tags, _triples(last))
@@ -292,24 +259,6 @@ class BulkStore:
             stages |= dict(connection.execute(some).tuples().all())
         return stages
 
-    def _insert_points(self, connection: sa.Connection, columns: Sequence[Column]) -> None:
-        if not self._is_sqlite:
-            for c in columns:
-                arrays = [c.values.tolist(), c.times.tolist(), c.steps.tolist(), c.is_nan.tolist()]
-                connection.exec_driver_sql(_ADD_COLUMN, (c.key, c.run, *arrays))
-            return
-        rows = chain.from_iterable(column.rows() for column in columns)
-        while some := list(islice(rows, ROWS_AT_ONCE)):
-            connection.exec_driver_sql(_ADD_ROWS, some)
-
-
-def _columns(points: Points) -> Iterator[Column]:
-    values = points.values.astype(np.float64).T
-    is_nan = np.isnan(values)
-    stored = np.clip(np.where(is_nan, 0.0, values), -LARGEST, LARGEST)
-    for name, *own in zip(points.keys, stored, is_nan, strict=True):
-        yield Column(points.run, key(name), points.steps, points.times, *own)
-
 
 def _latest(columns: Sequence[Column]) -> list[dict[str, Any]]:
     """The latest point of each metric of each run, as rows."""
@@ -373,12 +322,4 @@ _END_RUN = (
     sa.update(RUNS)
     .where(RUNS.c.run_uuid == sa.bindparam("run"))
     .values(status=sa.bindparam("status"), end_time=sa.bindparam("end_time"))
-)
-
-_INTO = f"INSERT INTO {METRICS.name} (key, value, timestamp, step, is_nan, run_uuid)"
-_ADD_ROWS = f"{_INTO} VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT DO NOTHING"
-_ADD_COLUMN = (  # PostgreSQL takes arrays several times as fast as rows
-    f"{_INTO} SELECT %s, points.*, %s"
-    " FROM unnest(%s::float8[], %s::int8[], %s::int8[], %s::bool[]) AS points"
-    " ON CONFLICT DO NOTHING"
 )
