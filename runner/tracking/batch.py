@@ -128,4 +128,6 @@ def key(name: str) -> str:
 
 def text(value: str, most: int) -> str:
     """What every database takes: PostgreSQL has no NUL, and none takes half of a character."""
-    return value.encode("utf-8", "replace").decode().replace("\0", "")[:most]
+    if not value.isascii():
+        value = value.encode("utf-8", "replace").decode()
+    return value.replace("\0", "")[:most]

@@ -49,7 +49,7 @@ from runner.tracking.batch import (
     text,
 )
 from runner.tracking.client import experiment_id, refusal
-from runner.tracking.columns import Column, columns, insert
+from runner.tracking.columns import Column, by_key, insert
 from runner.tracking.uri import without_credentials
 
 TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
@@ -129,8 +129,8 @@ class BulkStore:
     def write(self, batch: Batch) -> None:
         starts = self._rows(batch)
         self._artifact_uris |= {run: row["artifact_uri"] for run, row in starts.items()}
-        points = [column for some in batch.points for column in columns(some)]
-        points.sort(key=lambda column: column.run)  # as the larger indexes are
+        columns = [column for points in batch.points for column in by_key(points)]
+        columns.sort(key=lambda column: (column.run, column.key))  # as most of the indexes are
         with ThreadPoolExecutor(1) as beside, self._transaction() as connection:
             placed = beside.submit(self._place, batch.artifacts)
             deleted, homeless = self._refusals(connection, batch, starts)
@@ -141,8 +141,8 @@ class BulkStore:
             _execute(connection, self._add[RUNS], list(starts.values()))
             _execute(connection, self._add[PARAMS], _triples(params))
             _execute(connection, self._add[TAGS], _triples(first))
-            insert(connection, points)
-            _execute(connection, self._set_latest, _latest(points))
+            insert(connection, columns)
+            _execute(connection, self._set_latest, _latest(columns))
             _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
             _execute(connection, self._set_tags, _triples(last))

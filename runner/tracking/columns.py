@@ -1,6 +1,7 @@
 """Points by column, and into MLflow's table of metrics as each database takes them fastest."""
 
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import chain
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -20,27 +21,21 @@ class Column(NamedTuple):
     steps: Any
     times: Any
     values: Any
-    """Finite: 0 in place of NaN, the largest number in place of infinity."""
-    is_nan: Any
+    """Infinities are the largest number; NaN is itself here, in the database 0 and a flag."""
 
     def latest(self) -> tuple[int, int, float, bool]:
         """The step, time, value and NaN flag of what MLflow takes for the latest point."""
-        at = np.lexsort((self.values, self.times, self.steps))[-1]
-        return (
-            int(self.steps[at]),
-            int(self.times[at]),
-            float(self.values[at]),
-            bool(self.is_nan[at]),
-        )
+        is_nan = np.isnan(self.values)
+        values = np.where(is_nan, 0.0, self.values)
+        at = np.lexsort((values, self.times, self.steps))[-1]
+        return int(self.steps[at]), int(self.times[at]), float(values[at]), bool(is_nan[at])
 
 
-def columns(points: Points) -> Iterator[Column]:
+def by_key(points: Points) -> Iterator[Column]:
     """A column for each key."""
-    values = points.values.astype(np.float64).T
-    is_nan = np.isnan(values)
-    stored = np.clip(np.where(is_nan, 0.0, values), -LARGEST, LARGEST)
-    for name, *own in zip(points.keys, stored, is_nan, strict=True):
-        yield Column(points.run, key(name), points.steps, points.times, *own)
+    values = np.clip(points.values.astype(np.float64), -LARGEST, LARGEST)
+    for name, own in zip(points.keys, values.T, strict=True):
+        yield Column(points.run, key(name), points.steps, points.times, own)
 
 
 def insert(connection: sa.Connection, columns: Sequence[Column]) -> None:
@@ -50,19 +45,19 @@ def insert(connection: sa.Connection, columns: Sequence[Column]) -> None:
         _into_sqlite(cursor, columns)
     else:
         for c in columns:
-            arrays = [c.values.tolist(), c.times.tolist(), c.steps.tolist(), c.is_nan.tolist()]
+            arrays = [c.values.tolist(), c.times.tolist(), c.steps.tolist()]
             cursor.execute(_FROM_ARRAYS, (c.key, c.run, *arrays))
     cursor.close()
 
 
 def _into_sqlite(cursor: Any, columns: Sequence[Column]) -> None:
-    """By way of tables in memory that repeat nothing, then all by one statement.
+    """By way of tables in memory, from which one statement takes all rows.
 
-    A statement for each row, as executemany has it, takes half as long again. The steps and times
-    of a run's keys are the same, and so are those of the cells of a stack.
+    A statement for each row, as executemany has it, takes half as long again. Steps and times are
+    the same for most keys of a run, and for the cells of a stack, and are there once.
     """
     for name, content in _TABLES.items():
-        cursor.execute(f"CREATE TEMP TABLE {name} ({content})")
+        cursor.execute(f"CREATE TEMP TABLE {name} {content}")
     places: dict[tuple[bytes, bytes], int] = {}
     moments: list[Column] = []
     heads, first = [], 1
@@ -74,7 +69,7 @@ def _into_sqlite(cursor: Any, columns: Sequence[Column]) -> None:
         first += len(c.steps)
     cursor.executemany("INSERT INTO temp.new_columns VALUES (?, ?, ?, ?)", heads)
     cursor.executemany("INSERT INTO temp.new_moments VALUES (?, ?, ?, ?)", _numbered(moments))
-    cursor.executemany("INSERT INTO temp.new_values VALUES (?, ?)", _values(columns))
+    cursor.executemany("INSERT INTO temp.new_values VALUES (?)", _values(columns))
     cursor.execute(_FROM_TABLES)
     for name in _TABLES:
         cursor.execute(f"DROP TABLE temp.{name}")
@@ -86,29 +81,29 @@ def _numbered(columns: Iterable[Column]) -> Iterator[tuple[int, int, int, int]]:
             yield place, number, step, time
 
 
-def _values(columns: Iterable[Column]) -> Iterator[tuple[float, bool]]:
-    for c in columns:
-        yield from zip(c.values.tolist(), c.is_nan.tolist(), strict=True)
+def _values(columns: Iterable[Column]) -> Iterator[tuple[float]]:
+    return chain.from_iterable(zip(c.values.tolist(), strict=True) for c in columns)
 
 
 _INTO = f"INSERT INTO {SqlMetric.__tablename__} (key, run_uuid, value, timestamp, step, is_nan)"
 
 # PostgreSQL takes arrays several times as fast as rows.
 _FROM_ARRAYS = (
-    f"{_INTO} SELECT %s, %s, points.*"
-    " FROM unnest(%s::float8[], %s::int8[], %s::int8[], %s::bool[]) AS points"
+    f"{_INTO} SELECT %s, %s, coalesce(nullif(value, 'NaN'), 0), time, step, value = 'NaN'"
+    " FROM unnest(%s::float8[], %s::int8[], %s::int8[]) AS points (value, time, step)"
     " ON CONFLICT DO NOTHING"
 )
 
 _TABLES = {
-    "new_columns": "key TEXT, run TEXT, place INTEGER, first INTEGER",
-    "new_moments": "place INTEGER, number INTEGER, step INTEGER, time INTEGER,"
-    " PRIMARY KEY (place, number)",
-    "new_values": "value REAL, is_nan INTEGER",
+    "new_columns": "(key TEXT, run TEXT, place INTEGER, first INTEGER)",
+    "new_moments": "(place INTEGER, number INTEGER, step INTEGER, time INTEGER,"
+    " PRIMARY KEY (place, number)) WITHOUT ROWID",
+    "new_values": "(value REAL)",  # NULL for NaN, as Python hands it to SQLite
 }
 
 _FROM_TABLES = (  # CROSS JOIN: in this order
-    f"{_INTO} SELECT key, run, value, time, step, is_nan FROM temp.new_columns"
+    f"{_INTO} SELECT key, run, ifnull(value, 0), time, step, value IS NULL"
+    " FROM temp.new_columns"
     " CROSS JOIN temp.new_moments USING (place)"
     " CROSS JOIN temp.new_values ON new_values.rowid = first + number"
     " WHERE true ON CONFLICT DO NOTHING"  # SQLite's grammar needs a WHERE there

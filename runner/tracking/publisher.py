@@ -22,8 +22,8 @@ from runner.tracking.publication import Publication
 from runner.tracking.store import open_store
 from runner.tracking.uri import scrubbed, without_credentials
 
-POLL_SECONDS = 0.2  # between two looks for more, where the last has found none
-SOON_SECONDS = 0.02  # at first, and at the end: somebody waits
+SOON_SECONDS = 0.02  # before the next look for more, where the last has found some
+POLL_SECONDS = 0.2  # where many in a row have found none
 PAUSE_SECONDS = 0.5  # before a store that gave no answer is tried again
 PATIENCE_SECONDS = 4.0  # without an answer, once nothing more will come
 
@@ -94,11 +94,12 @@ class Publisher:
                     if over and not moved:
                         break
                     if moved:
-                        wait = POLL_SECONDS
+                        wait = SOON_SECONDS
                     elif self._ended.is_set():
-                        time.sleep(SOON_SECONDS)
+                        time.sleep(SOON_SECONDS)  # somebody waits
                     else:
                         self._ended.wait(wait)
+                        wait = min(2 * wait, POLL_SECONDS)
                 for publication in filter(None, growing.values()):
                     self._finish(publication)
             mine, self._followed = list(self._published), list(self._first)
