@@ -11,9 +11,9 @@ whichever way the process goes; so a reader can tell a run that goes on from one
 
 import io
 import json
+import os
 import sqlite3
 import time
-import uuid
 import zlib
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
@@ -136,7 +136,7 @@ class Journal:
 
     def begin(self, start: Start) -> str:
         """Record that a run begins; its id, 32 hexadecimal digits."""
-        run = uuid.uuid4().hex
+        run = _new_id()
         self._write(run, "start", json.dumps(vars(start)).encode())
         return run
 
@@ -416,6 +416,17 @@ def _row_type(header: bytes) -> np.dtype[np.void]:
     np.lib.format.read_magic(stream)
     _, _, kind = np.lib.format.read_array_header_1_0(stream)
     return kind
+
+
+def _new_id() -> str:
+    """A UUID of version 7 (RFC 9562, section 5.7): milliseconds since 1970, then chance.
+
+    New ids so belong at the end of a store's indexes, where there is room; those of version 4
+    belong all over them, which takes half as long again.
+    """
+    chance = int.from_bytes(os.urandom(10), "big")
+    bits = (time.time_ns() // 10**6) << 80 | chance
+    return f"{bits & ~(0xF << 76 | 0x3 << 62) | 7 << 76 | 2 << 62:032x}"
 
 
 def _checksum(before: int, *parts: bytes) -> int:

@@ -9,6 +9,8 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
+import uuid
 from contextlib import closing
 from pathlib import Path
 
@@ -333,6 +335,21 @@ def test_a_reader_beside_a_busy_writer(tmp_path):
     written.close()
     assert found[1:] == [(run, chunk(number).tobytes()) for number in range(400)]
     assert len([amount for amount in amounts if amount]) > 1
+
+
+def test_ids_are_in_the_order_of_time(tmp_path):
+    """UUIDs of version 7 by Python's own reading of them, each at its millisecond, none twice."""
+    written, first = begin(tmp_path / "runs.db")
+    before = time.time_ns() // 10**6
+    runs = [written.begin(Start("a run", "", "e")) for _ in range(2000)]
+    after = time.time_ns() // 10**6
+    written.close()
+    assert len({first, *runs}) == 2001
+    ids = [uuid.UUID(hex=run) for run in runs]
+    assert {(found.version, found.variant) for found in ids} == {(7, uuid.RFC_4122)}
+    times = [found.int >> 80 for found in ids]
+    assert times == sorted(times)
+    assert before <= times[0] < times[-1] <= after
 
 
 def test_asking_does_not_look_like_writing(tmp_path):
