@@ -12,14 +12,14 @@ import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner.journal import Journal, JournalError
-from runner.sweep.result import Result
+from runner.journal import Journal, JournalError, ends
+from runner.sweep.result import Result, result
 from runner.sweep.work import Work, do
 
 DONE = "done"
@@ -33,6 +33,8 @@ class _Worker(NamedTuple):
     process: Any
     line: Any
     """The connection to it."""
+    path: Path
+    """Of its journal."""
 
 
 class Pool:
@@ -103,7 +105,7 @@ class Pool:
                     raise
                 time.sleep(POLL_SECONDS)
         theirs.close()  # so that its end is noticed
-        return _Worker(process, ours)
+        return _Worker(process, ours, path)
 
     def _listen(
         self,
@@ -118,6 +120,12 @@ class Pool:
         except (EOFError, OSError):
             del self._busy[worker]
             worker.process.join()
+            for found in _recorded(worker, work, left):  # and not told any more
+                left.discard(found.cell)
+                tell(found)
+            if not left:
+                unit_is_done()
+                return
             code = worker.process.exitcode
             how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
             self._lost(work.only(left), f"its process ended twice, by {how}", waiting, tell)
@@ -149,6 +157,18 @@ class Pool:
             worker.process.kill()
         for worker in [*self._idle, *self._busy]:
             worker.process.join()
+
+
+def _recorded(worker: _Worker, work: Work, cells: Collection[int]) -> list[Result]:
+    """What the journal of a process that is gone has of these cells of its last unit.
+
+    Raises JournalUnavailable.
+    """
+    return [
+        result(int(start.tags["cell"]), run, end)
+        for run, start, end in ends(worker.path)
+        if start.parent == work.parent and int(start.tags["cell"]) in cells
+    ]
 
 
 @contextmanager
