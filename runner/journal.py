@@ -15,7 +15,8 @@ import os
 import sqlite3
 import time
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
 from dataclasses import dataclass, field
 from functools import lru_cache
@@ -28,6 +29,9 @@ from numpy.typing import NDArray
 
 FOLDER = Path("mlruns/journal")
 """Of the folder where the command was started."""
+
+PUT_AWAY = "published"
+"""The folder in it for the journals that are done with."""
 
 Rows = NDArray[np.void]
 """A chunk of a trajectory as a structured array; see `runner.trajectory.row_type`."""
@@ -94,6 +98,8 @@ class JournalError(Exception):
 class JournalUnavailable(JournalError):
     """It cannot be read now, and perhaps later: the disk is full, say. It is not damaged."""
 
+
+PATIENCE_SECONDS = 2.0  # for those who read a journal that is to be put away
 
 SCHEMA = """
 CREATE TABLE record (id INTEGER PRIMARY KEY, run BLOB, kind BLOB, body BLOB, checksum INTEGER)
@@ -212,33 +218,18 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
-        self._uri = f"{path.absolute().as_uri()}?mode=rw"
         self._last = 0
         self._checksum = 0
 
     def read(self, most: int = 1000) -> Iterator[Record]:
-        """Up to `most` records that have come since the last call.
+        """Some `most` records that have come since the last call.
 
         Raises JournalError at the first damaged one; those before it have been yielded by then.
         JournalUnavailable, which may come at any of them, is no damage: call again.
         """
-        try:
-            database = sqlite3.connect(self._uri, uri=True)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-        try:
-            # Without this, SQLite would refuse all of a file that has lost its tail.
-            database.execute("PRAGMA writable_schema=ON")
-            rows = database.execute(
-                "SELECT id, run, kind, body, checksum FROM record WHERE id > ? ORDER BY id LIMIT ?",
-                (self._last, most),
-            )
-            for row in rows:
-                yield self._checked(*row)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
-        finally:
-            database.close()
+        query = "SELECT id, run, kind, body, checksum FROM record WHERE id > ? ORDER BY id LIMIT ?"
+        for row in self._rows(lambda database: database.execute(query, (self._last, most))):
+            yield self._checked(*row)
 
     def rest(self) -> Iterator[Record]:
         """All records that have come since the last call; raises as `read` does."""
@@ -257,15 +248,39 @@ class Reader:
 
     def contents(self, numbers: Iterable[int]) -> Iterator["Start | Rows | File | End"]:
         """What is in the records of these numbers, which have been read before."""
-        try:
-            with closing(sqlite3.connect(self._uri, uri=True)) as database:
-                database.execute("PRAGMA writable_schema=ON")
-                for number in numbers:
-                    query = "SELECT kind, body FROM record WHERE id = ?"
-                    kind, body = database.execute(query, (number,)).fetchone()
-                    yield _content(kind.decode(), body)
-        except sqlite3.Error as error:
-            raise self._unreadable(error) from error
+        left = deque(numbers)
+
+        def ask(database: sqlite3.Connection) -> Iterator[Any]:
+            while left:
+                query = "SELECT kind, body FROM record WHERE id = ?"
+                yield database.execute(query, (left[0],)).fetchone()
+                left.popleft()
+
+        for kind, body in self._rows(ask):
+            yield _content(kind.decode(), body)
+
+    def is_gone(self) -> bool:
+        """Whether the journal has been deleted."""
+        return not self._place().exists()
+
+    def _rows(self, ask: Callable[[sqlite3.Connection], Iterable[Any]]) -> Iterator[Any]:
+        """What the database answers; asked once more if the journal was put away meanwhile."""
+        while True:
+            place = self._place()
+            try:
+                with closing(sqlite3.connect(f"{place.as_uri()}?mode=rw", uri=True)) as database:
+                    # Without this, SQLite would refuse all of a file that has lost its tail.
+                    database.execute("PRAGMA writable_schema=ON")
+                    yield from ask(database)
+            except sqlite3.Error as error:
+                if self._place() == place:
+                    raise self._unreadable(error) from error
+            if self._place() == place:
+                return
+
+    def _place(self) -> Path:
+        here = self.path.absolute()
+        return here if here.exists() else here.parent / PUT_AWAY / here.name
 
     def _checked(self, number: Any, run: Any, kind: Any, body: Any, checksum: Any) -> Record:
         whole = (
@@ -294,8 +309,10 @@ class Reader:
 
 def paths(name: str = "") -> list[Path]:
     """The journals that begin with that name, the published ones first."""
-    folders = (FOLDER / "published", FOLDER)
-    return [path for folder in folders for path in sorted(folder.glob(f"{name}*.db"))]
+    # Looked for in the order in which they move: one that is put away just now is found.
+    new, old = (sorted(folder.glob(f"{name}*.db")) for folder in (FOLDER, FOLDER / PUT_AWAY))
+    there = {path.name for path in old}
+    return [*old, *(path for path in new if path.name not in there)]
 
 
 def is_being_written(path: Path) -> bool:
@@ -345,35 +362,56 @@ def summaries(path: Path) -> dict[str, Summary]:
 
 
 def ends(path: Path) -> Iterator[tuple[str, Start, End]]:
-    """The runs in the journal that have ended, as far as it can be read: id, start, end."""
-    started: dict[str, Start] = {}
+    """The runs in the journal that have ended: id, start, end. None if it has been deleted.
+
+    Raises JournalUnavailable.
+    """
+    reader, started = Reader(path), dict[str, Start]()
     try:
-        for record in Reader(path).rest():
+        for record in reader.rest():
             if isinstance(record.content, Start):
                 started[record.run] = record.content
             elif isinstance(record.content, End):
                 yield record.run, started.pop(record.run), record.content
+    except JournalUnavailable:
+        if not reader.is_gone():
+            raise
     except JournalError:  # what comes after has not been recorded whole
         return
 
 
-def put_away(path: Path, folder: Path | None) -> None:
-    """Move a journal that is done with into `folder`, as one file; delete it if that is None."""
+def put_away(path: Path, *, keep: bool) -> None:
+    """Move a journal that is done with into its folder, as one file; or delete it.
+
+    While somebody reads it, it may stay where it is: whoever publishes next comes back to it.
+    """
     log = Path(f"{path}-wal")
-    if folder is not None:
-        database = sqlite3.connect(path)
-        try:
-            database.execute("PRAGMA journal_mode=DELETE")  # all into the one file
-        except sqlite3.Error:  # damaged, or the disk is full: then in the two files that it has
-            pass
-        finally:
-            database.close()
+    if keep:
+        if not _merged(path):
+            return
+        folder = path.parent / PUT_AWAY
         folder.mkdir(exist_ok=True)
         path.replace(folder / path.name)  # first: without its log it would be read as a shorter one
         if log.exists():
             log.replace(folder / log.name)
     for name in (path, log, Path(f"{path}-shm"), _lock_path(path)):
         name.unlink(missing_ok=True)
+
+
+def _merged(path: Path) -> bool:
+    """Bring the journal into one file, if that can be done; False if somebody reads it too long."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with closing(sqlite3.connect(path)) as database:
+        while True:
+            try:
+                database.execute("PRAGMA journal_mode=DELETE")
+                return True
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                    return True  # damaged, or the disk is full: it is moved in two files
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
 
 
 def tidy(folder: Path) -> None:

@@ -463,28 +463,64 @@ def test_a_ctrl_c_at_any_moment_loses_and_repeats_nothing(tmp_path):
 @pytest.mark.parametrize("killed", [True, False])
 def test_put_away(killed, tmp_path):
     """As one file that reads as before, or not at all; nothing stays behind."""
-    here, there = tmp_path / "here", tmp_path / "there"
-    path = write(here / "runs.db", killed=killed)
-    journal.put_away(path, there)
-    assert not list(here.iterdir())
-    assert [file.name for file in there.iterdir()] == ["runs.db"]
-    found, error = read(Reader(there / "runs.db"))
+    path = write(tmp_path / "runs.db", killed=killed)
+    journal.put_away(path, keep=True)
+    assert [file.name for file in tmp_path.rglob("*")] == ["published", "runs.db"]
+    found, error = read(Reader(tmp_path / "published" / "runs.db"))
     assert (len(found), error) == (CHUNKS + 2, None)
-    journal.put_away(there / "runs.db", None)
-    assert not list(there.iterdir())
+    journal.put_away(tmp_path / "published" / "runs.db", keep=False)
+    assert [file.name for file in tmp_path.rglob("*")] == ["published"]
 
 
-def test_put_away_while_somebody_reads(tmp_path):
-    """In the two files that it has, and none of its records is left behind."""
-    path = write(tmp_path / "here" / "runs.db", killed=True)
-    with closing(sqlite3.connect(path, isolation_level=None)) as other:
+def test_put_away_while_somebody_reads(tmp_path, monkeypatch):
+    """It waits for a while, and then leaves the journal as it is: moved, it would be torn."""
+    path = write(tmp_path / "runs.db", killed=True)
+    reading = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    with closing(reading) as other:
         other.execute("BEGIN")
         assert len(other.execute("SELECT id FROM record").fetchall()) == CHUNKS + 2
-        journal.put_away(path, tmp_path / "there")
-        assert not list((tmp_path / "here").iterdir())
-        copied = shutil.copytree(tmp_path / "there", tmp_path / "copy")  # as `other` has it
-    found, error = read(Reader(copied / "runs.db"))
+        monkeypatch.setattr(journal, "PATIENCE_SECONDS", 0.1)
+        journal.put_away(path, keep=True)
+        assert path.exists()
+        assert len(list(journal.ends(path))) == 1
+        monkeypatch.undo()
+        threading.Timer(0.3, other.close).start()
+        journal.put_away(path, keep=True)
+    assert [file.name for file in tmp_path.rglob("*")] == ["published", "runs.db"]
+    found, error = read(Reader(path))  # as it was known before
     assert (len(found), error) == (CHUNKS + 2, None)
+
+
+def test_a_journal_that_moves_is_never_missed(tmp_path, monkeypatch):
+    """However journals are put away while somebody looks, each is found and read, once."""
+    monkeypatch.chdir(tmp_path)
+    journal.FOLDER.mkdir(parents=True)
+    first = write(journal.FOLDER / "0.db")
+    copies = [shutil.copy(first, first.with_name(f"{number}.db")) for number in range(1, 100)]
+    moving = threading.Thread(
+        target=lambda: [journal.put_away(path, keep=True) for path in [first, *copies]]
+    )
+    moving.start()
+    looks = 0
+    while moving.is_alive():
+        found = journal.paths()
+        assert sorted(path.name for path in found) == sorted(f"{n}.db" for n in range(100))
+        assert [len(list(journal.ends(path))) for path in found] == [1] * 100
+        looks += 1
+    moving.join()
+    assert looks
+    assert {path.parent.name for path in journal.paths()} == {"published"}
+
+
+def test_a_journal_that_is_deleted_has_no_ends(tmp_path):
+    """One that cannot be read although it is there is an error: it may have some."""
+    path = write(tmp_path / "runs.db")
+    assert len(list(journal.ends(path))) == 1
+    path.unlink()
+    assert list(journal.ends(path)) == []
+    path.mkdir()
+    with pytest.raises(journal.JournalUnavailable, match="cannot be read now"):
+        list(journal.ends(path))
 
 
 # --- No room ---

@@ -443,6 +443,36 @@ def test_a_killed_worker_loses_its_unit_alone(tmp_path, environment, store):
     assert parent.data.tags["cells.exhausted"] == "6"
 
 
+KILLED_ONCE = """
+import os, signal, sys
+from runner.sweep import work
+real = work.result
+def result(number, *known):
+    if number == 2 and not os.path.exists("killed"):
+        open("killed", "w").close()
+        os.kill(os.getpid(), signal.SIGKILL)
+    return real(number, *known)
+work.result = result
+"""
+
+
+@pytest.mark.parametrize("stack", ["true", "false"])
+def test_what_a_killed_worker_has_recorded_is_not_done_again(
+    stack, tmp_path, environment, store, runner
+):
+    """It dies after its cell has ended in the journal, before it could tell: a result like any."""
+    (tmp_path / "sitecustomize.py").write_text(KILLED_ONCE)
+    typed = ["-m", "gradient=by_hand", "tolerance=0", "epochs=5", "lr=0.01,0.02,0.03,0.04"]
+    path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    how = ["sweep.workers=2", f"sweep.stack={stack}"]
+    runner(tmp_path, *typed, *how, PYTHONPATH=path)
+    assert (tmp_path / "killed").exists()
+    _, parent, children = children_of(store, tmp_path)
+    assert sorted(child.data.params["lr"] for child in children) == ["0.01", "0.02", "0.03", "0.04"]
+    assert {child.info.status for child in children} == {"FINISHED"}
+    assert parent.data.tags["cells.exhausted"] == "4"
+
+
 def workers_of(pid):
     """The processes that the fork server of a sweep has started."""
     try:

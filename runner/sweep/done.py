@@ -17,7 +17,10 @@ class Done(NamedTuple):
 
 
 def done(store: str, experiment: str) -> dict[str, Done]:
-    """By fingerprint, every finished run in a journal that was for that place in MLflow."""
+    """By fingerprint, every finished run in a journal that was for that place in MLflow.
+
+    Raises JournalUnavailable.
+    """
     return {
         start.tags[TAG]: Done(run, end)
         for path in paths()

@@ -42,20 +42,20 @@ def launch(
     settings = _settings(cells)
     tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
     tracked = None if settings["dry_run"] else session(tracking, len(cells))
-    planned = plan(
-        cells,
-        stack=settings["stack"],
-        done=done(tracking.store, tracking.experiment) if settings["resume"] else {},
-        workers=settings["workers"] or 1,
-    )
-    say("\n".join(planned.lines()))
-    if tracked is None:
-        return []
-    with signals(signal.SIGINT, signal.SIGTERM) as received:
-        try:
+    try:
+        planned = plan(
+            cells,
+            stack=settings["stack"],
+            done=done(tracking.store, tracking.experiment) if settings["resume"] else {},
+            workers=settings["workers"] or 1,
+        )
+        say("\n".join(planned.lines()))
+        if tracked is None:
+            return []
+        with signals(signal.SIGINT, signal.SIGTERM) as received:
             run, results = _carry_out(planned, settings, tracked, received)
-        except JournalError as error:  # a full disk, say: a message, not a traceback
-            raise CompactHydraException(str(error)) from error
+    except JournalError as error:  # a full disk, say: a message, not a traceback
+        raise CompactHydraException(str(error)) from error
     say(table.printed(cells, results))
     if run and tracked.store and tracked.settings.page:
         say(f"report      {page_path(run)}, in a moment")

@@ -193,8 +193,8 @@ class Publisher:
         if not publication.runs.isdisjoint(self._refused.keys() - self._deleted):
             return
         publication.close()  # first, so that a kill leaves nothing that nobody comes back to
-        keep = self._keep or publication.damage
-        journal.put_away(publication.path, self._folder / "published" if keep else None)
+        keep = self._keep or bool(publication.damage)
+        journal.put_away(publication.path, keep=keep)
 
     def _write(self, batch: Batch) -> None:
         """Write the batch, however often that takes; GivenUp when it takes too long."""
