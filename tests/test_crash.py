@@ -22,7 +22,7 @@ import pytest
 from runner.journal import End, File, Reader, Start
 
 DEADLINE = 120  # seconds, for what takes a few
-TRIES = 6  # to kill what may be over before
+TRIES = 3  # to kill what may be over before
 
 # Big batches make slow steps: a run of seconds has few enough points to look at each.
 LONG = ["gradient=by_hand", "dataset=noisy_line", "dataset.samples=200000", "tolerance=0"]
@@ -213,7 +213,7 @@ class Victim:
         self.whom = rng.choice(["run", "run run", "publisher", "run publisher", "publisher run"])
         self.phase = rng.choice(["start-up", "run", "publish"])
         self.signals = rng.choices(["SIGKILL", "SIGTERM", "SIGINT"], [2, 1, 1], k=2)
-        self.delay = rng.uniform(0, {"start-up": 2.5, "run": 3.0, "publish": 0.7}[self.phase])
+        self.delay = rng.uniform(0, {"start-up": 1.5, "run": 2.0, "publish": 0.1}[self.phase])
         self.gap = rng.choice([0, 0, rng.uniform(0, 0.3)])  # between two kills
         more = rng.choice([[], ["tracking.live=false"], ["tracking.wait=false"]])
         if self.sweep:
@@ -287,7 +287,7 @@ def crash(seeds, folder, environment, store):
                 victim.kill()
                 if victim.killed:
                     break
-                delay = victim.delay / 2  # it was over before; earlier, then
+                delay = victim.delay / 4  # it was over before; earlier, then
                 phase = None if left > 1 else "run"
             assert victims[-1].killed
         for victim in victims:
@@ -306,7 +306,7 @@ def crash(seeds, folder, environment, store):
 
 
 # Of the kills below, a few that leave a run without an end, and a part of one in the store.
-@pytest.mark.parametrize("seeds", [(84, 45, 15)], ids=str)
+@pytest.mark.parametrize("seeds", [(84, 16, 95)], ids=str)
 def test_some_kills(seeds, tmp_path, environment, store):
     """Kills in the middle of a run, of a sweep and of publishing."""
     crash(seeds, tmp_path, environment, store)
