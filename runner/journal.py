@@ -218,11 +218,12 @@ class Reader:
 
     def __init__(self, path: Path) -> None:
         self.path = path
+        self._here = path.absolute()
         self._last = 0
         self._checksum = 0
 
     def read(self, most: int = 1000) -> Iterator[Record]:
-        """Some `most` records that have come since the last call.
+        """Up to `most` records that have come since the last call; as many more if it was moved.
 
         Raises JournalError at the first damaged one; those before it have been yielded by then.
         JournalUnavailable, which may come at any of them, is no damage: call again.
@@ -279,7 +280,7 @@ class Reader:
                 return
 
     def _place(self) -> Path:
-        here = self.path.absolute()
+        here = self._here
         return here if here.exists() else here.parent / PUT_AWAY / here.name
 
     def _checked(self, number: Any, run: Any, kind: Any, body: Any, checksum: Any) -> Record:
@@ -399,9 +400,9 @@ def put_away(path: Path, *, keep: bool) -> None:
 
 
 def _merged(path: Path) -> bool:
-    """Bring the journal into one file, if that can be done; False if somebody reads it too long."""
+    """Bring the journal into one file, if it can be; False if somebody goes on reading it."""
     deadline = time.monotonic() + PATIENCE_SECONDS
-    with closing(sqlite3.connect(path)) as database:
+    with closing(sqlite3.connect(path, timeout=0)) as database:
         while True:
             try:
                 database.execute("PRAGMA journal_mode=DELETE")
