@@ -363,7 +363,7 @@ def summaries(path: Path) -> dict[str, Summary]:
 
 
 def ends(path: Path) -> Iterator[tuple[str, Start, End]]:
-    """The runs in the journal that have ended: id, start, end. None if it has been deleted.
+    """The runs in the journal that have ended: id, start, end. No run if it has been deleted.
 
     Raises JournalUnavailable.
     """
@@ -393,7 +393,7 @@ def put_away(path: Path, *, keep: bool) -> None:
         folder = path.parent / PUT_AWAY
         folder.mkdir(exist_ok=True)
         path.replace(folder / path.name)  # first: without its log it would be read as a shorter one
-        if log.exists():
+        with suppress(FileNotFoundError):  # as a rule; or its last reader has just removed it
             log.replace(folder / log.name)
     for name in (path, log, Path(f"{path}-shm"), _lock_path(path)):
         name.unlink(missing_ok=True)

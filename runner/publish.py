@@ -135,7 +135,7 @@ def publish(uri: str | None) -> int:
         if report.deleted:
             print(f"deleted     {report.deleted} run(s), by somebody in MLflow: left as they are")
         for damage in report.damaged:
-            print(f"damaged     {damage}; kept in {FOLDER}/published", file=sys.stderr)
+            print(f"damaged     {damage}; kept in {FOLDER / journal.PUT_AWAY}", file=sys.stderr)
         if report.why:
             print(f"kept        {FOLDER}: {report.why}", file=sys.stderr)
         if report.why or report.damaged:

@@ -143,7 +143,7 @@ class Pool:
     def _lost(self, work: Work, why: str, waiting: deque[Work], tell: Tell) -> None:
         """Try what has not been done once more, and then no more."""
         key = tuple(work.numbers)
-        if key and key not in self._tried:
+        if key not in self._tried:
             self._tried.add(key)
             waiting.append(work)
             return

@@ -49,7 +49,7 @@ from runner.tracking.batch import (
     text,
 )
 from runner.tracking.client import experiment_id, refusal
-from runner.tracking.columns import Column, by_key, insert
+from runner.tracking.columns import Column, by_key, insert_points
 from runner.tracking.uri import without_credentials
 
 TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
@@ -141,7 +141,7 @@ class BulkStore:
             _execute(connection, self._add[RUNS], list(starts.values()))
             _execute(connection, self._add[PARAMS], _triples(params))
             _execute(connection, self._add[TAGS], _triples(first))
-            insert(connection, columns)
+            insert_points(connection, columns)
             _execute(connection, self._set_latest, _latest(columns))
             _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())

@@ -38,7 +38,7 @@ def by_key(points: Points) -> Iterator[Column]:
         yield Column(points.run, key(name), points.steps, points.times, own)
 
 
-def insert(connection: sa.Connection, columns: Sequence[Column]) -> None:
+def insert_points(connection: sa.Connection, columns: Sequence[Column]) -> None:
     """Add the points within the connection's transaction; what is there already stays as it is."""
     cursor = connection.connection.cursor()
     if connection.dialect.name == "sqlite":
