@@ -8,6 +8,10 @@ that is pure: it changes none of its arguments. w and gradient are arrays of one
 NumPy's or PyTorch's; the state, the rule's own affair, starts as None. The formulas are
 those on each class's page of the PyTorch documentation. A hyperparameter that torch takes and
 a rule here does not (`fused`, `foreach`: how torch computes, not what) is refused by its name.
+
+On PyTorch's tensors a rule makes the very operations that `torch.optim` makes on the CPU, in the
+same order, so the two are bit-identical. On NumPy's arrays they agree within rounding: PyTorch
+fuses a product and a sum into one rounding, and its square root is another library's.
 """
 
 from collections.abc import Callable
@@ -21,7 +25,7 @@ def descent(*, lr: float) -> Update:
     _require_not_negative(lr=lr)
 
     def update(w: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
-        return w - lr * gradient, state
+        return _plus(w, -lr, gradient), state
 
     return update
 
@@ -46,9 +50,9 @@ def sgd(
             if velocity is None:  # as torch does: the first gradient is not dampened
                 velocity = direction
             else:
-                velocity = momentum * velocity + (1 - dampening) * direction
-            direction = direction + momentum * velocity if nesterov else velocity
-        return w - lr * direction, velocity
+                velocity = _plus(momentum * velocity, 1 - dampening, direction)
+            direction = _plus(direction, momentum, velocity) if nesterov else velocity
+        return _plus(w, -lr, direction), velocity
 
     return update
 
@@ -70,19 +74,19 @@ def adam(
         raise ValueError(f"betas: expected two numbers from 0 to below 1, got {beta1}, {beta2}")
 
     def update(w: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
-        epoch, mean, square, highest = state or (0, 0 * w, 0 * w, 0 * w)
+        epoch, mean, square, highest = state or (0, w - w, w - w, w - w)
         if decoupled_weight_decay:
             direction = _direction(w, gradient, 0.0, maximize)
             w = w * (1 - lr * weight_decay)
         else:
             direction = _direction(w, gradient, weight_decay, maximize)
         epoch = epoch + 1
-        mean = beta1 * mean + (1 - beta1) * direction
-        square = beta2 * square + (1 - beta2) * direction * direction
+        mean = _towards(mean, direction, 1 - beta1)
+        square = _plus_product(beta2 * square, 1 - beta2, direction, direction)
         if amsgrad:
             highest = square.clip(min=highest)
         scale = (highest if amsgrad else square) ** 0.5 / (1 - beta2**epoch) ** 0.5 + eps
-        w = w - lr / (1 - beta1**epoch) * (mean / scale)
+        w = _plus_quotient(w, -(lr / (1 - beta1**epoch)), mean, scale)
         return w, (epoch, mean, square, highest)
 
     return update
@@ -123,18 +127,20 @@ def rmsprop(
     _require_not_negative(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
 
     def update(w: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
-        square, mean, velocity = state or (0 * w, 0 * w, 0 * w)
+        square, mean, velocity = state or (w - w, w - w, w - w)
         direction = _direction(w, gradient, weight_decay, maximize)
-        square = alpha * square + (1 - alpha) * direction * direction
+        square = _plus_product(alpha * square, 1 - alpha, direction, direction)
+        variance = square
         if centered:
-            mean = alpha * mean + (1 - alpha) * direction
-            direction = direction / ((square - mean * mean) ** 0.5 + eps)
-        else:
-            direction = direction / (square**0.5 + eps)
+            mean = _towards(mean, direction, 1 - alpha)
+            variance = _plus_product(square, -1, mean, mean)
+        scale = variance**0.5 + eps
         if momentum:
-            velocity = momentum * velocity + direction
-            direction = velocity
-        return w - lr * direction, (square, mean, velocity)
+            velocity = _plus_quotient(momentum * velocity, 1, direction, scale)
+            w = _plus(w, -lr, velocity)
+        else:
+            w = _plus_quotient(w, -lr, direction, scale)
+        return w, (square, mean, velocity)
 
     return update
 
@@ -158,10 +164,10 @@ def adagrad(
     )
 
     def update(w: Any, gradient: Any, state: Any) -> tuple[Any, Any]:
-        epoch, total = state or (0, 0 * w + initial_accumulator_value)
+        epoch, total = state or (0, w - w + initial_accumulator_value)
         direction = _direction(w, gradient, weight_decay, maximize)
-        total = total + direction * direction
-        w = w - lr / (1 + epoch * lr_decay) * (direction / (total**0.5 + eps))
+        total = _plus_product(total, 1, direction, direction)
+        w = _plus_quotient(w, -(lr / (1 + epoch * lr_decay)), direction, total**0.5 + eps)
         return w, (epoch + 1, total)
 
     return update
@@ -170,7 +176,43 @@ def adagrad(
 def _direction(w: Any, gradient: Any, weight_decay: float, maximize: bool) -> Any:
     """The gradient of what is minimised: sign turned to maximise, L2 penalty added."""
     direction = -gradient if maximize else gradient
-    return direction + weight_decay * w if weight_decay else direction
+    return _plus(direction, weight_decay, w) if weight_decay else direction
+
+
+# What `torch.optim` is made of. PyTorch's operations take a factor that is one number; one that is
+# an array goes in as a factor of its own, which rounds alike.
+
+
+def _plus(a: Any, factor: Any, b: Any) -> Any:
+    """A + factor * b."""
+    if not hasattr(a, "addcmul"):  # NumPy
+        return a + factor * b
+    return a.add(b, alpha=factor) if _is_one_number(factor) else a.addcmul(b, factor)
+
+
+def _plus_product(a: Any, factor: Any, b: Any, c: Any) -> Any:
+    """A + factor * b * c."""
+    if not hasattr(a, "addcmul"):
+        return a + factor * b * c
+    return a.addcmul(b, c, value=factor) if _is_one_number(factor) else a.addcmul(factor * b, c)
+
+
+def _plus_quotient(a: Any, factor: Any, b: Any, c: Any) -> Any:
+    """A + factor * b / c."""
+    if not hasattr(a, "addcdiv"):
+        return a + factor * b / c
+    return a.addcdiv(b, c, value=factor) if _is_one_number(factor) else a.addcdiv(factor * b, c)
+
+
+def _towards(a: Any, b: Any, weight: Any) -> Any:
+    """The running mean a, moved towards b: (1 - weight) * a + weight * b."""
+    if not hasattr(a, "lerp"):
+        return (1 - weight) * a + weight * b
+    return a.lerp(b, weight)
+
+
+def _is_one_number(factor: Any) -> bool:
+    return isinstance(factor, int | float)
 
 
 def _require_not_negative(**values: float) -> None:

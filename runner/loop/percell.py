@@ -24,26 +24,31 @@ class PerCell:
         self.values = values
 
     def _with(self, other: Any, function: Callable[[Any, Any], Any], *, swapped: bool) -> Any:
-        mine: Any = self.values
         if isinstance(other, PerCell | int | float):
-            value = other.values if isinstance(other, PerCell) else other
+            mine, value = self.values, other.values if isinstance(other, PerCell) else other
             return PerCell(function(value, mine) if swapped else function(mine, value))
-        if isinstance(other, np.ndarray):
-            mine = mine.astype(other.dtype)
+        own = self._as(other)
+        return function(other, own) if swapped else function(own, other)
+
+    def _as(self, like: Any) -> Any:
+        """The values in the dtype and on the device of the array, one for each of its rows."""
+        mine: Any = self.values
+        if isinstance(like, np.ndarray):
+            mine = mine.astype(like.dtype)
         else:
             import torch
 
-            mine = torch.from_numpy(mine).to(other.device, other.dtype)
-        mine = mine.reshape(-1, *[1] * (other.ndim - 1))
-        return function(other, mine) if swapped else function(mine, other)
+            mine = torch.from_numpy(mine).to(like.device, like.dtype)
+        return mine.reshape(-1, *[1] * (like.ndim - 1))
 
     @classmethod
     def __torch_function__(
         cls, function: Any, types: Any, arguments: Sequence[Any] = (), keywords: Any = None
     ) -> Any:
-        """`tensor * PerCell`, which PyTorch leaves to us."""
-        tensor, own = arguments
-        return own._with(tensor, _OF_TENSORS[function.__name__.strip("_")], swapped=True)
+        """What PyTorch leaves to us: any of its functions of a tensor and of values like these."""
+        like = next(one for one in arguments if not isinstance(one, PerCell))
+        given = [one._as(like) if isinstance(one, PerCell) else one for one in arguments]
+        return function(*given, **(keywords or {}))
 
     def _all(self, holds: NDArray[np.bool_]) -> bool:
         if holds.all() != holds.any():
@@ -98,15 +103,7 @@ class PerCell:
     def __rtruediv__(self, other: Any) -> Any:
         return self._with(other, operator.truediv, swapped=True)
 
-    def __pow__(self, other: Any) -> Any:
-        return self._with(other, operator.pow, swapped=False)
+    def __pow__(self, exponent: float) -> "PerCell":
+        # By Python's own power: NumPy's may differ from it in the last bit.
+        return PerCell(np.array([value**exponent for value in self.values.tolist()]))
 
-
-_OF_TENSORS: dict[str, Callable[[Any, Any], Any]] = {
-    "add": operator.add,
-    "sub": operator.sub,
-    "mul": operator.mul,
-    "div": operator.truediv,
-    "true_divide": operator.truediv,
-    "truediv": operator.truediv,
-}
