@@ -43,7 +43,7 @@ class Device:
 
 @dataclass
 class Sweep:
-    stack: bool = MISSING
+    stack: Any = MISSING
     workers: int | None = MISSING
     dry_run: bool = MISSING
     resume: bool = MISSING

@@ -3,6 +3,7 @@
 x has the shape (samples,) or (samples, features), y has (samples,).
 """
 
+import hashlib
 from numbers import Real
 from typing import Any, NamedTuple
 
@@ -10,6 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
+
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
+"""A deviation of no more than this share of the largest number is rounding."""
 
 
 class Dataset(NamedTuple):
@@ -21,6 +25,8 @@ class Dataset(NamedTuple):
     """(samples,)"""
     probe: Array | None
     """(1, features): the point to predict before and after training, scaled as x is."""
+    digest: str
+    """64 hexadecimal digits that tell these samples from others."""
 
 
 def points(*, x: list[Any], y: list[Any]) -> tuple[list[Any], list[Any]]:
@@ -86,20 +92,27 @@ def prepare(x: Any, y: Any, *, dtype: str, standardize: Any, probe: Any) -> Data
             mean, deviation = x.mean(axis=0), x.std(axis=0)
         if np.isinf(deviation).any():
             raise ValueError("x: holds numbers that are too large to be standardized")
-        if not deviation.all():
-            constant = np.flatnonzero(deviation == 0).tolist()
-            raise ValueError(f"standardize: features {constant} are constant; set it to false")
+        # Of equal numbers, the mean may differ from them in the last bit, and so has a deviation.
+        constant = np.flatnonzero(deviation <= ROUNDING * np.abs(x).max(axis=0))
+        if constant.size:
+            raise ValueError(
+                f"standardize: features {constant.tolist()} are constant; set it to false"
+            )
         x = (x - mean) / deviation
         point = None if point is None else (point - mean) / deviation
-    return Dataset(
-        _finite(x, "x", dtype),
-        _finite(y, "y", dtype),
-        None if point is None else _finite(point, "probe", dtype),
-    )
+    x, y = _finite(x, "x", dtype), _finite(y, "y", dtype)
+    point = None if point is None else _finite(point, "probe", dtype)
+    return Dataset(x, y, point, _digest(x, y, point))
 
 
 def _numbers(given: Any, name: str) -> Array:
-    """As float64. Raises ValueError for text, true and false, of which NumPy would make numbers."""
+    """As float64. Raises ValueError for text, true and false, of which NumPy would make numbers.
+
+    So it does for missing values: NumPy would read what a mask hides.
+    """
+    hidden = np.count_nonzero(np.ma.getmaskarray(given)) if np.ma.isMaskedArray(given) else 0
+    if hidden:
+        raise ValueError(f"{name}: holds missing values: {hidden} are masked")
     try:
         array = np.asarray(given, None if hasattr(given, "dtype") else object)
         strange = () if array.dtype.kind in "iuf" else filter(_is_no_number, array.flat)
@@ -121,3 +134,12 @@ def _finite(values: Array, name: str, dtype: str) -> Array:
     if not np.isfinite(cast).all():
         raise ValueError(f"{name}: holds NaN, infinity or a number too large for {dtype}")
     return cast
+
+
+def _digest(*arrays: Array | None) -> str:
+    digest = hashlib.sha256()
+    for array in arrays:
+        if array is not None:
+            digest.update(f"{array.dtype} {array.shape}".encode())
+            digest.update(array.tobytes())
+    return digest.hexdigest()

@@ -1,22 +1,21 @@
 """From a composed config to an experiment that is ready to run: parts built, loop matched."""
 
-import json
 import operator
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, loop
+from runner import device, loop, naming
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
 from runner.build import build
 from runner.config import ConfigError, Values
-from runner.dataset import Dataset, prepare
+from runner.data import Draws
+from runner.dataset import Dataset
 from runner.loop.step import Step
 
 Array = NDArray[np.floating[Any]]
@@ -35,13 +34,14 @@ class Experiment(NamedTuple):
     """From parameters, (parameters,), the prediction at the dataset's probe point, if it has one"""
 
 
-def compose(values: Values) -> Experiment:
+def compose(values: Values, data: Dataset | None = None) -> Experiment:
     """Build the parts and the loop that matches them; ConfigError for whatever cannot run.
 
-    The plain values have been through `runner.config.check`.
+    The plain values have been through `runner.config.check`. `data` is the dataset where it has
+    been drawn already.
     """
     matched = loop_for(values)
-    data = prepared_dataset(values["dataset"], values["dtype"])
+    data = data or prepared_dataset(values["dataset"], values["dtype"])
     if matched == "numpy":
         return _by_hand(values, data)
     place = resolved_device(values)
@@ -86,7 +86,6 @@ def _tensor(matched: str, values: Values, data: Dataset, place: str) -> Experime
     import torch
 
     from runner.loop import autograd, optimizer
-    from runner.loop.pytorch import build_optimizer
 
     torch.manual_seed(values["seed"])
     model = model_by_hand(values["model"], data)
@@ -99,13 +98,12 @@ def _tensor(matched: str, values: Values, data: Dataset, place: str) -> Experime
     if isinstance(model, models.Scalar):  # a product of numbers is cheaper than one of matrices
         x, predict = x[:, 0], operator.mul
     loss = torch_loss(values["loss"], place, y)
+    steps: Iterator[Step]
     if matched == "autograd":
         steps = autograd.steps(x, y, w, predict, loss, build("optimizer", values["optimizer"]))
     else:
-        update = build_optimizer(
-            lambda: build("optimizer", values["optimizer"], [w.requires_grad_()])
-        )
-        steps = optimizer.steps(x, y, w, loss, update)
+        built, closure = torch_optimizer(values["optimizer"], [w.requires_grad_()])
+        steps = optimizer.steps(x, y, w, loss, built, closure=closure)
     return Experiment(matched, place, model.tensors, initial, steps, _prediction(model, data))
 
 
@@ -115,7 +113,6 @@ def _module(values: Values, data: Dataset, place: str) -> Experiment:
 
     from runner import network as networks
     from runner.loop import module
-    from runner.loop.pytorch import build_optimizer
 
     network, made = network_for(values, data, place)
     x = torch.tensor(data.x, device=place)
@@ -123,13 +120,14 @@ def _module(values: Values, data: Dataset, place: str) -> Experiment:
     loss = torch_loss(values["loss"], place, y)
     tensors, initial = network_start(values, data, network)
     device.set_threads(len(data.x) * initial.size)
-    update = build_optimizer(lambda: build("optimizer", values["optimizer"], network.parameters()))
+    built, closure = torch_optimizer(values["optimizer"], list(network.parameters()))
 
     def predict(parameters: Array) -> float:
         networks.load(network, parameters)
-        return networks.output(network, torch.tensor(data.probe, device=place)).item()
+        value: float = networks.output(network, torch.tensor(data.probe, device=place)).item()
+        return value
 
-    steps = module.steps(x, y, network, loss, update)
+    steps = module.steps(x, y, network, loss, built, closure=closure)
     return Experiment(
         "module", place, tensors, initial, steps, None if data.probe is None else predict
     )
@@ -139,7 +137,7 @@ def network_for(values: Values, data: Dataset, place: str) -> tuple[Any, tuple[i
     """The model as a module, drawn from the seed, and the shape of what it makes of the data."""
     import torch
 
-    from runner import network as networks
+    from runner import trial
 
     torch.manual_seed(values["seed"])
     node = {key: value for key, value in values["model"].items() if key != "initial"}
@@ -149,15 +147,8 @@ def network_for(values: Values, data: Dataset, place: str) -> tuple[Any, tuple[i
     if not isinstance(network, torch.nn.Module):
         raise ConfigError(f"model._target_: expected a torch.nn.Module, got {network!r}")
     network.to(device=place, dtype=getattr(torch, values["dtype"]))
-    x, samples = torch.tensor(data.x, device=place), len(data.y)
-    with _refused(f"model: {node['_target_']} does not fit the dataset: ", Exception):
-        made = networks.output(network, x)  # a lazy module has its parameters only from here on
-    if made.shape not in ((samples,), (samples, 1)):
-        raise ConfigError(
-            f"model: expected one number a sample, {(samples,)} or {(samples, 1)}, "
-            f"got {tuple(made.shape)}"
-        )
-    return network, tuple(made.shape)
+    x = torch.tensor(data.x, device=place)
+    return network, trial.output_shape(node["_target_"], network, x, len(data.y))
 
 
 def network_start(values: Values, data: Dataset, network: Any) -> tuple[models.Tensors, Array]:
@@ -174,27 +165,14 @@ def network_start(values: Values, data: Dataset, network: Any) -> tuple[models.T
             networks.start(network, values["model"].get("initial"))
     if not tensors:
         raise ConfigError(f"model: {values['model']['_target_']} has no parameters to learn")
+    if faults := naming.meeting(tensors):
+        raise ConfigError("\n".join(f"model: {fault}: rename it" for fault in faults))
     return tensors, networks.values(network)
 
 
 def prepared_dataset(node: Values, dtype: str) -> Dataset:
-    """The samples as a loop takes them; the same object for the same node, which nobody changes."""
-    return _dataset(json.dumps(node), dtype)
-
-
-@lru_cache(maxsize=64)
-def _dataset(text: str, dtype: str) -> Dataset:
-    node: Values = json.loads(text)
-    ours = {"standardize", "probe"}  # of every dataset; the rest is its function's own
-    made = build("dataset", {key: value for key, value in node.items() if key not in ours})
-    if not isinstance(made, tuple | list) or len(made) != 2:
-        raise ConfigError(
-            f"dataset: expected {node['_target_']} to return (x, y), got {type(made).__name__}"
-        )
-    with _refused("dataset."):
-        return prepare(
-            *made, dtype=dtype, standardize=node.get("standardize", False), probe=node.get("probe")
-        )
+    """The samples as a loop takes them, drawn anew. Raises ConfigError."""
+    return Draws().dataset(node, dtype)
 
 
 def model_by_hand(node: Values, data: Dataset) -> Any:
@@ -220,14 +198,24 @@ def torch_loss(node: Values, place: str, y: Any) -> Any:
     """The loss on its device, tried on predictions of the shape of y."""
     import torch
 
+    from runner import trial
+
     loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
     if isinstance(loss, torch.nn.Module):
         loss.to(place)
-    with _refused(f"loss: {node['_target_']} does not fit the dataset: ", Exception):
-        value = loss(y, y)
-    if value.numel() != 1:
-        raise ConfigError(f"loss: expected one number, got the shape {tuple(value.shape)}")
+    trial.check_loss(node["_target_"], loss, y)
     return loss
+
+
+def torch_optimizer(node: Values, parameters: list[Any]) -> tuple[Any, bool]:
+    """The optimizer of these parameters, and whether its step wants a closure."""
+    from runner import hooked, trial
+
+    hooked.without_compiler()
+    closure = trial.wants_closure(
+        node["_target_"], lambda copies: build("optimizer", node, copies), parameters
+    )
+    return build("optimizer", node, parameters), closure
 
 
 def swapped(node: Values, by_hand: dict[str, Any]) -> Values:

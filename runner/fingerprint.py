@@ -1,14 +1,17 @@
 """What tells two runs apart that give different trajectories: config, data, code."""
 
+import ast
 import hashlib
+import importlib.util
 import inspect
 import json
 import pkgutil
+import sys
+import sysconfig
+from collections.abc import Iterator
 from functools import cache
 from pathlib import Path
-from typing import Any
-
-from numpy.typing import NDArray
+from types import ModuleType
 
 from runner.config import Values, targets
 from runner.identity import NOT_THE_EXPERIMENT
@@ -16,22 +19,17 @@ from runner.identity import NOT_THE_EXPERIMENT
 TAG = "fingerprint"
 
 HERE = Path(__file__).resolve().parent
-# What decides a trajectory; how it is shown, kept and published does not.
-CODE = (
-    "build cell config dataset device experiment loss model network optimizer run stack trajectory"
-)
+NOT_THE_TRAJECTORY = ("tracking", "report")  # how it is kept and shown
 
 NOT_IN_IT = ("device", *NOT_THE_EXPERIMENT)
 LIBRARIES = ("numpy", "runner", "sklearn", "torch")
 
 
-def fingerprint(values: Values, *data: NDArray[Any]) -> str:
-    """64 hexadecimal digits, from the plain values and the arrays of the dataset as prepared."""
+def fingerprint(values: Values, data: str) -> str:
+    """64 hexadecimal digits, from the plain values and the digest of the dataset as prepared."""
     config = {key: value for key, value in values.items() if key not in NOT_IN_IT}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
-    for array in data:
-        digest.update(f"{array.dtype} {array.shape}".encode())
-        digest.update(array.tobytes())
+    digest.update(data.encode())
     digest.update(_own_code())
     for name in sorted({name for name in targets(config) if isinstance(name, str)}):
         digest.update(_code_of(name))
@@ -40,16 +38,93 @@ def fingerprint(values: Values, *data: NDArray[Any]) -> str:
 
 @cache
 def _own_code() -> bytes:
-    files = [HERE / f"{name}.py" for name in CODE.split()] + sorted((HERE / "loop").glob("*.py"))
-    return hashlib.sha256(b"".join(path.read_bytes() for path in files)).digest()
+    files = sorted(HERE.rglob("*.py"))
+    own = [path for path in files if path.relative_to(HERE).parts[0] not in NOT_THE_TRAJECTORY]
+    return hashlib.sha256(b"".join(path.read_bytes() for path in own)).digest()
 
 
 @cache
 def _code_of(name: str) -> bytes:
-    """The file that a class of somebody's own stands in; nothing for those of the libraries."""
+    """The file that defines a user's class, and those of the modules that it imports."""
     if name.split(".")[0] in LIBRARIES:
         return b""
     try:
-        return Path(inspect.getfile(pkgutil.resolve_name(name))).read_bytes()
-    except (TypeError, OSError):  # compiled into Python itself
+        defining = inspect.getmodule(pkgutil.resolve_name(name))
+    except (AttributeError, ImportError, ValueError):
+        defining = None
+    if defining is None:
         return b""
+    digest = hashlib.sha256()
+    for path in sorted(_files(defining)):
+        digest.update(path.read_bytes())
+    return digest.digest()
+
+
+def _files(defining: ModuleType) -> set[Path]:
+    """The module's file, and of what it imports those files that are the user's own."""
+    found: dict[Path, None] = {}
+    waiting = [defining.__name__]
+    seen = set(waiting)
+    while waiting:
+        name = waiting.pop()
+        path = _file(name)
+        if path is None or (_is_installed(path) and name != defining.__name__):
+            continue
+        found[path] = None
+        more = {*_imports(name, path), *_kept(name), *_packages(name)} - seen
+        seen |= more
+        waiting += sorted(more)
+    return set(found)
+
+
+def _file(name: str) -> Path | None:
+    """The source of the module of that name, if it has one."""
+    module = sys.modules.get(name)
+    file = getattr(module, "__file__", None)
+    if module is None:
+        try:
+            spec = importlib.util.find_spec(name)
+        except (AttributeError, ImportError, ValueError):
+            return None
+        file = spec.origin if spec else None
+    path = Path(file) if file and file.endswith(".py") else None
+    return path.resolve() if path is not None and path.is_file() else None
+
+
+def _imports(name: str, path: Path) -> Iterator[str]:
+    """What the file imports, at its top or anywhere else: modules, and what may be one."""
+    package = name if path.name == "__init__.py" else name.rpartition(".")[0]
+    for node in ast.walk(ast.parse(path.read_bytes())):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom):
+            dots = "." * node.level
+            try:
+                source = importlib.util.resolve_name(f"{dots}{node.module or ''}", package)
+            except ImportError:
+                continue
+            yield source
+            yield from (f"{source}.{alias.name}" for alias in node.names)
+
+
+def _kept(name: str) -> Iterator[str]:
+    """The modules that it holds, however it has come by them."""
+    module = sys.modules.get(name)
+    yield from (one.__name__ for one in vars(module or {}).values() if isinstance(one, ModuleType))
+
+
+def _packages(name: str) -> Iterator[str]:
+    """The packages that it is in: they are imported as well."""
+    parts = name.split(".")
+    yield from (".".join(parts[:count]) for count in range(1, len(parts)))
+
+
+@cache
+def _installed() -> list[Path]:
+    places = ("stdlib", "platstdlib", "purelib", "platlib")
+    return [Path(sysconfig.get_path(place)).resolve() for place in places] + [HERE]
+
+
+def _is_installed(path: Path) -> bool:
+    """Whether it belongs to Python, to a package that was installed, or to this project."""
+    return any(path.is_relative_to(folder) for folder in _installed())

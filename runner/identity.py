@@ -18,6 +18,8 @@ from runner.model import Tensors
 HERE = Path(__file__).resolve().parent
 NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "report")  # where and how it is shown
 LONGEST_NAME = 200  # MLflow has room for 250 characters
+DATA = "dataset.digest"  # the tag that tells a run's samples from others
+
 LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
 
 

@@ -74,10 +74,14 @@ class End:
     reason: str | None = None
     """Why, where the outcome does not say it: the traceback of a failed run."""
     time: float = field(default_factory=time.time)
+    summary: str | None = None
+    """The reason in a line, where it is a traceback; journals from before have none."""
 
     @property
     def brief(self) -> str:
-        """The reason in a line: a traceback's last; empty if there is none."""
+        """The reason in a line; empty if there is none."""
+        if self.summary is not None:
+            return self.summary
         lines = (self.reason or "").strip().splitlines()
         return lines[-1] if lines else ""
 

@@ -1,5 +1,6 @@
 """Models that are a `torch.nn.Module`: starting values, names, and what comes out of them."""
 
+import copy
 from typing import Any
 
 import numpy as np
@@ -7,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Module
+from torch.nn.parameter import is_lazy
 
 from runner.model import Tensors, by_name, filled
 
@@ -20,16 +22,18 @@ def tensors(network: Module) -> Tensors:
 
 def values(network: Module) -> Array:
     """A copy of all parameters as one vector, (parameters,)."""
-    return torch.nn.utils.parameters_to_vector(network.parameters()).detach().cpu().numpy().copy()
+    flat = [p.detach().reshape(-1) for p in network.parameters()]
+    return torch.cat(flat).cpu().numpy().copy()
 
 
 def load(network: Module, vector: Array) -> None:
     """Set all parameters from one vector, (parameters,)."""
-    device = next(network.parameters()).device
+    given, at = torch.tensor(vector), 0
     with torch.no_grad():
-        torch.nn.utils.vector_to_parameters(
-            torch.tensor(vector, device=device), network.parameters()
-        )
+        for parameter in network.parameters():
+            own = given[at : at + parameter.numel()]
+            parameter.copy_(own.reshape(parameter.shape))
+            at += parameter.numel()
 
 
 def start(network: Module, initial: Any) -> None:
@@ -41,13 +45,24 @@ def start(network: Module, initial: Any) -> None:
             parameters[name].copy_(torch.tensor(filled(now, f"initial.{name}", given)))
 
 
-def output(network: Module, x: Tensor) -> Tensor:
-    """What the model makes of x, without a trace in its gradients, statistics or random state."""
-    training = network.training
-    network.eval()
+def output(network: Module, x: Tensor) -> Any:
+    """What the model makes of x, in evaluation mode, without a trace in the model.
+
+    A copy is asked, for a module may keep more than PyTorch knows of: a count of its calls, say.
+    """
+    asked = network if any(map(is_lazy, network.parameters())) else _copied(network)
+    training = asked.training
+    asked.eval()
     try:
-        with torch.no_grad():
-            result: Tensor = network(x)
+        with torch.no_grad(), torch.random.fork_rng([x.device] if x.is_cuda else []):
+            return asked(x)
     finally:
-        network.train(training)
-    return result
+        asked.train(training)
+
+
+def _copied(network: Module) -> Module:
+    """A copy, or the module itself where it cannot be copied."""
+    try:
+        return copy.deepcopy(network)
+    except Exception:  # one that keeps a tensor with a history, say
+        return network

@@ -4,34 +4,26 @@ import math
 import signal
 import threading
 import time
-import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from functools import partial
-from itertools import islice
 from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner import identity
+from runner import identity, stop
 from runner.cell import Cell
 from runner.config import Values, check
 from runner.console import Console, closing_block, epoch_line, painted, prediction_line
+from runner.data import Draws
 from runner.experiment import Experiment, compose
+from runner.failure import summary, whole
 from runner.journal import End, Journal, JournalError, Start
 from runner.loop.step import Step, is_finite
 from runner.model import parameter_names
 from runner.tracking.session import Settings, session
 from runner.trajectory import Recorder
-
-OUTCOMES = {
-    "converged": "the loss fell below tolerance",
-    "exhausted": "all epochs used",
-    "diverged": "the loss or a parameter was no longer finite",
-    "interrupted": "stopped by a signal",
-    "failed": "an exception ended it",
-}
 
 
 class Run(NamedTuple):
@@ -41,7 +33,7 @@ class Run(NamedTuple):
     """In the journal."""
     end: End
     last: Step
-    failure: Exception | None
+    failure: BaseException | None
 
 
 def run(cell: Cell) -> float:
@@ -52,14 +44,18 @@ def run(cell: Cell) -> float:
     """
     check(cell.values, cell.choices)
     tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
-    experiment = compose(cell.values)
-    start = identity.start(cell, experiment.loop, experiment.tensors, tracked.store)
+    data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
+    experiment = compose(cell.values, data)
+    tags = {identity.DATA: data.digest}
+    start = identity.start(cell, experiment.loop, experiment.tensors, tracked.store, tags)
     console = Console(cell.values["epochs"])
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         done = execute(cell.values, experiment, start, tracked.journal, console, received)
     console.say(_closing_block(experiment, done, start.name))
-    if done.failure is not None:
+    if isinstance(done.failure, Exception):
         raise done.failure
+    if done.failure is not None:  # sys.exit(0), say: nobody else has to take it for an end
+        raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
     if done.end.outcome == "interrupted":
         raise SystemExit(128 + signal.Signals[(received or ["SIGINT"])[0]])
     return math.inf if done.end.outcome == "diverged" else done.last.loss
@@ -76,12 +72,13 @@ def execute(
     """Take the experiment's steps and record them, until it stops or is stopped.
 
     Once `received` is not empty, its first word says by what: SIGINT, say.
-    What a part raises ends the run as failed, and is returned. Raises JournalError.
+    What a part raises, be it SystemExit, ends the run as failed, and is returned. Raises
+    JournalError.
     """
     run_id = journal.begin(start)
     recorder = Recorder(experiment.initial, partial(journal.record, run_id))
     predictions: dict[str, float] = {}
-    outcome, failure = "failed", None
+    outcome, failure = "failed", None  # type: str, BaseException | None
     started = time.perf_counter()
     try:
         predictions |= _predict(experiment, "before", experiment.initial, values, console)
@@ -90,7 +87,7 @@ def execute(
             outcome = train(experiment, values, recorder, console, received)
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
         outcome = "interrupted"
-    except Exception as error:  # a model of somebody's
+    except BaseException as error:  # whatever a part of somebody's raises
         failure = error
     seconds = time.perf_counter() - started
     console.close()
@@ -99,16 +96,20 @@ def execute(
     except JournalError as error:  # the disk is full, say, but the short end may still fit
         outcome, failure = "failed", failure or error
     if failure is None:
-        final = recorder.last.parameters
-        predictions |= _predict(experiment, "after", final, values, console)
+        try:
+            final = recorder.last.parameters
+            predictions |= _predict(experiment, "after", final, values, console)
+        except KeyboardInterrupt:
+            outcome = "interrupted"
+        except BaseException as error:
+            outcome, failure = "failed", error
+    reason = brief = None
     if failure is not None:
-        reason = "".join(traceback.format_exception(failure))
+        reason, brief = whole(failure), summary(failure)
     elif outcome == "interrupted":
         reason = stopped_by(received)
-    else:
-        reason = None
     loss, best = recorder.last.loss, float(recorder.best_loss)
-    end = ended(outcome, recorder.epochs, loss, best, seconds, predictions, reason)
+    end = ended(outcome, recorder.epochs, loss, best, seconds, predictions, reason, brief)
     journal.end(run_id, end)
     return Run(run_id, end, recorder.last, failure)
 
@@ -121,25 +122,26 @@ def train(
     received: Sequence[str],
 ) -> str:
     """Take steps until one of the reasons to stop; the outcome."""
-    epochs, tolerance = values["epochs"], values["tolerance"]
+    limits = stop.limits(values["epochs"], values["tolerance"])
     print_every = values["print_every"]
     names = parameter_names(experiment.tensors)
     shown = 0.0
-    for epoch, step in enumerate(islice(experiment.steps, epochs), 1):
-        if not is_finite(step):
-            return "diverged"
+    for epoch, step in enumerate(experiment.steps, 1):
+        outcome = stop.stopped(not is_finite(step), step.loss, epoch, limits)
+        if outcome == "diverged":  # what is no number is not recorded
+            return outcome
         now = time.time()
         recorder.add(step, now)
         if print_every and (epoch - 1) % print_every == 0:
             console.say(epoch_line(epoch, names, step.parameters, step.loss))
-        if step.loss < tolerance:
-            return "converged"
+        if outcome:
+            return outcome
         if received:
             return "interrupted"
         if now - shown > 0.1:
             console.progress(epoch)
             shown = now
-    return "exhausted"
+    raise AssertionError("a loop never ends by itself")
 
 
 @contextmanager
@@ -189,6 +191,7 @@ def ended(
     seconds: float,
     predictions: Mapping[str, float],
     reason: str | None = None,
+    summary: str | None = None,
 ) -> End:
     """The end of a run that recorded so many epochs."""
     metrics = {"epochs_run": float(epochs), "seconds": seconds, **predictions}
@@ -197,7 +200,7 @@ def ended(
     tags = {"outcome": outcome}
     if outcome == "diverged":
         tags["diverged_at"] = str(epochs + 1)
-    return End(outcome, metrics, tags, reason)
+    return End(outcome, metrics, tags, reason, summary=summary)
 
 
 def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
@@ -207,7 +210,7 @@ def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
         {
             "loop": experiment.loop
             + ("" if experiment.device == "cpu" else f" on {experiment.device}"),
-            "outcome": f"{painted(end.outcome, end.outcome)}: {OUTCOMES[end.outcome]}{at}",
+            "outcome": f"{painted(end.outcome, end.outcome)}: {stop.OUTCOMES[end.outcome]}{at}",
             "epochs": f"{end.metrics['epochs_run']:.0f}",
             "final loss": f"{done.last.loss:.8g}",
             "seconds": f"{end.metrics['seconds']:.3f}",

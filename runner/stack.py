@@ -1,11 +1,12 @@
 """Stacks: many cells that differ only in numbers, as one array program with a leading cell axis.
 
 A cell is prepared as its lone run would be, with the same checks; then what the cells bring is laid
-one above another. Updates are by hand, which agree with `torch.optim` to rounding.
+one above another. Updates are by hand, the same operations as in `torch.optim`. A model of one
+weight is computed as its lone run computes it, to the last bit; where sums of products are made for
+all cells at once, these round otherwise than alone.
 """
 
 import json
-import time
 from collections.abc import Callable, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -13,13 +14,14 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, experiment
+from runner import cost, device, experiment
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
 from runner.build import build, declared
 from runner.config import Values, is_number
 from runner.dataset import Dataset
+from runner.failure import summary
 from runner.loop import LINEAR, SCALAR
 from runner.loop.percell import PerCell
 from runner.loop.stacked import Index, Rule, Steps
@@ -29,8 +31,23 @@ Array = NDArray[np.floating[Any]]
 Predict = Callable[[Array, Index], Array]
 """From parameters, (some cells, parameters), and these cells' places, (some cells,) predictions"""
 
-TRIED_STEPS = 4  # of which the fastest counts
+NEAR_OVERFLOW = 1e30
+"""From here on a first step is tried: PyTorch refuses a factor that is too large for float32."""
+
 SAME = {"float32": 1e-3, "float64": 1e-9}  # relative; one step differs by rounding only
+
+
+class Known:
+    """A dataset that is told from others by its samples, for what is built once for several."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    def __hash__(self) -> int:
+        return hash(self.data.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and other.data.digest == self.data.digest
 
 
 class Parts(NamedTuple):
@@ -47,6 +64,8 @@ class Parts(NamedTuple):
     """The optimizer's numeric hyperparameters, each as the list of its numbers."""
     structure: str
     """Cells with the same can be in one stack."""
+    doubt: str | None
+    """Why the cell may come out otherwise in a stack, if it is not known to come out the same."""
 
 
 class Stacked(NamedTuple):
@@ -63,59 +82,57 @@ class Stacked(NamedTuple):
 
 
 def refusal(values: Values) -> str | None:
-    """Why a cell has to run alone; None if it can be in a stack. Raises ConfigError."""
-    matched = experiment.loop_for(values)
+    """Why a cell can be in no stack; None if its optimizer has a rule by hand that serves."""
     node = values["optimizer"]
     target = str(node.get("_target_"))
-    rule = _rule(target)
-    if rule is None:
+    if _rule(target) is None:
         return f"{target} has no update rule by hand"
     by_hand = experiment.swapped(node, optimizers.BY_HAND)["_target_"]
     takes = {parameter.name for parameter in declared(by_hand) or ()}
     if strange := [key for key in node if key != "_target_" and key not in takes]:
         return f"the update rule by hand takes no {', '.join(strange)}"
-    if matched == "module" and values["model"]["_target_"] != LINEAR:
-        model, place = _shared_model(values), experiment.resolved_device(values)
-        return _network_refusal(model, place, values["dtype"], json.dumps(values["dataset"]))
     return None
 
 
-@lru_cache(maxsize=1024)
-def _network_refusal(model: str, place: str, dtype: str, dataset: str) -> str | None:
-    values = {"model": json.loads(model), "seed": 0, "dtype": dtype}
-    data = experiment.prepared_dataset(json.loads(dataset), dtype)
-    network, _ = experiment.network_for(values, data, place)
-    if names := [name for name, _ in network.named_buffers()]:
-        return f"the model keeps what is not a parameter: {names[0]}"
-    return None
+def _rule(target: str) -> Callable[..., optimizers.Update] | None:
+    """The update rule by hand that does what the class or function of that name does."""
+    module, _, name = target.rpartition(".")
+    if module == optimizers.__name__:
+        return getattr(optimizers, name, None)
+    return optimizers.BY_HAND.get(target)
 
 
-def prepare(values: Values) -> Parts:
-    """A cell's part of a stack. Raises the ConfigError that its lone run would."""
+def prepare(values: Values, data: Dataset | None = None) -> Parts:
+    """A cell's part of a stack. Raises the ConfigError that its lone run would.
+
+    `data` is its dataset where that has been drawn already.
+    """
     matched = experiment.loop_for(values)
-    data = experiment.prepared_dataset(values["dataset"], values["dtype"])
+    data = data or experiment.prepared_dataset(values["dataset"], values["dtype"])
     by_hand = matched == "numpy"
     place = "cpu" if by_hand else experiment.resolved_device(values)
+    dtype, known = values["dtype"], Known(data)
+    made: tuple[int, ...] = data.y.shape
+    form, doubt = "", None
     if values["model"]["_target_"] in (SCALAR, LINEAR):
         model = experiment.model_by_hand(values["model"], data)
         tensors, start = model.tensors, experiment.start(model, values)
         if matched == "module":  # for what nn.Linear itself refuses
-            _network_start(_shared_model(values), "null", 0, values["dtype"], place, _text(values))
+            made = _network(_shared_model(values), "null", 0, dtype, place, known).made
     else:
         initial = json.dumps(values["model"].get("initial"))
-        model_text, seed = _shared_model(values), values["seed"]
-        tensors, start = _network_start(
-            model_text, initial, seed, values["dtype"], place, _text(values)
-        )
-    _check_loss(json.dumps(values["loss"]), matched, place, values["dtype"], len(data.y))
+        network = _network(_shared_model(values), initial, values["seed"], dtype, place, known)
+        made, tensors, start, form, doubt = network
+    doubt = doubt or _check_loss(json.dumps(values["loss"]), matched, place, made, known)
     _check_optimizer(values, matched)
     numbers, options = _hyperparameters(values["optimizer"])
     shape = {
         "loop": matched,
         "device": place,
-        "dtype": values["dtype"],
+        "dtype": dtype,
         "data": [data.x.shape, data.y.shape, data.probe is None],
         "model": {k: v for k, v in values["model"].items() if k != "initial"},
+        "form": form,
         "tensors": tensors,
         "loss": values["loss"],
         "optimizer": options,
@@ -123,7 +140,7 @@ def prepare(values: Values) -> Parts:
         "zeros": {key: [value == 0 for value in some] for key, some in numbers.items()},
     }
     structure = json.dumps(shape, sort_keys=True)
-    return Parts(values, matched, place, data, tensors, start, numbers, structure)
+    return Parts(values, matched, place, data, tensors, start, numbers, structure, doubt)
 
 
 def stack(cells: Sequence[Parts]) -> Stacked:
@@ -136,40 +153,51 @@ def stack(cells: Sequence[Parts]) -> Stacked:
     return _pytorch(cells, initial, shared)
 
 
-def slower(cells: Sequence[Parts]) -> str | None:
-    """Why the cells, all of one structure, had better run alone: measured. None if a stack pays.
+def impossible(cells: Sequence[Parts]) -> str | None:
+    """Why the cells, all of one structure, cannot be stacked; None if they can be.
 
-    NumPy's steps take the same time for one cell as for a hundred, so those are not measured.
+    A module is handed to `torch.func`, which does not take all that PyTorch does: so a step is
+    tried, on one made for that. What is known to be right must also take the lone run's step.
     """
-    if cells[0].loop == "numpy":
+    first = cells[0]
+    if first.loop == "numpy" or _is_closed_form(first):
         return None
-    lone = experiment.compose(cells[0].values)
     try:
-        together = stack(cells)
-        first, here = next(together.steps), next(lone.steps)
-    except Exception as error:  # whatever torch.func says of a model of somebody's
-        return f"PyTorch cannot stack it: {str(error).strip().splitlines()[0]}"
-    near = SAME[cells[0].values["dtype"]]
-    if not np.allclose(first.loss[0], here.loss, near, near) or not np.allclose(
-        first.gradient[0], here.gradient, near, near * (1 + np.abs(here.gradient).max())
+        there = next(stack(cells).steps)
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever torch.func says of a model of somebody's
+        return f"PyTorch cannot stack it: {summary(error)}"
+    if first.doubt:
+        return None
+    here = next(experiment.compose(first.values, first.data).steps)
+    near = SAME[first.values["dtype"]]
+    if not np.allclose(there.loss[0], here.loss, near, near) or not np.allclose(
+        there.gradient[0], here.gradient, near, near * (1 + np.abs(here.gradient).max())
     ):
         return "a step of the stack is not that of the lone run"
-    stacked = _fastest(lambda: next(together.steps))
-    alone = _fastest(lambda: next(lone.steps)) * len(cells)
-    if stacked < alone:
+    return None
+
+
+def slower(cells: Sequence[Parts]) -> str | None:
+    """Why the cells, all of one structure, had better run alone; None if a stack pays.
+
+    A step of NumPy's takes the same time for one cell as for a hundred.
+    """
+    first = cells[0]
+    if first.loop == "numpy":
         return None
-    both = f"{stacked * 1e3:.2g} ms in a stack, {alone * 1e3:.2g} ms alone"
-    return f"a step of {len(cells)} takes {both}"
+    own_data = any(cell.data is not first.data for cell in cells)
+    samples, parameters = len(first.data.y), first.start.size
+    functional = not _is_closed_form(first)
+    units = sum(shape[0] for shape in first.tensors.values() if len(shape) > 1) or 1
+    return cost.slower(cost.Size(len(cells), samples, units, parameters, own_data, functional))
 
 
-def _fastest(step: Callable[[], Any]) -> float:
-    times = []
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        for _ in range(TRIED_STEPS):
-            began = time.perf_counter()
-            step()
-            times.append(time.perf_counter() - began)
-    return min(times)
+def _is_closed_form(cell: Parts) -> bool:
+    """Whether model and loss are of those whose gradient needs no `torch.func`."""
+    known = cell.values["model"]["_target_"] in (SCALAR, LINEAR)
+    return known and _losses_of_samples(cell) is not None
 
 
 def _by_hand(cells: Sequence[Parts], initial: Array, shared: bool) -> Stacked:
@@ -209,7 +237,9 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Stacked:
         x, y = x[0], y[0]
     device.set_threads(first.data.x.size * initial.size)
     x, y, w = (torch.tensor(array, device=first.device) for array in (x, y, initial))
-    if losses_of_samples is None:
+    if first.values["model"]["_target_"] == SCALAR and losses_of_samples is not None:
+        evaluate = stacked_pytorch.scalar(losses_of_samples)
+    elif losses_of_samples is None:
         loss = experiment.torch_loss(first.values["loss"], first.device, y)
         evaluate = stacked_pytorch.functional(predict, loss, shared=shared)
     else:
@@ -317,46 +347,53 @@ def _hyperparameters(node: Values) -> tuple[dict[str, list[float]], Values]:
     return numbers, options
 
 
-def _rule(target: str) -> Callable[..., optimizers.Update] | None:
-    """The update rule by hand that does what the class or function of that name does."""
-    module, _, name = target.rpartition(".")
-    if module == optimizers.__name__:
-        return getattr(optimizers, name, None)
-    return optimizers.BY_HAND.get(target)
-
-
-def _text(values: Values) -> str:
-    return json.dumps(values["dataset"])
-
-
 def _shared_model(values: Values) -> str:
     """The model's node without starting values: what makes one module of many cells."""
     return json.dumps({key: value for key, value in values["model"].items() if key != "initial"})
 
 
+class _Network(NamedTuple):
+    """What a stack needs to know of a cell's module."""
+
+    made: tuple[int, ...]
+    """The shape of what it makes of the data"""
+    tensors: models.Tensors
+    start: Array
+    """(parameters,)"""
+    form: str
+    """What tells its layers from another one's"""
+    doubt: str | None
+
+
 @lru_cache(maxsize=10_000)
-def _network_start(
-    model: str, initial: str, seed: int, dtype: str, place: str, dataset: str
-) -> tuple[models.Tensors, Array]:
-    """A module's parameters at the start; the same for every cell that says the same."""
+def _network(model: str, initial: str, seed: int, dtype: str, place: str, known: Known) -> _Network:
+    """A module at the start; the same for every cell that says the same."""
+    from runner import stackable
+
     node = {**json.loads(model), "initial": json.loads(initial)}
     values = {"model": node, "seed": seed, "dtype": dtype}
-    data = experiment.prepared_dataset(json.loads(dataset), dtype)
-    network, _ = experiment.network_for(values, data, place)
-    return experiment.network_start(values, data, network)
+    network, made = experiment.network_for(values, known.data, place)
+    tensors, start = experiment.network_start(values, known.data, network)
+    doubt = stackable.doubt_of_model(node["_target_"], network)
+    return _Network(made, tensors, start, repr(network), doubt)
 
 
 @lru_cache(maxsize=1024)
-def _check_loss(node: str, matched: str, place: str, dtype: str, samples: int) -> None:
-    """Refuse a loss that the lone run would refuse."""
+def _check_loss(
+    node: str, matched: str, place: str, made: tuple[int, ...], known: Known
+) -> str | None:
+    """Refuse a loss that the lone run would refuse; why it may be none for a stack."""
     values: Values = json.loads(node)
     if matched == "numpy":
         build("loss", experiment.swapped(values, losses.BY_HAND))
-        return
+        return None
     import torch
 
-    y = torch.zeros(samples, dtype=getattr(torch, dtype), device=place)
-    experiment.torch_loss(values, place, y)
+    from runner import stackable
+
+    y = torch.tensor(known.data.y, device=place).reshape(made)
+    loss = experiment.torch_loss(values, place, y)
+    return stackable.doubt_of_loss(values["_target_"], loss)
 
 
 def _check_optimizer(values: Values, matched: str) -> None:
@@ -367,6 +404,17 @@ def _check_optimizer(values: Values, matched: str) -> None:
         return
     import torch
 
-    from runner.loop.pytorch import build_optimizer
+    from runner import hooked
 
-    build_optimizer(lambda: build("optimizer", node, [torch.zeros(1, requires_grad=True)]))
+    parameters = [torch.zeros(1, requires_grad=True)]
+    if _largest(node) > NEAR_OVERFLOW:
+        experiment.torch_optimizer(node, parameters)
+    else:
+        hooked.without_compiler()
+        build("optimizer", node, parameters)
+
+
+def _largest(node: Values) -> float:
+    """The largest magnitude among the hyperparameters."""
+    numbers = _hyperparameters(node)[0].values()
+    return max((abs(number) for some in numbers for number in some), default=0.0)

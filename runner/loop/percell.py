@@ -106,4 +106,3 @@ class PerCell:
     def __pow__(self, exponent: float) -> "PerCell":
         # By Python's own power: NumPy's may differ from it in the last bit.
         return PerCell(np.array([value**exponent for value in self.values.tolist()]))
-

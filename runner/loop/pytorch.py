@@ -1,7 +1,6 @@
 """What the loops with `torch.optim` share: a step by the optimizer, and copying values out."""
 
-import inspect
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from functools import partial
 from typing import Any
 
@@ -11,28 +10,36 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 
+from runner import hooked
+
 # PyTorch wraps what its own optimizers do, for its compiler and its profiler. The compiler's
 # wrappers import `torch._dynamo`, which takes as long as importing torch; the profiler's costs a
-# tenth of a small step. Nothing is compiled or profiled here, so both are gone round.
+# tenth of a small step. Nothing is compiled or profiled here, so both are bypassed, unless somebody
+# has hooked in there.
 
 
-def build_optimizer(make: Callable[[], Optimizer]) -> Optimizer:
-    """What `make` constructs, without the import of the compiler."""
-    # The wrapper looks here for the function that the compiler would give it.
-    function = inspect.unwrap(Optimizer.add_param_group)
-    setattr(function, "__dynamo_disable", function)
-    return make()
-
-
-def stepper(optimizer: Optimizer, evaluate: Callable[[], Tensor]) -> Callable[[], object]:
-    """`optimizer.step`, given `evaluate` where it demands a closure, as LBFGS does."""
+def stepper(
+    optimizer: Optimizer, evaluate: Callable[[], Tensor], *, closure: bool
+) -> Callable[[], object]:
+    """`optimizer.step`, given `evaluate` if it wants a closure."""
     step: Callable[..., object] = optimizer.step
-    parameters = inspect.signature(step).parameters.values()
-    closure = [evaluate for p in parameters if p.name == "closure" and p.default is p.empty]
-    of_pytorch = type(optimizer).__module__.startswith("torch.optim.")
-    if of_pytorch and not optimizer.defaults.get("differentiable"):
-        step = torch.no_grad()(partial(inspect.unwrap(type(optimizer).step), optimizer))
-    return partial(step, *closure)
+    if hooked.is_own_optimizer(optimizer) and not optimizer.defaults.get("differentiable"):
+        step = torch.no_grad()(partial(hooked.unwrapped_step(optimizer), optimizer))
+    return partial(step, evaluate) if closure else step
+
+
+def clearer(optimizer: Optimizer, parameters: Sequence[Tensor]) -> Callable[[], None]:
+    """What forgets the gradients of the step before."""
+
+    def clear() -> None:
+        for parameter in parameters:
+            parameter.grad = None  # what zero_grad does, without the tenth of a step that it takes
+
+    def clear_all() -> None:
+        clear()
+        optimizer.zero_grad()
+
+    return clear if hooked.is_own_optimizer(optimizer) else clear_all
 
 
 def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:
@@ -42,4 +49,11 @@ def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:
 
 def gradients(parameters: Iterable[Tensor]) -> list[Tensor]:
     """The gradient of each parameter, 0 for one that the loss does not reach."""
-    return [torch.zeros_like(p) if (g := p.grad) is None else g for p in parameters]
+    return [_dense(p) for p in parameters]
+
+
+def _dense(parameter: Tensor) -> Tensor:
+    gradient = parameter.grad
+    if gradient is None:
+        return torch.zeros_like(parameter)
+    return gradient.to_dense() if gradient.layout != torch.strided else gradient

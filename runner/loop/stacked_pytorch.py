@@ -51,6 +51,22 @@ def linear(losses: Callable[[Tensor, Tensor], Tensor]) -> Evaluate:
     return evaluate
 
 
+def scalar(losses: Callable[[Tensor, Tensor], Tensor]) -> Evaluate:
+    """For predictions x * w, x (samples, 1), and the mean of a loss of each sample.
+
+    Products and sums are those of the lone run, number by number: the results are, to the last bit.
+    """
+
+    def evaluate(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        w = w.detach().requires_grad_()
+        prediction = x[..., 0] * w
+        value = losses(prediction, y.expand_as(prediction)).mean(dim=1)
+        [gradient] = torch.autograd.grad(value.sum(), w)  # no cell's loss depends on another's w
+        return gradient, value
+
+    return evaluate
+
+
 def functional(
     predict: Callable[[Tensor, Tensor], Tensor],
     loss: Callable[[Tensor, Tensor], Tensor],

@@ -5,8 +5,9 @@ from numpy.typing import NDArray
 
 from runner.journal import Rows
 from runner.model import parameter_names
+from runner.naming import MOST_SCALARS
 from runner.report.runs import Run
-from runner.tracking.parquet import MOST_SCALARS, tensor_edges
+from runner.tracking.parquet import tensor_edges
 from runner.trajectory import norms
 
 

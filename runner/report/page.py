@@ -15,7 +15,7 @@ from markupsafe import Markup
 from runner.report import curves, overall
 from runner.report.comparison import Comparison, Line
 from runner.report.drawn import choose, groups, label
-from runner.run import OUTCOMES
+from runner.stop import OUTCOMES
 
 LABELS = {
     "rank": "rank",

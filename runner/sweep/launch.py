@@ -4,12 +4,14 @@ import math
 import signal
 import time
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
+from runner import identity
 from runner.cell import Cell
 from runner.config import ConfigError, Values
 from runner.console import say
@@ -23,11 +25,21 @@ from runner.sweep.execute import execute
 from runner.sweep.plan import Plan, Unit, plan
 from runner.sweep.progress import Progress
 from runner.sweep.result import Result
+from runner.sweep.verify import Verified
 from runner.sweep.work import Work
 from runner.tracking.session import Session, Settings, session
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""
+
+
+class Done(NamedTuple):
+    """A sweep that has ended."""
+
+    run: str
+    """Its own, in the journal; empty where everything was done already."""
+    results: list[Result]
+    verified: Verified | None
 
 
 def launch(
@@ -53,15 +65,19 @@ def launch(
         if tracked is None:
             return []
         with signals(signal.SIGINT, signal.SIGTERM) as received:
-            run, results = _carry_out(planned, settings, tracked, received)
+            run, results, verified = _carry_out(planned, settings, tracked, received)
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error
     say(table.printed(cells, results))
     if run and tracked.store and tracked.settings.page:
         say(f"report      {page_path(run)}, in a moment")
+    if verified:
+        say("\n".join(verified.lines))
     if received:
         say("stopped     go on with: sweep.resume=true")
         raise SystemExit(128 + signal.Signals[received[0]])
+    if verified and verified.different:
+        raise SystemExit(1)
     return _returned(cells, overrides, results)
 
 
@@ -83,21 +99,17 @@ def _settings(cells: Sequence[Cell]) -> Values:
     return settings
 
 
-def _carry_out(
-    planned: Plan, settings: Values, tracked: Session, received: list[str]
-) -> tuple[str, list[Result]]:
-    """Execute what is to be done, as children of a run of the sweep's own: its id, every result.
-
-    No id where everything was done already.
-    """
+def _carry_out(planned: Plan, settings: Values, tracked: Session, received: list[str]) -> Done:
+    """Execute what is to be done, as children of a run of the sweep's own."""
     cells, earlier = planned.cells, list(planned.done)
     if not planned.units:
-        return "", earlier
+        none = _verified(planned, [], settings["verify"], tracked)
+        return Done("", earlier, none)
     began = time.perf_counter()
     run = parent.begin(tracked.journal, planned, tracked.store)
     progress = Progress(sum(len(unit.numbers) for unit in planned.units))
     failure: str | None = "it ended early"
-    verified: list[str] = []
+    verified: Verified | None = None
     try:
         works = [work(planned, unit, run, tracked.store) for unit in planned.units]
         execute(
@@ -108,7 +120,7 @@ def _carry_out(
             progress,
             stop_at_failure=settings["on_error"] == "stop",
         )
-        if settings["verify"] and not received:
+        if not received:
             verified = _verified(planned, progress.results, settings["verify"], tracked)
         failure = None
     except KeyboardInterrupt:  # the second Ctrl-C
@@ -126,28 +138,29 @@ def _carry_out(
             interrupted=bool(received),
             failure=failure,
             seconds=time.perf_counter() - began,
-            verified="\n".join(verified),
+            verified=verified,
         )
-    for line in verified:
-        say(line)
-    return run, sorted(earlier + progress.results)
+    return Done(run, sorted(earlier + progress.results), verified)
 
 
 def work(planned: Plan, unit: Unit, run: str, store: str) -> Work:
     """What a process needs to know to execute the unit, for the sweep whose own run is `run`."""
     cells = [planned.cells[number] for number in unit.numbers]
+    data = [planned.data[number] for number in unit.numbers]
     fingerprints = [planned.fingerprints[number] for number in unit.numbers]
-    return Work(unit.numbers, cells, fingerprints, unit.parts, run, store)
+    return Work(unit.numbers, cells, data, fingerprints, unit.parts, run, store)
 
 
-def _verified(planned: Plan, results: Sequence[Result], count: int, tracked: Session) -> list[str]:
-    """What running some cells of stacks alone has shown, in lines."""
-    stacked = {number for unit in planned.units if unit.parts for number in unit.numbers}
-    some = verify.chosen(results, stacked, count)
+def _verified(
+    planned: Plan, results: Sequence[Result], count: int, tracked: Session
+) -> Verified | None:
+    """What running some cells of stacks alone has shown; None where that was not asked for."""
+    some = verify.chosen(planned, results, count)
     if not some:
-        return ["verified    nothing: no cell ran in a stack"]
-    differences = verify.compare(planned.cells, some, tracked.paths())
-    return verify.told(planned.cells, differences)
+        return Verified(["verified    nothing: no cell ran in a stack"], []) if count else None
+    differences = verify.compare(planned, some, tracked.paths())
+    bad = [identity.name(planned.cells[d.cell]) for d in differences if d.fault]
+    return Verified(verify.told(planned.cells, differences), bad)
 
 
 def _returned(

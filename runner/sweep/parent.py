@@ -11,6 +11,7 @@ from runner.journal import End, File, Journal, Start
 from runner.sweep import table
 from runner.sweep.plan import Plan
 from runner.sweep.result import Result
+from runner.sweep.verify import Verified
 
 
 def begin(journal: Journal, planned: Plan, store: str) -> str:
@@ -44,7 +45,7 @@ def end(
     interrupted: bool,
     failure: str | None = None,
     seconds: float,
-    verified: str | None = None,
+    verified: Verified | None = None,
 ) -> None:
     """Record how it ended, as FAILED if a cell failed, and the table."""
     journal.attach(run, File("cells.csv", table.as_csv(cells, results)))
@@ -57,7 +58,10 @@ def end(
         tags |= {"best_cell": identity.name(cells[best[0].cell]), "best_run": best[0].run}
         metrics["final_loss"] = best[0].final_loss
     if verified:
-        tags["verified"] = verified
+        tags["verified"] = "\n".join(verified.lines)
+    if verified and verified.different:
+        tags["different"] = ", ".join(verified.different)
+        failure = failure or f"{len(verified.different)} cells differ from their lone runs"
     if failed := counts.get("failed", 0):
         failure = failure or f"{failed} of {len(cells)} cells failed"
     outcome = "failed" if failure else "interrupted" if interrupted else "finished"

@@ -8,9 +8,11 @@ from typing import Any, NamedTuple
 from runner.cell import Cell
 from runner.config import ConfigError, check
 from runner.console import WIDTH
-from runner.experiment import compose, prepared_dataset
+from runner.data import Draws
+from runner.dataset import Dataset
+from runner.experiment import compose
 from runner.fingerprint import fingerprint
-from runner.stack import Parts, prepare, refusal, slower
+from runner.stack import Parts, impossible, prepare, refusal, slower
 from runner.sweep.cells import refuse
 from runner.sweep.result import Result, result
 from runner.sweep.table import swept
@@ -35,12 +37,15 @@ class Group(NamedTuple):
     units: tuple[Unit, ...]
     alone: str | None
     loop: str
+    doubt: str | None = None
+    """Why the stack has to be verified, if it has to be"""
 
 
 class Plan(NamedTuple):
     """What is to be done of a sweep's cells."""
 
     cells: Sequence[Cell]
+    data: Sequence[Dataset]
     fingerprints: Sequence[str]
     done: Sequence[Result]
     groups: Sequence[Group]
@@ -65,7 +70,7 @@ class Plan(NamedTuple):
 
     def _group_lines(self) -> Iterator[str]:
         everyone = Counter(
-            (part, str(cell.choices[part])) for cell in self.cells for part in _parts(cell)
+            (part, str(cell.choices[part])) for cell in self.cells for part in _chosen(cell)
         )
         for group in self.groups:
             cells = [self.cells[number] for number in group.numbers]
@@ -74,29 +79,37 @@ class Plan(NamedTuple):
             if group.alone:
                 yield f"alone {len(cells):>6}  {same}: {group.alone}"
             else:
-                slices = f", {len(group.units)} slices" if len(group.units) > 1 else ""
-                yield f"stack {len(cells):>6}  {same}: {group.loop} over {varying}{slices}"
+                more = f", {len(group.units)} slices" if len(group.units) > 1 else ""
+                more += ", verified afterwards" if group.doubt else ""
+                yield f"stack {len(cells):>6}  {same}: {group.loop} over {varying}{more}"
 
     def _parts_of(self, cells: Sequence[Cell], everyone: Mapping[Any, int]) -> str:
         """The options chosen for these cells where others chose differently."""
         told = [
             f"{part}={','.join(dict.fromkeys(str(cell.choices[part]) for cell in cells))}"
-            for part in _parts(cells[0])
+            for part in _chosen(cells[0])
             if everyone[part, str(cells[0].choices[part])] < len(self.cells)
         ]
         return " ".join(told) or f"optimizer={cells[0].choices.get('optimizer')}"
 
 
-def _parts(cell: Cell) -> list[str]:
+def _chosen(cell: Cell) -> list[str]:
     return [part for part, option in cell.choices.items() if option and "/" not in part]
 
 
-def plan(cells: Sequence[Cell], *, stack: bool, done: Mapping[str, Any], workers: int) -> Plan:
+Stack = bool | str
+"""Whether cells are stacked: `auto`; True also where it costs more or is not known to be right."""
+
+
+def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], workers: int) -> Plan:
     """Check every cell, and say how each is to be executed; nothing runs yet.
 
     `done` has the finished runs by fingerprint. Raises ConfigError that names every bad cell.
     """
-    prepared, fingerprints = _prepared(cells)
+    prepared, data = _prepared(cells, stack)
+    fingerprints = [
+        fingerprint(cell.values, own.digest) for cell, own in zip(cells, data, strict=True)
+    ]
     finished = [
         result(number, done[found].run, done[found].end, was_done=True)
         for number, found in enumerate(fingerprints)
@@ -106,55 +119,61 @@ def plan(cells: Sequence[Cell], *, stack: bool, done: Mapping[str, Any], workers
     by_structure: dict[str, list[int]] = {}
     for number in left:
         parts = prepared[number]
-        why = parts if isinstance(parts, str) else None if stack else "sweep.stack=false"
-        structure = why or parts.structure  # type: ignore[union-attr]
+        structure = parts if isinstance(parts, str) else parts.structure
         by_structure.setdefault(structure, []).append(number)
     groups = [
         _group(numbers, [prepared[number] for number in numbers], stack, workers)
         for numbers in by_structure.values()
     ]
-    return Plan(cells, fingerprints, finished, _merged(groups))
+    return Plan(cells, data, fingerprints, finished, _merged(groups))
 
 
-def _prepared(cells: Sequence[Cell]) -> tuple[list[Parts | str], list[str]]:
-    """Of each cell its parts or why it has none for a stack, and its fingerprint."""
-    parts: list[Parts | str] = []
-    fingerprints, faults = [], []
+def _prepared(cells: Sequence[Cell], stack: Stack) -> tuple[list[Parts | str], list[Dataset]]:
+    """Of each cell its parts or why it has none for a stack, and its dataset."""
+    prepared: list[Parts | str] = []
+    data: list[Dataset] = []
+    faults = []
+    draws = Draws()
     for cell in cells:
         try:
             check(cell.values, cell.choices)
-            why = refusal(cell.values)
-            if why:
-                compose(cell.values)  # to know that it can run
-            parts.append(why or prepare(cell.values))
-            data = prepared_dataset(cell.values["dataset"], cell.values["dtype"])
-            arrays = [array for array in data if array is not None]
-            fingerprints.append(fingerprint(cell.values, *arrays))
+            data.append(draws.dataset(cell.values["dataset"], cell.values["dtype"]))
+            prepared.append(_parts(cell, data[-1], stack))
         except ConfigError as error:
             faults.append((cell.overrides, str(error).replace("\n", "\n  ")))
     refuse(faults)
-    return parts, fingerprints
+    return prepared, data
 
 
-def _group(numbers: list[int], parts: list[Any], stack: bool, workers: int) -> Group:
+def _parts(cell: Cell, data: Dataset, stack: Stack) -> Parts | str:
+    """What the cell brings to a stack, or why it runs alone. Raises ConfigError."""
+    why = refusal(cell.values)
+    if not why:
+        parts = prepare(cell.values, data)
+        why = None if stack is True else parts.doubt
+        if not why:
+            return parts
+    compose(cell.values, data)  # to know that it can run
+    return why
+
+
+def _group(numbers: list[int], parts: list[Any], stack: Stack, workers: int) -> Group:
     """How these cells of one structure are executed."""
-    loop = ""
+    units = tuple(Unit((number,), None) for number in numbers)
     if isinstance(parts[0], str):
-        alone: str | None = parts[0]
-    elif not stack:
-        alone = "sweep.stack=false"
+        return Group(tuple(numbers), units, parts[0], "")
+    loop, doubt = parts[0].loop, parts[0].doubt
+    size = min(_slice(parts), -(-len(numbers) // workers))
+    if stack is False:
+        alone: str | None = "sweep.stack=false"
     elif len(numbers) == 1:
         alone = "no other cell has its structure"
     else:
-        loop = parts[0].loop
-        size = min(_slice(parts), -(-len(numbers) // workers))
-        alone = slower(parts[:size])
-        if not alone:
-            slices = [slice(at, at + size) for at in range(0, len(numbers), size)]
-            units = tuple(Unit(tuple(numbers[some]), parts[some]) for some in slices)
-            return Group(tuple(numbers), units, None, loop)
-    units = tuple(Unit((number,), None) for number in numbers)
-    return Group(tuple(numbers), units, alone, loop)
+        alone = (None if stack is True else slower(parts[:size])) or impossible(parts[:size])
+    if not alone:
+        slices = [slice(at, at + size) for at in range(0, len(numbers), size)]
+        units = tuple(Unit(tuple(numbers[some]), parts[some]) for some in slices)
+    return Group(tuple(numbers), units, alone, loop, doubt)
 
 
 def _slice(parts: Sequence[Parts]) -> int:

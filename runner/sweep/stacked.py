@@ -1,13 +1,14 @@
 """A stack's steps: recorded for each cell, and each cell stopped where it would have alone."""
 
 import time
-import traceback
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runner import stop
+from runner.failure import summary, whole
 from runner.journal import End, Journal, JournalError, Start
 from runner.run import ended, stopped_by
 from runner.stack import Stacked
@@ -22,17 +23,10 @@ CHUNK_SECONDS = 0.5  # or how long, if writing it does not take most of that tim
 WRITING_SHARE = 0.1
 
 
-class Limits(NamedTuple):
-    """Where each cell of a stack stops, (cells,)."""
-
-    epochs: NDArray[np.int64]
-    tolerance: NDArray[np.float64]
-
-
 def execute(
     stack: Stacked,
     starts: Sequence[Start],
-    limits: Limits,
+    limits: stop.Limits,
     journal: Journal,
     received: Sequence[str],
     tell: Tell,
@@ -44,34 +38,38 @@ def execute(
     with journal.together():
         runs = [journal.begin(start) for start in starts]
     recorder = _Recorder(stack, runs, journal, tell)
-    outcome, reason = "interrupted", None
+    failure: BaseException | None = None
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+            recorder.predict_before()
             _train(stack, limits, recorder, received)
+            recorder.interrupt(stopped_by(received))
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
-        pass
+        recorder.interrupt(stopped_by(received))
     except JournalError:
         raise
-    except Exception:  # a model of somebody's
-        outcome, reason = "failed", traceback.format_exc()
-    left = np.flatnonzero(recorder.goes_on)
-    recorder.end(left, outcome, reason or stopped_by(received))
+    except BaseException as error:  # whatever a part of somebody's raises
+        failure = error
+    if failure is not None:
+        recorder.fail(failure)
     recorder.flush()
 
 
-def _train(stack: Stacked, limits: Limits, recorder: "_Recorder", received: Sequence[str]) -> None:
+def _train(
+    stack: Stacked, limits: stop.Limits, recorder: "_Recorder", received: Sequence[str]
+) -> None:
     """Take steps, as `runner.run` does for one cell."""
     step = next(stack.steps)
     while True:
         now = time.time()
-        finite = np.isfinite(step.loss) & np.isfinite(step.parameters).all(axis=1)
-        recorder.end(np.flatnonzero(recorder.goes_on & ~finite), "diverged")
+        lost = ~(np.isfinite(step.loss) & np.isfinite(step.parameters).all(axis=1))
+        loss = step.loss.astype(np.float64)
+        own = limits.of(recorder.places)
+        (diverged, where), *others = stop.stopped_cells(lost, loss, recorder.epoch + 1, own)
+        recorder.end(where, diverged)  # what is no number is not recorded
         recorder.add(step, now)
-        places = recorder.places
-        converged = step.loss.astype(np.float64) < limits.tolerance[places]
-        recorder.end(np.flatnonzero(recorder.goes_on & converged), "converged")
-        used_up = recorder.epoch >= limits.epochs[places]
-        recorder.end(np.flatnonzero(recorder.goes_on & used_up), "exhausted")
+        for outcome, where in others:
+            recorder.end(where, outcome)
         if received or not recorder.goes_on.any():
             return
         if recorder.is_due(now):
@@ -97,7 +95,8 @@ class _Recorder:
         cells, parameters = initial.shape
         self._kind = row_type(parameters, initial.dtype)
         self._room = max(2, CHUNK_BYTES // (self._kind.itemsize * cells))
-        self._before = None if self._predict is None else self._predict(initial, np.arange(cells))
+        self._before: Array | None = None
+        self._initial = initial
         self.places = np.arange(cells)
         self.goes_on = np.ones(cells, bool)
         self.epoch = 0
@@ -135,23 +134,48 @@ class _Recorder:
         """Whether what is collected is to be written now."""
         return len(self._steps) >= self._room or now > self._due
 
-    def end(self, cells: NDArray[np.int64], outcome: str, reason: str | None = None) -> None:
-        """End these cells after what is recorded of them."""
+    def predict_before(self) -> None:
+        """Predict at the probe point, if there is one, before the first step."""
+        if self._predict is not None:
+            self._before = self._predict(self._initial, self.places)
+
+    def interrupt(self, reason: str) -> None:
+        """End the cells that go on: something has stopped them."""
+        self.end(self.goes_on, "interrupted", reason)
+
+    def fail(self, failure: BaseException) -> None:
+        """End the cells that go on: a part has raised this."""
+        self.end(self.goes_on, "failed", whole(failure), summary(failure))
+
+    def end(
+        self,
+        where: NDArray[np.bool_],
+        outcome: str,
+        reason: str | None = None,
+        brief: str | None = None,
+    ) -> None:
+        """End those cells of them that go on, after what is recorded of them."""
+        cells = np.flatnonzero(where & self.goes_on)
         if not len(cells):
             return
+        places, after = self.places[cells], None
+        if self._predict is not None and outcome != "failed":
+            try:
+                after = self._predict(self._final[cells], places)
+            except KeyboardInterrupt:
+                raise
+            except BaseException as failure:  # whatever a part of somebody's raises
+                outcome, reason, brief = "failed", whole(failure), summary(failure)
+        before = None if self._before is None else self._before[places]
         self.goes_on[cells] = False
         self._last_row[cells] = len(self._steps)
-        before = after = None
-        if self._predict is not None and self._before is not None:
-            before = self._before[self.places[cells]]
-            if outcome != "failed":
-                after = self._predict(self._final[cells], self.places[cells])
         for number, cell in enumerate(cells.tolist()):
             said = {} if before is None else {"prediction_before": float(before[number])}
             said |= {} if after is None else {"prediction_after": float(after[number])}
             loss, best = float(self._final_loss[cell]), float(self._best[cell])
-            end = ended(outcome, self.epoch, loss, best, self._share, said, reason)
-            self._ends[cell] = end
+            self._ends[cell] = ended(
+                outcome, self.epoch, loss, best, self._share, said, reason, brief
+            )
 
     def flush(self) -> None:
         """Write what is collected, and the ends of the cells that have ended."""

@@ -10,7 +10,7 @@ from runner import identity
 from runner.cell import Cell
 from runner.config import leaves
 from runner.console import WIDTH, painted
-from runner.run import OUTCOMES
+from runner.stop import OUTCOMES
 from runner.sweep.result import Result
 
 KNOWN = ("cell", "run", "name")

@@ -1,19 +1,45 @@
-"""Cells of stacks run again, alone, and compared step by step with what was recorded of them."""
+"""Cells of stacks run again, alone, and compared step by step with what was recorded of them.
+
+A stack makes its sums of products for all cells at once, and so rounds them otherwise than a lone
+run. How much that explains is measured: the lone run is repeated on data whose numbers are changed
+by `UNITS` units of rounding each, which moves every sum of products as rounding does. A recorded
+value may be away from the lone run's by `TIMES` as much as any repeat is up to the same step. An
+outcome may differ only where a loss is that near to its threshold.
+"""
 
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runner import identity
 from runner.cell import Cell
+from runner.config import Values
 from runner.console import Console
+from runner.dataset import Dataset
 from runner.experiment import compose
 from runner.journal import Reader, Rows
 from runner.run import train
+from runner.sweep.plan import Plan
 from runner.sweep.result import Result
 from runner.trajectory import Recorder
+
+REPEATS = 3
+UNITS = 4.0  # of rounding, by which each number is changed
+TIMES = 16.0
+NAMED = 10  # cells that differ are told one by one
+
+Array = NDArray[np.float64]
+
+
+class Lone(NamedTuple):
+    """What a cell's lone run has recorded, and how it ended."""
+
+    rows: Rows
+    outcome: str
+    epochs: int
 
 
 class Difference(NamedTuple):
@@ -22,62 +48,162 @@ class Difference(NamedTuple):
     cell: int
     largest: float
     """Of loss and parameters, relative to the largest magnitude of each."""
-    stacked: tuple[object, ...]
+    stacked: tuple[str, int]
     """Outcome and epochs."""
-    alone: tuple[object, ...]
+    alone: tuple[str, int]
+    fault: str
+    """What rounding does not explain; empty if it explains all."""
 
 
-def chosen(results: Sequence[Result], stacked: set[int], count: int) -> list[Result]:
-    """So many of the stacked cells that have ended by themselves, evenly over the sweep."""
-    there = [r for r in results if r.cell in stacked and r.outcome not in ("failed", "interrupted")]
-    there.sort(key=lambda r: r.cell)
-    places = np.unique(np.linspace(0, len(there) - 1, min(count, len(there))).round().astype(int))
-    return [there[place] for place in places] if there else []
+class Verified(NamedTuple):
+    """What a sweep's verification has shown."""
+
+    lines: list[str]
+    """As a person is told."""
+    different: list[str]
+    """The names of the cells that differ by more than rounding explains."""
 
 
-def compare(
-    cells: Sequence[Cell], results: Sequence[Result], journals: Iterable[Path]
-) -> list[Difference]:
+def chosen(planned: Plan, results: Sequence[Result], count: int) -> list[Result]:
+    """So many cells of stacks that have ended by themselves, spread evenly over all of these.
+
+    Beside them, of each stack that is not known to be right, its longest cell but the first.
+    """
+    ended = {r.cell: r for r in results if r.outcome not in ("failed", "interrupted")}
+    stacks = [unit for unit in planned.units if unit.parts]
+    there = [ended[number] for unit in stacks for number in unit.numbers if number in ended]
+    count = min(count, len(there))
+    some = {there[(2 * place + 1) * len(there) // (2 * count)].cell for place in range(count)}
+    for unit in stacks:
+        own = [ended[number] for number in unit.numbers[1:] if number in ended]
+        if unit.parts and unit.parts[0].doubt and own and not some & {r.cell for r in own}:
+            some.add(max(own, key=lambda r: (r.epochs, r.cell)).cell)
+    return [r for r in there if r.cell in some]
+
+
+def compare(planned: Plan, results: Sequence[Result], journals: Iterable[Path]) -> list[Difference]:
     """Run those cells alone, recording nothing, and compare."""
     recorded = _rows({r.run for r in results}, journals)
-    return [_difference(cells[r.cell], r, recorded[r.run]) for r in results]
+    return [
+        difference(planned.cells[r.cell], planned.data[r.cell], r, recorded[r.run]) for r in results
+    ]
 
 
 def told(cells: Sequence[Cell], differences: Sequence[Difference]) -> list[str]:
-    """The largest difference in a line, and one for each cell that ended otherwise."""
+    """The largest difference in a line, and one for each cell that rounding does not explain."""
     worst = max(differences, key=lambda d: d.largest)
     name = identity.name(cells[worst.cell])
     count = f"{len(differences)} cell" + ("" if len(differences) == 1 else "s")
     lines = [f"verified    {count} alone: largest difference {worst.largest:.2g} ({name})"]
     for d in differences:
-        if d.stacked != d.alone:
-            there, here = (f"{outcome} at epoch {epochs}" for outcome, epochs in d[2:])
-            lines.append(f"            {identity.name(cells[d.cell])}: {there}, alone {here}")
+        if not d.fault and d.stacked != d.alone:
+            there, here = (f"{outcome} at epoch {epochs}" for outcome, epochs in d[2:4])
+            why = "its loss is within rounding of the threshold"
+            lines.append(
+                f"            {identity.name(cells[d.cell])}: {there}, alone {here}: {why}"
+            )
+    bad = [d for d in differences if d.fault]
+    if bad:
+        lines.append(f"DIFFERENT   {len(bad)} of {count}, by more than rounding explains:")
+        lines += [f"            {identity.name(cells[d.cell])}: {d.fault}" for d in bad[:NAMED]]
+        lines += [f"            and {len(bad) - NAMED} more"] if len(bad) > NAMED else []
+        lines.append("            do not trust this sweep's stacks: sweep.stack=false")
     return lines
 
 
-def _difference(cell: Cell, result: Result, rows: Rows) -> Difference:
-    lone, *alone = _alone(cell)
-    common = min(len(lone), len(rows))
-    largest = 0.0
-    for name in ("loss", "parameters"):
-        here, there = (part[name][:common].astype(np.float64) for part in (lone, rows))
+def difference(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Difference:
+    with np.errstate(over="ignore", invalid="ignore"):
+        return _compared(cell, data, result, rows)
+
+
+def _compared(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Difference:
+    lone = _alone(cell.values, data)
+    rng = np.random.default_rng(0)
+    shaken = [_alone(cell.values, _shaken(data, rng)) for _ in range(REPEATS)]
+    stacked = Lone(rows, result.outcome, result.epochs)
+    common = min(len(lone.rows), len(rows))
+    largest, faults = 0.0, []
+    for what in ("loss", "parameters"):
+        here, there = _values(lone, what)[:common], _values(stacked, what)[:common]
         scale = np.nanmax(np.abs(here), initial=0.0) or 1.0
-        largest = max(largest, float(np.nanmax(np.abs(here / scale - there / scale), initial=0.0)))
-    return Difference(result.cell, largest, (result.outcome, result.epochs), tuple(alone))
+        apart = np.abs(here / scale - there / scale).max(axis=1)
+        largest = max(largest, float(np.nanmax(apart, initial=0.0)))
+        allowed = _allowed(lone, shaken, what)[:common] / scale
+        faults += [_told_values(what, here, there, n) for n in np.flatnonzero(apart > allowed)[:1]]
+    if not faults and (lone.outcome, lone.epochs) != (result.outcome, result.epochs):
+        faults = _told_ends(cell.values, stacked, lone, _allowed(lone, shaken, "loss"))
+    ends = (result.outcome, result.epochs), (lone.outcome, lone.epochs)
+    return Difference(result.cell, largest, *ends, "; ".join(faults))
 
 
-def _alone(cell: Cell) -> tuple[Rows, str, int]:
-    """The trajectory, the outcome and the epochs of the cell's lone run."""
+def _allowed(lone: Lone, shaken: Sequence[Lone], what: str) -> Array:
+    """(steps,): how far from the lone run's values rounding may lead, up to each of its steps."""
+    here = _values(lone, what)
+    unit = float(np.finfo(lone.rows["parameters"].dtype).eps)
+    most = UNITS * unit * np.fmax.accumulate(np.abs(here).max(axis=1))
+    for other in shaken:
+        there, common = _values(other, what), min(len(other.rows), len(here))
+        apart = np.abs(here[:common] - there[:common]).max(axis=1)
+        most[:common] = np.fmax(most[:common], apart)
+    result: Array = TIMES * np.fmax.accumulate(most)
+    return result
+
+
+def _told_values(what: str, here: Array, there: Array, step: np.int64) -> str:
+    column = int(np.abs(here[step] - there[step]).argmax())
+    both = f"{there[step, column]:.9g} in the stack, {here[step, column]:.9g} alone"
+    return f"{what if what == 'loss' else 'a parameter'} at epoch {step} is {both}"
+
+
+def _told_ends(values: Values, stacked: Lone, lone: Lone, allowed: Array) -> list[str]:
+    """What is wrong with another end, unless a loss is so near to its threshold."""
+    step = min(stacked.epochs, lone.epochs)
+    ends = {stacked.outcome, lone.outcome}
+    loss = _values(lone, "loss")[:, 0]
+    if "diverged" in ends:  # the next step was not finite in one of them
+        limit = float(np.finfo(lone.rows["parameters"].dtype).max)
+        one_apart = abs(stacked.epochs - lone.epochs) <= 1
+        near = one_apart and _reaches(stacked, limit) and _reaches(lone, limit)
+    else:
+        near = abs(loss[step] - values["tolerance"]) <= allowed[step]
+    there, here = (f"{one.outcome} at epoch {one.epochs}" for one in (stacked, lone))
+    return [] if near else [f"{there} in the stack, {here} alone"]
+
+
+def _reaches(run: Lone, limit: float) -> bool:
+    """Whether its last values are so large that a further step may be past all numbers."""
+    last = max(float(np.nanmax(np.abs(_values(run, what)[-1:]), initial=0.0)) for what in WHAT)
+    return last > np.sqrt(limit)
+
+
+WHAT = ("loss", "parameters")
+
+
+def _values(run: Lone, what: str) -> Array:
+    """(steps, numbers)"""
+    return run.rows[what].astype(np.float64).reshape(len(run.rows), -1)
+
+
+def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
+    """The samples, each number changed by a few units of rounding."""
+    return data._replace(x=_changed(data.x, rng), y=_changed(data.y, rng))
+
+
+def _changed(array: Any, rng: np.random.Generator) -> Any:
+    unit = UNITS * np.finfo(array.dtype).eps
+    return (array * (1 + unit * rng.uniform(-1, 1, array.shape))).astype(array.dtype)
+
+
+def _alone(values: Values, data: Dataset) -> Lone:
+    """The lone run of these values."""
     kept: list[Rows] = []
-    experiment = compose(cell.values)
+    experiment = compose(values, data)
     recorder = Recorder(experiment.initial, lambda rows: kept.append(rows.copy()))
-    values = {**cell.values, "print_every": 0}
-    console = Console(cell.values["epochs"], quiet=True)
+    console = Console(values["epochs"], quiet=True)
     with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-        outcome = train(experiment, values, recorder, console, [])
+        outcome = train(experiment, {**values, "print_every": 0}, recorder, console, [])
     recorder.flush()
-    return np.concatenate(kept), outcome, recorder.epochs
+    return Lone(np.concatenate(kept), outcome, recorder.epochs)
 
 
 def _rows(runs: set[str], journals: Iterable[Path]) -> Mapping[str, Rows]:

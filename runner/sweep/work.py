@@ -5,13 +5,13 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-import numpy as np
-
-from runner import identity, run
+from runner import identity, run, stop
 from runner.cell import Cell
 from runner.colour import colour
 from runner.console import Console
+from runner.dataset import Dataset
 from runner.experiment import compose
+from runner.failure import summary
 from runner.fingerprint import TAG
 from runner.journal import End, Journal, JournalError, Start
 from runner.model import Tensors
@@ -26,6 +26,8 @@ class Work(NamedTuple):
     numbers: Sequence[int]
     """Of the cells in the sweep."""
     cells: Sequence[Cell]
+    data: Sequence[Dataset]
+    """Of each cell: drawn once for the sweep, since another process might draw otherwise."""
     fingerprints: Sequence[str]
     parts: Sequence[Parts] | None
     """What the cells bring to a stack; None if each runs alone."""
@@ -39,6 +41,7 @@ class Work(NamedTuple):
         return self._replace(
             numbers=[self.numbers[place] for place in kept],
             cells=[self.cells[place] for place in kept],
+            data=[self.data[place] for place in kept],
             fingerprints=[self.fingerprints[place] for place in kept],
             parts=self.parts and [self.parts[place] for place in kept],
         )
@@ -56,15 +59,17 @@ def do(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> Non
         (_stack if work.parts else _alone)(work, journal, received, tell)
     except JournalError:
         raise
-    except Exception as error:  # before a run has begun: no memory, say
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # before a run has begun: no memory, say
         traceback.clear_frames(error.__traceback__)
         for number in work.numbers:
-            tell(Result(number, "failed", reason=f"{type(error).__name__}: {error}"))
+            tell(Result(number, "failed", reason=summary(error)))
 
 
 def _alone(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> None:
     for place, (number, cell) in enumerate(zip(work.numbers, work.cells, strict=True)):
-        experiment = compose(cell.values)
+        experiment = compose(cell.values, work.data[place])
         start = _start(work, place, experiment.loop, experiment.tensors)
         console = Console(cell.values["epochs"], quiet=True)
         values = {**cell.values, "print_every": 0}
@@ -78,10 +83,8 @@ def _stack(work: Work, journal: Journal, received: Sequence[str], tell: Tell) ->
     assert work.parts
     made = stack(work.parts)
     starts = [_start(work, place, made.loop, made.tensors) for place in range(len(work.cells))]
-    limits = stacked.Limits(
-        np.array([cell.values["epochs"] for cell in work.cells]),
-        np.array([cell.values["tolerance"] for cell in work.cells], np.float64),
-    )
+    values = [cell.values for cell in work.cells]
+    limits = stop.together([stop.limits(one["epochs"], one["tolerance"]) for one in values])
 
     def ended(place: int, run_id: str, end: End) -> None:
         tell(result(work.numbers[place], run_id, end))
@@ -95,5 +98,6 @@ def _start(work: Work, place: int, loop: str, tensors: Tensors) -> Start:
     tags["stacked"] = str(bool(work.parts)).lower()
     # MLflow's own choice repeats itself: of four cells, three may be of the same green.
     tags["mlflow.runColor"] = colour(number)
+    tags[identity.DATA] = work.data[place].digest
     start = identity.start(work.cells[place], loop, tensors, work.store, tags)
     return replace(start, parent=work.parent)

@@ -1,10 +1,7 @@
 """What a publisher writes into a store at once: parts of any number of runs."""
 
-import posixpath
-import re
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
-from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
@@ -12,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.journal import End, Start
+from runner.naming import key, text
 
 JOURNAL_TAG = "journal"
 """Holds the run's id in the journal: a tracking server gives it another."""
@@ -22,7 +20,6 @@ PARENT_TAG = "mlflow.parentRunId"
 STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other outcome: FINISHED
 
 # In characters; what is longer is cut.
-LONGEST_KEY = 250
 LONGEST_NAME = 250
 LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
@@ -115,19 +112,3 @@ class Store(Protocol):
 def pairs(values: Mapping[str, str], most: int) -> dict[str, str]:
     """Params or tags as every store takes them, no value longer than `most`."""
     return {key(k): text(value, most) for k, value in values.items()}
-
-
-@lru_cache(maxsize=10_000)
-def key(name: str) -> str:
-    """The name of a param, tag or metric as MLflow takes it, `_` for what it does not."""
-    allowed = re.sub(r"[^\w/.\- :]", "_", text(name, LONGEST_KEY))
-    if posixpath.normpath(allowed) != allowed or allowed.startswith(("/", ".")):
-        return re.sub(r"^\.|/", "_", allowed)  # it reads as the path of another file
-    return allowed
-
-
-def text(value: str, most: int) -> str:
-    """What every database takes: PostgreSQL has no NUL, and none takes half of a character."""
-    if not value.isascii():
-        value = value.encode("utf-8", "replace").decode()
-    return value.replace("\0", "")[:most]

@@ -35,6 +35,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.console import python
 from runner.journal import End, Start
+from runner.naming import text
 from runner.tracking import files
 from runner.tracking.batch import (
     LONGEST_NAME,
@@ -46,7 +47,6 @@ from runner.tracking.batch import (
     Batch,
     Refused,
     pairs,
-    text,
 )
 from runner.tracking.client import experiment_id, refusal
 from runner.tracking.columns import Column, by_key, insert_points

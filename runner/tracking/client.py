@@ -13,6 +13,7 @@ from mlflow.protos.databricks_pb2 import INVALID_STATE
 
 from runner.console import python
 from runner.journal import End, Start
+from runner.naming import key, text
 from runner.tracking.batch import (
     JOURNAL_TAG,
     LONGEST_NAME,
@@ -24,9 +25,7 @@ from runner.tracking.batch import (
     Batch,
     Points,
     Refused,
-    key,
     pairs,
-    text,
 )
 from runner.tracking.uri import without_credentials
 

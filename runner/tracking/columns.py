@@ -8,7 +8,8 @@ import numpy as np
 import sqlalchemy as sa
 from mlflow.store.tracking.dbmodels.models import SqlMetric
 
-from runner.tracking.batch import Points, key
+from runner.naming import key
+from runner.tracking.batch import Points
 
 LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
 

@@ -12,9 +12,7 @@ import pyarrow.parquet as pq
 
 from runner.journal import Rows
 from runner.model import parameter_names
-
-MOST_SCALARS = 64
-"""Up to so many parameters have a metric and a column each; past it, each tensor has one."""
+from runner.naming import MOST_SCALARS
 
 
 def write_trajectory(path: Path, tensors: Mapping[str, Any], chunks: Iterable[Rows]) -> None:

@@ -22,8 +22,9 @@ from runner.journal import (
     Start,
 )
 from runner.model import parameter_names
+from runner.naming import MOST_SCALARS, parameter_metrics
 from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
-from runner.tracking.parquet import MOST_SCALARS, tensor_edges, write_trajectory
+from runner.tracking.parquet import tensor_edges, write_trajectory
 from runner.trajectory import Tally, norms
 
 # What becomes of a batch in a SQL store, roughly, indexes included. It stays in memory until the
@@ -148,7 +149,8 @@ class _OpenRun:
         """The numbers of its records with rows."""
         self.start_time = self.last_time = start.time
         self.tally = Tally()
-        self._names = parameter_names(start.tensors)
+        self._names = parameter_metrics(start.tensors)
+        self._scalars = len(parameter_names(start.tensors)) <= MOST_SCALARS
 
     def take(self, run: str, rows: Rows) -> list[Points]:
         """The points of a chunk of the trajectory."""
@@ -164,10 +166,10 @@ class _OpenRun:
         return points
 
     def _parameters(self, values: Any) -> tuple[list[str], Any]:
-        if len(self._names) <= MOST_SCALARS:
+        if self._scalars:
             return self._names, values
         parts = np.split(values, tensor_edges(self.tensors), axis=1)
-        return [f"{name}.norm" for name in self.tensors], np.stack([norms(p) for p in parts], 1)
+        return self._names, np.stack([norms(p) for p in parts], 1)
 
 
 def _write_config(config: Mapping[str, Any], path: Path) -> None:

@@ -1,0 +1,16 @@
+"""What is told of an exception that a part of somebody's has raised."""
+
+import traceback
+
+
+def summary(error: BaseException) -> str:
+    """The exception in a line: its class, and the first line of what it says."""
+    named = f"{type(error).__name__}:"
+    said = traceback.format_exception_only(error)  # a SyntaxError begins with where it is
+    line = next((text for text in said if named in text.partition("\n")[0]), said[0])
+    return line.strip().partition("\n")[0]
+
+
+def whole(error: BaseException) -> str:
+    """The traceback."""
+    return "".join(traceback.format_exception(error))

@@ -1,0 +1,157 @@
+"""What is tried before a run exists, on copies: whether a model, a loss and an optimizer fit.
+
+A part of somebody's may do anything, so only its own answer tells. No trial leaves a trace in what
+the run then uses.
+"""
+
+import copy
+import inspect
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.nn import Module, Parameter
+
+from runner import network as networks
+from runner.config import ConfigError
+from runner.failure import summary
+from runner.loop.pytorch import stepper
+
+CLASSES = ("CrossEntropyLoss", "NLLLoss", "KLDivLoss", "MultiMarginLoss", "MultiLabelMarginLoss")
+CLASSES_OF = ("cross_entropy", "nll_loss", "kl_div", "multi_margin_loss", "multilabel_margin_loss")
+"""Losses of `torch.nn` and of its `functional` that take a score for each class."""
+
+AROUND = (0.0, 1.0, -1.0, 1e3, -1e3)
+"""So far from y are the predictions at which a loss is tried, beside one half everywhere."""
+
+
+def output_shape(name: str, model: Module, x: Tensor, samples: int) -> tuple[int, ...]:
+    """The shape of what the model makes of x. Raises ConfigError unless it is a number a sample."""
+    with refused(f"model: {name} does not fit the dataset: "):
+        made = networks.output(model, x)
+    if not isinstance(made, Tensor):
+        raise ConfigError(f"model: expected {name} to return a tensor, got {_kind(made)}")
+    if made.shape not in ((samples,), (samples, 1)):
+        raise ConfigError(
+            f"model: expected one number a sample, {(samples,)} or {(samples, 1)}, "
+            f"got {tuple(made.shape)}"
+        )
+    if not made.is_floating_point():
+        raise ConfigError(f"model: expected numbers of {x.dtype}, got {made.dtype}")
+    return tuple(made.shape)
+
+
+def check_loss(name: str, loss: Any, y: Tensor) -> None:
+    """Try the loss on predictions like y. Raises ConfigError unless it can be minimised."""
+    if not callable(loss):
+        raise ConfigError(f"loss: expected {name} to make a function of prediction and y")
+    if _is_of_classes(loss):
+        raise ConfigError(
+            f"loss: {name} takes a score for each class, and y is one number a sample: "
+            "loss=mse, or another loss of such numbers"
+        )
+    first = _slope(name, loss, y, y)
+    tried = [first, *_slopes_elsewhere(name, loss, y)]
+    if not any(tried):
+        raise ConfigError(
+            f"loss: {name} does not change with the prediction, so there is nothing to minimise"
+        )
+
+
+def _slopes_elsewhere(name: str, loss: Any, y: Tensor) -> Iterator[bool]:
+    """Whether the loss changes elsewhere; not each is at home everywhere, BCELoss say."""
+    half = torch.full_like(y, 0.5)
+    for prediction in [half, *(y + far for far in AROUND[1:])]:
+        try:
+            yield _slope(name, loss, prediction, y)
+        except ConfigError:
+            continue
+
+
+def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
+    """Whether the loss there changes with the prediction. Raises ConfigError where it has none."""
+    own = prediction.detach().clone().requires_grad_()
+    with refused(f"loss: {name} does not fit the dataset: "):
+        value = copy.deepcopy(loss)(own, y)
+    if not isinstance(value, Tensor):
+        raise ConfigError(f"loss: expected {name} to return a tensor, got {_kind(value)}")
+    if value.numel() != 1:
+        raise ConfigError(f"loss: expected one number, got the shape {tuple(value.shape)}")
+    if not value.requires_grad:
+        return False
+    with refused(f"loss: {name} has no gradient: "):
+        (gradient,) = torch.autograd.grad(value.sum(), own, allow_unused=True)
+    return gradient is not None and bool((gradient != 0).any())
+
+
+def _is_of_classes(loss: Any) -> bool:
+    function = getattr(loss, "func", loss)  # of a partial one
+    named = (getattr(torch.nn, name) for name in CLASSES)
+    functions = [getattr(torch.nn.functional, name) for name in CLASSES_OF]
+    return isinstance(loss, tuple(named)) or any(function is one for one in functions)
+
+
+def wants_closure(
+    name: str, make: Callable[[list[Parameter]], Any], parameters: Sequence[Tensor]
+) -> bool:
+    """Whether the optimizer's step wants the loss as a closure, found by a step on copies.
+
+    `make` constructs it for some parameters. Raises ConfigError where it can take no step.
+    """
+    with torch.random.fork_rng([]):
+        optimizer, evaluate = _tried(make, parameters)
+        if not callable(getattr(optimizer, "step", None)):
+            kind = _kind(optimizer)
+            raise ConfigError(f"optimizer: expected {name} to make one of torch.optim, got {kind}")
+        taken = inspect.signature(optimizer.step).parameters.get("closure")
+        if taken is not None and taken.default is taken.empty:
+            _step(name, optimizer, evaluate, closure=True)
+            return True
+        try:
+            _step(name, optimizer, evaluate, closure=False)
+            return False
+        except ConfigError:
+            if taken is None:
+                raise
+            try:
+                _step(name, *_tried(make, parameters), closure=True)
+                return True
+            except ConfigError:
+                pass  # it was not the closure that it lacked
+            raise
+
+
+def _tried(make: Callable[[list[Parameter]], Any], parameters: Sequence[Tensor]) -> tuple[Any, Any]:
+    """An optimizer of copies whose gradients are all ones, and a closure that makes these."""
+    copies = [Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in parameters]
+
+    def evaluate() -> Tensor:
+        for one in copies:
+            one.grad = torch.ones_like(one) if one.requires_grad else None
+        return torch.ones((), dtype=copies[0].dtype, device=copies[0].device)
+
+    return make(copies), evaluate
+
+
+def _step(name: str, optimizer: Any, evaluate: Callable[[], Tensor], *, closure: bool) -> None:
+    evaluate()
+    with refused(f"optimizer: {name} cannot take a step: "):
+        stepper(optimizer, evaluate, closure=closure)()
+
+
+@contextmanager
+def refused(where: str) -> Iterator[None]:
+    """Turn whatever a part of somebody's raises into a ConfigError that begins with `where`."""
+    try:
+        yield
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:
+        said = str(error).strip() if isinstance(error, Exception) else ""
+        raise ConfigError(f"{where}{said or summary(error)}") from error
+
+
+def _kind(value: Any) -> str:
+    return "None" if value is None else f"{type(value).__name__}"
