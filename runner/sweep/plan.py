@@ -91,11 +91,12 @@ def _parts(cell: Cell) -> list[str]:
     return [part for part, option in cell.choices.items() if option and "/" not in part]
 
 
-def plan(cells: Sequence[Cell], *, stack: bool, done: Mapping[str, Any], workers: int) -> Plan:
+def plan(cells: Sequence[Cell], *, stack: Any, done: Mapping[str, Any], workers: int) -> Plan:
     """Check every cell, and say how each is to be executed; nothing runs yet.
 
     `done` has the finished runs by fingerprint. Raises ConfigError that names every bad cell.
     """
+    stack = stack is not False  # `auto` as true, for now
     prepared, fingerprints = _prepared(cells)
     finished = [
         result(number, done[found].run, done[found].end, was_done=True)
