@@ -19,7 +19,6 @@ def main() -> None:
     from runner.tracking import session
 
     try:
-        command.check_choices(sys.argv[1:])
         command.main()
     finally:
         session.finish()

@@ -36,23 +36,39 @@ def _named(name: str) -> Any:
 def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
     """Call the node's `_target_` with `arguments`, and with the node's other keys as keywords.
 
-    Raises ConfigError for an unknown key, a value of the wrong kind, and whatever the target
-    itself refuses.
+    Hydra's own keys mean what they mean to Hydra; a loss alone may be `_partial_`, a function of
+    prediction and y with some of its keywords given. Raises ConfigError for an unknown key, a value
+    of the wrong kind, and whatever the target itself refuses.
     """
     function = _target(where, node)
+    is_partial = _is_partial(where, node, function)
     _check_keywords(where, node, len(arguments))
     keywords = {key: value for key, value in node.items() if key != "_target_"}
     try:
         if node["_target_"] in _instantiated and _is_plain(keywords):
             return function(*arguments, **deepcopy(keywords))
-        make = hydra.utils.instantiate(dict(node), _partial_=True, _convert_="all")
-        made = make(*arguments)
+        make = hydra.utils.instantiate({"_convert_": "all", **node, "_partial_": True})
+        made = make if is_partial else make(*arguments)
     except InstantiationException as error:  # of a nested node, which Hydra names
         raise ConfigError(f"{where}: {error}") from error
     except Exception as error:  # whatever the constructor of somebody's class raises
         raise ConfigError(f"{where}: {node['_target_']} refused its values: {error}") from error
     _instantiated.add(node["_target_"])
     return made
+
+
+def _is_partial(where: str, node: Mapping[str, Any], function: Callable[..., Any]) -> bool:
+    """Whether the target is left to be called. Raises ConfigError where nobody would call it."""
+    asked = node.get("_partial_", False)
+    if not isinstance(asked, bool):
+        raise ConfigError(f"{where}._partial_: expected true or false, got {asked!r}")
+    makes = isinstance(function, type) or node["_target_"].startswith("runner.")
+    if asked and (where != "loss" or makes):
+        raise ConfigError(
+            f"{where}._partial_: expected what {node['_target_']} makes, got a partial of it; "
+            "true is for a loss that is a function of (prediction, y)"
+        )
+    return asked
 
 
 _instantiated: set[str] = set()
@@ -89,7 +105,7 @@ def _check_keywords(where: str, node: Mapping[str, Any], given: int) -> None:
             only = f"only {', '.join(takes)}" if takes else "nor any other"
             faults.append(f"{where}.{key}: {node['_target_']} takes no such value, {only}")
     for name, parameter in takes.items():
-        if parameter.default is parameter.empty and name not in node and "_partial_" not in node:
+        if parameter.default is parameter.empty and name not in node and not node.get("_partial_"):
             faults.append(f"{where}.{name}: {node['_target_']} needs a value, and none is given")
     if faults:
         raise ConfigError("\n".join(faults))

@@ -1,40 +1,53 @@
 """What `python -m runner` does: Hydra composes the config, each job is a run."""
 
-import re
+import os
 import sys
-from collections.abc import Sequence
-from contextlib import suppress
+import traceback
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import TracebackType
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
+from hydra.types import RunMode
 from omegaconf import DictConfig
 
+from runner import CONF
 from runner.cell import Cell
 from runner.config import plain, register
 from runner.journal import JournalError
+from runner.refused import message_with_place
 from runner.run import run
+from runner.settings import check_alone
 
-HERE = Path(__file__).resolve().parent
-CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder.is_dir())
-
-NO_NAME = re.compile(r"(\w+)=(null|true|false|[-+]?[\d.][\d.e+-]*)", re.IGNORECASE)
+FULL_ERROR = "HYDRA_FULL_ERROR"
 
 register()
 
 
-def check_choices(typed: Sequence[str]) -> None:
-    """Exit where a config group is given no name: Hydra has nothing but a traceback for that."""
-    for word in typed:
-        found = NO_NAME.fullmatch(word)
-        if found and (CONF / found[1]).is_dir():
-            options = ", ".join(sorted(path.stem for path in (CONF / found[1]).glob("*.yaml")))
-            sys.exit(f"{found[1]}: expected the name of an option, got {found[2]}: {options}")
+def main() -> None:
+    """Carry out the command line; one message and exit status 1 for whatever cannot be composed.
+
+    What a run itself raises is shown as Python shows it, from the run on. With HYDRA_FULL_ERROR=1
+    in the environment, everything is raised as it is.
+    """
+    if os.environ.get(FULL_ERROR) == "1":
+        job()
+        return
+    try:
+        with _raised_by_hydra():
+            job()
+    except Exception as error:
+        if isinstance(error, CompactHydraException) or not (begun := _since_it_began(error)):
+            sys.exit(message_with_place(error, sys.argv[1:]))
+        traceback.print_exception(type(error), error, begun)
+        sys.exit(f"\nSet the environment variable {FULL_ERROR}=1 for a complete stack trace.")
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")
-def main(config: DictConfig) -> float:
+def job(config: DictConfig) -> float:
     """Execute the run that the config describes."""
     hydra_config = HydraConfig.get()
     # Hydra has written all overrides there, a password in tracking.uri among them. What belongs
@@ -42,6 +55,34 @@ def main(config: DictConfig) -> float:
     with suppress(OSError):  # there is none, as a rule
         Path(hydra_config.sweep.dir, "multirun.yaml").unlink()
     try:
-        return run(Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task))
+        cell = Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task)
+        check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
+        return run(cell)
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error
+
+
+@contextmanager
+def _raised_by_hydra() -> Iterator[None]:
+    """Have Hydra raise what it would print, by its own switch: it prints most as a traceback."""
+    before = os.environ.get(FULL_ERROR)
+    os.environ[FULL_ERROR] = "1"
+    try:
+        yield
+    finally:
+        if before is None:
+            del os.environ[FULL_ERROR]
+        else:
+            os.environ[FULL_ERROR] = before
+
+
+def _since_it_began(error: BaseException) -> TracebackType | None:
+    """The traceback from where a run or a sweep began; None where nothing has begun."""
+    began = {("runner.command", "job"), ("runner.sweep.launch", "launch")}
+    trace = error.__traceback__
+    while trace is not None:
+        frame = trace.tb_frame
+        if (frame.f_globals.get("__name__"), frame.f_code.co_name) in began:
+            return trace.tb_next
+        trace = trace.tb_next
+    return None

@@ -100,9 +100,28 @@ def plain(config: DictConfig) -> Values:
         raise ConfigError("the config cannot be resolved:") from error
     missing = sorted(key for key, value in leaves(values) if value == "???")
     faults = [f"{key}: no value is given; set {key}=..." for key in missing]
-    if faults := [*faults, *_unknown(values, Config)]:
+    if faults := [*faults, *_absent(values, Config), *_unknown(values, Config)]:
         raise ConfigError("\n".join(faults))
     return dict(values)
+
+
+def plain_node(node: Any) -> Any:
+    """The node as `plain` has it. Raises OmegaConfBaseException where one has no value."""
+    if OmegaConf.is_config(node):
+        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True, enum_to_str=True)
+    return node.name if isinstance(node, Enum) else node
+
+
+def _absent(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[str]:
+    """What is wrong where a value of the schema is not there: `~key` takes any out."""
+    for field in fields(kind):
+        if field.name not in node:
+            yield f"{prefix}{field.name}: is needed, and cannot be deleted"
+        elif is_dataclass(field.type) and not isinstance(node[field.name], Mapping):
+            if node[field.name] != "???":
+                yield f"{prefix}{field.name}: is needed, got {node[field.name]}"
+        elif is_dataclass(field.type):
+            yield from _absent(node[field.name], field.type, f"{prefix}{field.name}.")
 
 
 def _unknown(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[str]:
@@ -144,11 +163,7 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
         for key, (holds, expected) in rules.items()
         if not holds
     ]
-    for key, value in leaves(values["optimizer"]):
-        numbers = filter(is_number, value if isinstance(value, list) else [value])
-        said = key == "lr" and not rules["lr"][0]
-        if not said and not all(abs(number) <= largest for number in numbers):
-            faults.append(f"optimizer.{key}: expected finite numbers, {size}, got {value}")
+    faults += _number_faults(values, largest, said=not rules["lr"][0])
     faults += _store_faults(values["tracking"]["uri"], (choices or {}).get("tracking"))
     if not 1 <= len(experiment) <= LONGEST_EXPERIMENT:
         faults.append(
@@ -157,6 +172,45 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
         )
     if faults:
         raise ConfigError("\n".join(faults))
+
+
+def _number_faults(values: Values, largest: float, *, said: bool) -> Iterator[str]:
+    """What is wrong with numbers that the run's dtype cannot hold; `said`: that of lr is told.
+
+    The tolerance is not among them, for it is compared in float64; nor is a dataset's number,
+    with which float64 is computed before the samples are rounded to the dtype.
+    """
+    size = f"at most {largest:.2g} in {values['dtype']}"
+    least = float(np.finfo(values["dtype"]).smallest_subnormal)
+    nodes = {"lr": values["lr"], **{part: values[part] for part in ("optimizer", "loss", "model")}}
+    for key, value in leaves(nodes):
+        numbers = list(_numbers(value))
+        follows = key == "optimizer.lr" and (said or value == values["lr"])
+        if follows or (key == "lr" and said):
+            continue
+        if key.startswith("optimizer.") and not all(abs(one) <= largest for one in numbers):
+            yield f"{key}: expected finite numbers, {size}, got {value}"
+        elif any(0 < abs(one) <= least / 2 for one in numbers):  # the half is rounded to even
+            kind = values["dtype"]
+            yield f"{key}: expected {least:.2g} or more, for less is 0 in {kind}, got {value}"
+    lr, betas = values["optimizer"].get("lr"), values["optimizer"].get("betas")
+    if not (is_number(lr) and isinstance(betas, list) and any(map(is_number, betas[:1]))):
+        return
+    # Adam and its kin begin with a step of lr / (1 - beta), to make up for means that begin at 0.
+    if lr <= largest and 0 <= betas[0] < 1 and not lr / (1 - betas[0]) <= largest:
+        yield (
+            f"optimizer.lr: expected at most {largest * (1 - betas[0]):.2g} in {values['dtype']}, "
+            f"for the first step is lr / (1 - {betas[0]}), got {lr}"
+        )
+
+
+def _numbers(value: Any) -> Iterator[float]:
+    """The value if it is a number, or those that a list holds."""
+    if is_number(value):
+        yield value
+    elif isinstance(value, list):
+        for one in value:
+            yield from _numbers(one)
 
 
 def _store_faults(uri: str | None, tracking: str | None) -> Iterator[str]:

@@ -15,7 +15,7 @@ import numpy as np
 from runner import identity, stop
 from runner.cell import Cell
 from runner.config import Values, check
-from runner.console import Console, closing_block, epoch_line, painted, prediction_line
+from runner.console import Console, closing_block, epoch_line, painted, prediction_line, say
 from runner.data import Draws
 from runner.experiment import Experiment, compose
 from runner.failure import summary, whole
@@ -39,10 +39,15 @@ class Run(NamedTuple):
 def run(cell: Cell) -> float:
     """Execute one config and show it; return its final loss, infinite if it diverged.
 
+    A dry run says what would run, records nothing and has no final loss: NaN.
+
     Raises ConfigError before anything starts if the config cannot run, and SystemExit, with all
     that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
     check(cell.values, cell.choices)
+    if cell.values["sweep"]["dry_run"]:
+        say(f"1 cell: {identity.name(cell)}, loop {compose(cell.values).loop}; nothing is run")
+        return math.nan
     tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
     data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
     experiment = compose(cell.values, data)

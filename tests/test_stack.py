@@ -9,6 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner.config import register
+from runner.data import Draws
 from runner.journal import End, Journal, Reader, Start
 from runner.stack import prepare, refusal
 from runner.sweep.cells import Composer
@@ -82,9 +83,12 @@ def execute(tmp_path_factory):
 
     def executed(cells, stacked):
         path = tmp_path_factory.mktemp("journal") / "journal.db"
-        parts = [prepare(cell.values) for cell in cells] if stacked else None
+        draws = Draws()
+        data = [draws.dataset(cell.values["dataset"], cell.values["dtype"]) for cell in cells]
+        parts = [prepare(cell.values, own) for cell, own in zip(cells, data, strict=True)]
         numbers = range(len(cells))
-        work = Work(numbers, cells, ["" for _ in cells], parts, "parent", "")
+        none = ["" for _ in cells]
+        work = Work(numbers, cells, data, none, parts if stacked else None, "parent", "")
         journal, results = Journal(path), []
         do(work, journal, [], results.append)
         journal.close()

@@ -1,4 +1,4 @@
-"""What Hydra finds by itself: the sweeper and the launcher of this project.
+"""What Hydra finds by itself: sweeper, launcher and search path of this project.
 
 Hydra imports this for every command, so what they do is imported only when they do it.
 """
@@ -6,15 +6,58 @@ Hydra imports this for every command, so what they do is imported only when they
 import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
+from hydra._internal.core_plugins.file_config_source import FileConfigSource
+from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
+from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
+from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
+
+from runner import CONF
+
+
+class ShippedRoot(FileConfigSource):
+    """`conf/config.yaml` and what else lies beside the groups in a folder, without the groups."""
+
+    @staticmethod
+    def scheme() -> str:
+        return "root"
+
+    def available(self) -> bool:
+        return Path(self.path).is_dir()
+
+    def is_group(self, config_path: str) -> bool:
+        return False
+
+    def is_config(self, config_path: str) -> bool:
+        return "/" not in config_path and super().is_config(config_path)
+
+    def list(self, config_path: str, results_filter: ObjectType | None) -> list[str]:
+        return [] if config_path else super().list(config_path, results_filter)
+
+
+class UsersFolderFirst(SearchPathPlugin):
+    """Has Hydra look into the folder that `--config-dir` names before the shipped groups.
+
+    The root config stays the shipped one: a user's folder may hold a `config.yaml` of another
+    program. Hydra inserts a user's folder before what the provider `schema` gives.
+    """
+
+    def manipulate_search_path(self, search_path: ConfigSearchPath) -> None:
+        for element in search_path.get_path():
+            if element.provider == "main" and element.path == str(CONF):
+                element.provider = "schema"
+                search_path.prepend("main", f"root://{CONF}", "schema")
+                return
 
 
 class StackLauncher(Launcher):
@@ -37,13 +80,30 @@ class StackLauncher(Launcher):
 
 
 class CellSweeper(BasicSweeper):
-    """Hydra's own sweeper, without composing every cell twice for `StackLauncher`."""
+    """Hydra's own sweeper, without composing every cell twice for `StackLauncher`.
+
+    And with each cell made of what its lone run would be made of, in the same order.
+    """
+
+    @staticmethod
+    def split_arguments(
+        overrides: list[Override], max_batch_size: int | None
+    ) -> list[list[list[str]]]:
+        """The overrides of each cell, in batches."""
+        from runner.sweep.split import batches
+
+        return batches(overrides, max_batch_size)
 
     def sweep(self, arguments: list[str]) -> Any:
         """What the launcher returns for each batch. Ends with status 1 if a cell failed."""
-        if not isinstance(self.launcher, StackLauncher):
-            return super().sweep(arguments)
         assert self.hydra_context is not None
+        assert self.config is not None
+        if not isinstance(self.launcher, StackLauncher):
+            from runner.config import plain_node
+            from runner.settings import check_alone
+
+            check_alone(plain_node(self.config.sweep), is_swept=True)
+            return super().sweep(arguments)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
         self.overrides = self.split_arguments(overrides, self.max_batch_size)

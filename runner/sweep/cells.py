@@ -9,7 +9,6 @@ import re
 from collections.abc import Hashable, Sequence
 from contextlib import suppress
 from dataclasses import replace
-from enum import Enum
 from functools import cache
 from typing import Any
 
@@ -18,14 +17,16 @@ from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import Override
-from hydra.errors import HydraException
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.cell import Cell
-from runner.config import ConfigError, Values, plain
+from runner.config import ConfigError, Values, plain, plain_node
+from runner.refused import message, nameless, shortly
 
 FROM_ENVIRONMENT = re.compile(r"\$\{(oc|runner)\.env:[^$]*\}")
+
+ASKS_HYDRA = re.compile(r"\$\{\s*hydra\s*:")
 
 REFERENCE = re.compile(r"\$\{([a-z_]+)\}")
 
@@ -53,13 +54,13 @@ class Composer:
     def cell(self, overrides: Sequence[str]) -> Cell:
         """The cell that Hydra would have composed. Raises what Hydra raises, and ConfigError."""
         parsed = [self._parse(text) for text in overrides]
-        applied = [one for one in parsed if self._is_plain(one)]
-        rest = [one for one in parsed if not self._is_plain(one)]
-        # A value that adds, deletes or merges may touch what a plain one sets: Hydra keeps order.
-        if any(not self._is_part(one) for one in rest):
-            applied, rest = [], parsed
-        # Each cell of one composed config sets the same keys, so nothing is left of another's.
-        key = (*(one.input_line for one in rest), None, *(one.key_or_group for one in applied))
+        if faults := [fault for one in parsed if (fault := self._fault(one))]:
+            raise ConfigError("\n".join(faults))
+        applied, rest = self._divided(parsed)
+        # Each cell of one composed config sets the same keys to values of the same kinds, so
+        # nothing is left of another's.
+        kinds = ((one.key_or_group, _kind(one.value())) for one in applied)
+        key = (*(one.input_line for one in rest), None, *kinds)
         if key not in self._composed:
             self._composed[key] = self._compose([str(one.input_line) for one in rest])
         composed = self._composed[key]
@@ -69,6 +70,21 @@ class Composer:
         task = [str(one.input_line) for one in parsed if not one.is_hydra_override()]
         changed = {one.key_or_group.partition(".")[0] for one in applied}
         return Cell(composed.values(changed), composed.choices, task)
+
+    def _divided(self, parsed: Sequence[Override]) -> tuple[list[Override], list[Override]]:
+        """Those that only set a value, to be applied to what Hydra composes of the others.
+
+        None are where that could make a difference: Hydra takes options first and then all others
+        in their order, so those that set values must touch nothing that another one touches.
+        """
+        applied = [one for one in parsed if self._is_plain(one)]
+        rest = [one for one in parsed if not self._is_plain(one)]
+        changes = [one for one in rest if not self._is_part(one)]
+        compares = any(one.is_delete() and one.value() is not None for one in changes)
+        asks_hydra = any(ASKS_HYDRA.search(str(one.input_line)) for one in parsed)
+        if compares or asks_hydra or _meet(applied, changes):
+            return [], list(parsed)
+        return applied, rest
 
     def _parse(self, text: str) -> Override:
         """As Hydra parses it; of numbers, one for each key, for it takes a quarter of the time."""
@@ -83,6 +99,9 @@ class Composer:
             [self._parsed[text]] = self._parser.parse_overrides([text])
         return self._parsed[text]
 
+    def _fault(self, one: Override) -> str | None:
+        return nameless(one, self._loader) if self._is_part(one) else None
+
     def _is_plain(self, one: Override) -> bool:
         """Whether it only sets a value that is there."""
         changes = one.is_add() or one.is_force_add() or one.is_delete()
@@ -90,15 +109,26 @@ class Composer:
         return is_value and not changes and not self._is_part(one) and one.package is None
 
     def _is_part(self, one: Override) -> bool:
-        """Whether it chooses an option, or is for Hydra itself."""
-        return one.is_hydra_override() or self._is_group(one.key_or_group)
+        """Whether it chooses an option, or is for Hydra itself: the order does not matter."""
+        if one.is_hydra_override():
+            return True
+        # What Hydra merges is no option, wherever it is merged into.
+        return not isinstance(one.value(), dict) and self._is_group(one.key_or_group)
 
     def _asked_is_group(self, key: str) -> bool:
-        return bool(self._loader.get_group_options(key))
+        hydra = self._master.hydra
+        own = [str(text) for text in hydra.overrides.hydra]
+        return bool(
+            self._loader.get_group_options(
+                key, results_filter=None, config_name=hydra.job.config_name, overrides=own
+            )
+        )
 
     def _compose(self, overrides: list[str]) -> "_Composed":
         config = self._loader.load_sweep_config(self._master, overrides)
         HydraConfig.instance().set_config(config)  # where ${hydra:...} looks
+        if config.hydra.sweeper != self._master.hydra.sweeper:
+            raise ConfigError("hydra.sweeper: an option sets a sweep of its own, within a sweep")
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
             del config["hydra"]
@@ -111,7 +141,7 @@ class _Composed:
 
     def __init__(self, config: DictConfig, choices: dict[str, Any]) -> None:
         self.config, self.choices = config, choices
-        self.asks_hydra = "${hydra:" in OmegaConf.to_yaml(config)
+        self.asks_hydra = bool(ASKS_HYDRA.search(OmegaConf.to_yaml(config)))
         self._first: Values | None = None
         self._follow: set[str] = set()  # nodes that may change with any other
         self._simply: Values = {}  # of those, the ones that `_followed` can resolve, unresolved
@@ -122,7 +152,9 @@ class _Composed:
             # The rest is as it was: to resolve all of it takes longer than all else for a cell.
             with suppress(OmegaConfBaseException):
                 simply = self._simply.keys() - changed
-                some = {key: _plain(self.config[key]) for key in changed | self._follow - simply}
+                some = {
+                    key: plain_node(self.config[key]) for key in changed | self._follow - simply
+                }
                 values = {**self._first, **some}
                 return {**values, **{key: _followed(self._simply[key], values) for key in simply}}
         self._first = plain(self.config)
@@ -135,13 +167,6 @@ class _Composed:
                 _followed(raw, settled)
                 self._simply[key] = raw
         return self._first
-
-
-def _plain(node: Any) -> Any:
-    """The node as `plain` has it. Raises OmegaConfBaseException where one has no value."""
-    if OmegaConf.is_config(node):
-        return OmegaConf.to_container(node, resolve=True, throw_on_missing=True, enum_to_str=True)
-    return node.name if isinstance(node, Enum) else node
 
 
 def _followed(node: Any, values: Values) -> Any:
@@ -163,20 +188,45 @@ def _settle_environment(node: DictConfig) -> None:
     """Put what the environment says in its place: asking again takes as long as all the rest."""
     for key, raw in list(node.items_ex(resolve=False)):
         if isinstance(raw, DictConfig):
-            _settle_environment(raw)
+            if not OmegaConf.is_missing(node, key):
+                _settle_environment(raw)
         elif isinstance(raw, str) and FROM_ENVIRONMENT.fullmatch(raw):
             node[key] = node[key]
 
 
+def _kind(value: Any) -> str:
+    """What a node becomes that is set to the value: OmegaConf merges a list into what is there."""
+    if isinstance(value, str) and "${" in value:
+        return "interpolation"
+    return "list" if isinstance(value, list) else "nothing" if value is None else "value"
+
+
+def _meet(applied: Sequence[Override], changes: Sequence[Override]) -> bool:
+    """Whether one that is applied sets what, or something in what, another one changes."""
+    keys = [(f"{one.key_or_group}.", _kind(one.value())) for one in applied]
+    others = [f"{one.key_or_group}." for one in changes]
+    for number, (key, kind) in enumerate(keys):
+        if any(key.startswith(other) or other.startswith(key) for other in others):
+            return True
+        for other, its_kind in keys[:number]:
+            if key == other and kind == its_kind == "value":
+                continue  # the later one holds, whatever was there
+            if key.startswith(other) or other.startswith(key):
+                return True
+    return False
+
+
 def compose(loader: ConfigLoader, master: DictConfig, sweep: Sequence[Sequence[str]]) -> list[Cell]:
     """All cells of the sweep. Raises ConfigError that names the bad ones, each by its overrides."""
+    if not sweep:
+        raise ConfigError("the sweep has no cells: expected one value or more for each key")
     composer = Composer(loader, master)
     made, faults = [], []
     for overrides in sweep:
         try:
             made.append(composer.cell(overrides))
-        except (HydraException, OmegaConfBaseException) as error:
-            faults.append((overrides, _told(error)))
+        except Exception as error:  # Hydra and OmegaConf raise what Python raises, now and then
+            faults.append((overrides, message(error).replace("\n", "\n  ")))
     refuse(faults)
     return made
 
@@ -185,20 +235,13 @@ def refuse(faults: Sequence[tuple[Sequence[str], str]]) -> None:
     """Raise ConfigError for those cells, if there are any: overrides, and what is wrong."""
     if not faults:
         return
-    shown = [f"{_shown(overrides)}\n  {fault}" for overrides, fault in faults[:SHOWN]]
+    told = [f"{shown(overrides)}\n  {fault}" for overrides, fault in faults[:SHOWN]]
     more = [f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
     count = "1 cell" if len(faults) == 1 else f"{len(faults)} cells"
-    raise ConfigError("\n".join([f"{count} of the sweep cannot run:", *shown, *more]))
+    raise ConfigError("\n".join([f"{count} of the sweep cannot run:", *told, *more]))
 
 
-def _shown(overrides: Sequence[str]) -> str:
+def shown(overrides: Sequence[str]) -> str:
     """The overrides, less those of tracking: its URI may hold a password."""
-    return " ".join(text for text in overrides if not text.lstrip("+~").startswith("tracking"))
-
-
-def _told(error: BaseException) -> str:
-    """The message, and that of its cause, where Hydra and OmegaConf say what is wrong."""
-    lines = str(error).strip().splitlines()
-    if error.__cause__ is not None:
-        lines += str(error.__cause__).strip().splitlines()
-    return "\n  ".join(line.rstrip() for line in lines if line.strip())
+    told = (text for text in overrides if not text.lstrip("+~").startswith("tracking"))
+    return " ".join(map(shortly, told))

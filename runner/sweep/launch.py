@@ -18,6 +18,7 @@ from runner.console import say
 from runner.journal import JournalError
 from runner.report.runs import page_path
 from runner.run import signals
+from runner.settings import faults as settings_faults
 from runner.sweep import parent, table, verify
 from runner.sweep.cells import compose
 from runner.sweep.done import done
@@ -25,6 +26,7 @@ from runner.sweep.execute import execute
 from runner.sweep.plan import Plan, Unit, plan
 from runner.sweep.progress import Progress
 from runner.sweep.result import Result
+from runner.sweep.same import refuse_the_same
 from runner.sweep.verify import Verified
 from runner.sweep.work import Work
 from runner.tracking.session import Session, Settings, session
@@ -52,6 +54,7 @@ def launch(
     """
     cells = compose(loader, master, overrides)
     settings = _settings(cells)
+    refuse_the_same(cells)
     tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
     tracked = None if settings["dry_run"] else session(tracking, len(cells))
     try:
@@ -89,11 +92,7 @@ def _settings(cells: Sequence[Cell]) -> Values:
         if any(cell.values[node] != cells[0].values[node] for cell in cells)
     ]
     settings: Values = cells[0].values["sweep"]
-    workers, count = settings["workers"], settings["verify"]
-    if workers is not None and workers < 1:
-        faults.append(f"sweep.workers: expected 1 or more, or null, got {workers}")
-    if count < 0:
-        faults.append(f"sweep.verify: expected 0 or a number of cells, got {count}")
+    faults += settings_faults(settings)
     if faults:
         raise ConfigError("\n".join(faults))
     return settings

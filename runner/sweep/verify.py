@@ -2,9 +2,10 @@
 
 A stack makes its sums of products for all cells at once, and so rounds them otherwise than a lone
 run. How much that explains is measured: the lone run is repeated on data whose numbers are changed
-by `UNITS` units of rounding each, which moves every sum of products as rounding does. A recorded
-value may be away from the lone run's by `TIMES` as much as any repeat is up to the same step. An
-outcome may differ only where a loss is that near to its threshold.
+at random by up to `UNITS` * sqrt(samples) units of rounding each, which moves a sum over the samples
+as far as adding them up in another order may. A recorded value may be away from the lone run's by
+`TIMES` as much as any repeat is up to the same step. An outcome may differ only where a loss is
+that near to its threshold.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -27,7 +28,7 @@ from runner.sweep.result import Result
 from runner.trajectory import Recorder
 
 REPEATS = 3
-UNITS = 4.0  # of rounding, by which each number is changed
+UNITS = 4.0
 TIMES = 16.0
 NAMED = 10  # cells that differ are told one by one
 
@@ -186,12 +187,12 @@ def _values(run: Lone, what: str) -> Array:
 
 def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
     """The samples, each number changed by a few units of rounding."""
-    return data._replace(x=_changed(data.x, rng), y=_changed(data.y, rng))
+    units = UNITS * np.sqrt(len(data.y)) * np.finfo(data.y.dtype).eps
 
+    def changed(array: Any) -> Any:
+        return (array * (1 + units * rng.uniform(-1, 1, array.shape))).astype(array.dtype)
 
-def _changed(array: Any, rng: np.random.Generator) -> Any:
-    unit = UNITS * np.finfo(array.dtype).eps
-    return (array * (1 + unit * rng.uniform(-1, 1, array.shape))).astype(array.dtype)
+    return data._replace(x=changed(data.x), y=changed(data.y))
 
 
 def _alone(values: Values, data: Dataset) -> Lone:

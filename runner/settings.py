@@ -1,0 +1,48 @@
+"""The settings of a sweep: what each may be, and where there is no sweep to set."""
+
+from collections.abc import Iterator
+
+from runner.config import ConfigError, Values
+
+DEFAULTS: Values = {
+    "stack": "auto",
+    "workers": None,
+    "dry_run": False,
+    "resume": False,
+    "verify": 0,
+    "on_error": "continue",
+}
+"""Those of `conf/config.yaml`."""
+
+
+def faults(settings: Values) -> Iterator[str]:
+    """What is wrong with the settings of a sweep."""
+    stack, workers, count = settings["stack"], settings["workers"], settings["verify"]
+    if stack != "auto" and not isinstance(stack, bool):
+        yield f"sweep.stack: expected auto, true or false, got {stack!r}"
+    if workers is not None and workers < 1:
+        yield f"sweep.workers: expected 1 or more, or null, got {workers}"
+    if count < 0:
+        yield f"sweep.verify: expected 0 or a number of cells, got {count}"
+
+
+def check_alone(settings: Values, *, is_swept: bool) -> None:
+    """Refuse settings of a sweep that a job alone cannot honour: any but the default.
+
+    `is_swept`: the job is one of a sweep that another launcher carries out, which cannot print
+    its plan either; a run by itself can. Raises ConfigError.
+    """
+    wrong = list(faults(settings))
+    said = {text.partition(":")[0] for text in wrong}
+    for key, default in DEFAULTS.items():
+        is_honoured = settings[key] == default or (key == "dry_run" and not is_swept)
+        if is_honoured or f"sweep.{key}" in said:
+            continue
+        if is_swept:
+            wrong.append(f"sweep.{key}: only hydra/launcher=stacks, the default, can honour it")
+        else:
+            wrong.append(
+                f"sweep.{key}: is for a sweep, and this is a single run: add -m, or leave it"
+            )
+    if wrong:
+        raise ConfigError("\n".join(wrong))

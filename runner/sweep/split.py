@@ -1,0 +1,83 @@
+"""From what was typed for a sweep to the overrides of each cell, in their order."""
+
+import itertools
+import math
+from collections.abc import Sequence
+
+from hydra.core.override_parser.types import Override, RangeSweep
+
+from runner.config import ConfigError
+from runner.refused import message, shortly
+
+MOST_CELLS = 10**6
+"""More of them would not fit in memory."""
+
+
+def batches(overrides: Sequence[Override], most: int | None) -> list[list[list[str]]]:
+    """The overrides of each cell, in batches of `most` cells. Raises ConfigError.
+
+    A cell has every override in its place, as its lone run would. A sweep gives way to a later
+    value for its key: so the command line has its way with the values of a grid.
+    """
+    if most is not None and most < 1:
+        raise ConfigError(f"hydra.sweeper.max_batch_size: expected 1 or more, or null, got {most}")
+    kept = [
+        one
+        for number, one in enumerate(overrides)
+        if not (
+            one.is_sweep_override() and any(_replaces(two, one) for two in overrides[number + 1 :])
+        )
+    ]
+    choices = [_choices(one) for one in kept]
+    if (count := math.prod(map(len, choices))) > MOST_CELLS:
+        raise ConfigError(f"the sweep has {count} cells: expected {MOST_CELLS} at most")
+    cells = [list(cell) for cell in itertools.product(*choices)]
+    size = most or len(cells)
+    return [cells[at : at + size] for at in range(0, len(cells), size)]
+
+
+def _replaces(later: Override, sweep: Override) -> bool:
+    """Whether nothing is left of the sweep; a mapping is merged, and so replaces nothing."""
+    same = (later.key_or_group, later.package) == (sweep.key_or_group, sweep.package)
+    return same and (later.is_sweep_override() or not isinstance(later.value(), dict))
+
+
+def _choices(one: Override) -> list[str]:
+    """The override for each of its values. Raises ConfigError."""
+    line = shortly(str(one.input_line))
+    if not one.is_sweep_override():
+        return [str(one.input_line)]
+    if one.key_or_group == "grid":
+        raise ConfigError(f"{line}: a grid is a sweep by itself: expected one, without a comma")
+    if not one.is_discrete_sweep():
+        raise ConfigError(f"{line}: has no end of values: expected a choice(...) or a range(...)")
+    _check_range(one, line)
+    try:
+        texts = list(one.sweep_string_iterator())
+    except Exception as error:  # of Hydra's, or of Python's range
+        raise ConfigError(f"{line}: {message(error)}") from error
+    if not texts:
+        raise ConfigError(f"{line}: has no value, so that the sweep has no cell{_instead(one)}")
+    return [f"{one.get_key_element()}={text}" for text in texts]
+
+
+def _check_range(one: Override, line: str) -> None:
+    """Refuse a range that Hydra would go through for ever."""
+    swept = one.value()
+    if not isinstance(swept, RangeSweep):
+        return
+    bounds = [float(bound) for bound in (swept.start, swept.stop, swept.step) if bound is not None]
+    if not all(map(math.isfinite, bounds)):
+        raise ConfigError(f"{line}: expected finite bounds and a finite step")
+    start, stop, step = swept.start or 0, swept.stop or 0, swept.step
+    if step == 0:
+        raise ConfigError(f"{line}: expected a step other than 0")
+    if (stop - start) / step > MOST_CELLS:
+        raise ConfigError(f"{line}: has more than {MOST_CELLS} values, which is the most")
+
+
+def _instead(one: Override) -> str:
+    """What a group has to choose from."""
+    loader = one.config_loader
+    options = loader.get_group_options(one.key_or_group) if loader else []
+    return f": expected some of {', '.join(options)}" if options else ""
