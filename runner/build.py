@@ -11,6 +11,7 @@ import hydra
 from hydra.errors import InstantiationException
 
 from runner.config import ConfigError, is_number
+from runner.failure import said
 
 
 def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
@@ -20,8 +21,10 @@ def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
         raise ConfigError(f"{where}._target_: expected the name of a class or function, got {name}")
     try:
         found = _named(name)
-    except Exception as error:  # whatever the import of somebody's module raises
-        raise ConfigError(f"{where}._target_: {name} cannot be loaded: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the import of somebody's module raises
+        raise ConfigError(f"{where}._target_: {name} cannot be loaded: {said(error)}") from error
     if not callable(found):
         raise ConfigError(f"{where}._target_: {name} is not a class or function")
     function: Callable[..., Any] = found
@@ -51,8 +54,11 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
         made = make if is_partial else make(*arguments)
     except InstantiationException as error:  # of a nested node, which Hydra names
         raise ConfigError(f"{where}: {error}") from error
-    except Exception as error:  # whatever the constructor of somebody's class raises
-        raise ConfigError(f"{where}: {node['_target_']} refused its values: {error}") from error
+    except KeyboardInterrupt:
+        raise
+    except BaseException as error:  # whatever the constructor of somebody's class raises
+        why = f"{node['_target_']} refused its values: {said(error)}"
+        raise ConfigError(f"{where}: {why}") from error
     _instantiated.add(node["_target_"])
     return made
 

@@ -11,6 +11,12 @@ def summary(error: BaseException) -> str:
     return line.strip().partition("\n")[0]
 
 
+def said(error: BaseException) -> str:
+    """What the exception says; in its place what it is, where it says nothing that would do."""
+    text = str(error).strip() if isinstance(error, Exception) else ""  # of sys.exit(0): a number
+    return text or summary(error)
+
+
 def whole(error: BaseException) -> str:
     """The traceback."""
     return "".join(traceback.format_exception(error))

@@ -16,7 +16,7 @@ from torch.nn import Module, Parameter
 
 from runner import network as networks
 from runner.config import ConfigError
-from runner.failure import summary
+from runner.failure import said
 from runner.loop.pytorch import stepper
 
 CLASSES = ("CrossEntropyLoss", "NLLLoss", "KLDivLoss", "MultiMarginLoss", "MultiLabelMarginLoss")
@@ -149,8 +149,7 @@ def refused(where: str) -> Iterator[None]:
     except KeyboardInterrupt:
         raise
     except BaseException as error:
-        said = str(error).strip() if isinstance(error, Exception) else ""
-        raise ConfigError(f"{where}{said or summary(error)}") from error
+        raise ConfigError(f"{where}{said(error)}") from error
 
 
 def _kind(value: Any) -> str:

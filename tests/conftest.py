@@ -38,6 +38,22 @@ def compose_config():
     return composed
 
 
+@pytest.fixture(scope="module")
+def composer():
+    """Compose cells from overrides, each structure once."""
+    from hydra import initialize_config_dir
+    from hydra.core.global_hydra import GlobalHydra
+    from hydra.types import RunMode
+
+    from runner.config import register
+    from runner.sweep.cells import Composer
+
+    register()
+    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        yield Composer(loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN))
+
+
 @pytest.fixture(scope="session")
 def environment():
     """The environment of a process that runs this checkout, from whichever folder; it draws none.

@@ -2,19 +2,13 @@
 
 import numpy as np
 import pytest
-from hydra import initialize_config_dir
-from hydra.core.global_hydra import GlobalHydra
-from hydra.types import RunMode
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.config import register
 from runner.data import Draws
 from runner.journal import End, Journal, Reader, Start
 from runner.stack import prepare, refusal
-from runner.sweep.cells import Composer
 from runner.sweep.work import Work, do
-from tests.conftest import ROOT
 
 NUMBERS = {
     "dampening": st.floats(0.1, 0.9),
@@ -66,15 +60,6 @@ def sweeps(draw, dtype):
         **{f"optimizer.{name}": NUMBERS[name] for name in sorted(varied - {"none"})},
     }
     return parts, draw(st.lists(st.fixed_dictionaries(numbers), min_size=2, max_size=6))
-
-
-@pytest.fixture(scope="module")
-def composer():
-    """Compose cells from overrides, each structure once."""
-    register()
-    with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
-        loader = GlobalHydra.instance().config_loader()
-        yield Composer(loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN))
 
 
 @pytest.fixture(scope="module")

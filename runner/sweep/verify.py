@@ -2,8 +2,8 @@
 
 A stack makes its sums of products for all cells at once, and so rounds them otherwise than a lone
 run. How much that explains is measured: the lone run is repeated on data whose numbers are changed
-at random by up to `UNITS` * sqrt(samples) units of rounding each, which moves a sum over the samples
-as far as adding them up in another order may. A recorded value may be away from the lone run's by
+at random by up to `UNITS` * sqrt(samples) units of rounding each. That moves a sum over the samples
+as far as another order of adding them up may. A recorded value may be away from the lone run's by
 `TIMES` as much as any repeat is up to the same step. An outcome may differ only where a loss is
 that near to its threshold.
 """

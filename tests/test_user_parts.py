@@ -1,0 +1,309 @@
+"""Parts of a user's own: what is honoured, what is refused, and what a stack may not assume."""
+
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from runner.config import ConfigError
+from runner.data import Draws
+from runner.experiment import compose
+from runner.journal import End, Journal, Reader
+from runner.sweep.plan import plan
+from runner.sweep.work import Work, do
+from tests import parts
+
+MODEL = "~model.initial"
+
+
+def typed(**named):
+    """Overrides that name parts of `tests.parts`, with their arguments."""
+    words = []
+    for part, (name, arguments) in named.items():
+        words.append(f"{part}._target_=tests.parts.{name}")
+        words += [f"+{part}.{key}={value}" for key, value in arguments.items()]
+        words += [MODEL] if part == "model" else []
+    return words
+
+
+def model(name, **arguments):
+    """Overrides for a model of `tests.parts`."""
+    return typed(model=(name, arguments))
+
+
+def optimizer(name):
+    """Overrides for an optimizer of `tests.parts`, with lr alone."""
+    absent = [f"~optimizer.{key}" for key in ("momentum", "dampening", "weight_decay", "nesterov")]
+    return [*typed(optimizer=(name, {})), *absent]
+
+
+def losses(experiment, steps):
+    """The losses of the first steps."""
+    return [step.loss for step in islice(experiment.steps, steps)]
+
+
+def bare(network, make, steps, x=(1, 2, 3, 4), seed=0, closure=False):
+    """The losses of a loop as anybody writes it, on the line's samples."""
+    torch.manual_seed(seed)
+    made = network()
+    update = make(made.parameters(), lr=0.01)
+    x = torch.tensor(x, dtype=torch.float32)[:, None]
+    y, found = 2 * x, []
+
+    def evaluate():
+        update.zero_grad()
+        value = torch.nn.functional.mse_loss(made(x), y)
+        value.backward()
+        return value
+
+    for _ in range(steps):
+        found.append(evaluate().item())
+        update.step(*[evaluate] * closure)
+    return found
+
+
+PLAIN = [(kind, torch.optim.SGD) for kind in ("Small", "Frozen", "Features", "Warming", "Old")]
+
+
+@pytest.mark.parametrize(("name", "make"), PLAIN)
+@pytest.mark.parametrize("seed", [0, 3])
+def test_a_run_is_a_bare_loop(name, make, seed, composer):
+    """To the last bit: no trial call, and no prediction, leaves a trace in the model."""
+    cell = composer.cell([*model(name), f"seed={seed}", "dataset.probe=5"])
+    experiment = compose(cell.values)
+    experiment.predict(experiment.initial)
+    assert losses(experiment, 50) == bare(getattr(parts, name), make, 50, seed=seed)
+
+
+@pytest.mark.parametrize("name", ["hooked", "scheduled", "wrapped", "Subclass"])
+@pytest.mark.parametrize("kind", ["scalar", "module"])
+def test_what_a_user_has_done_to_an_optimizer_is_done(name, kind, composer):
+    """Hooks run, wrappers wrap, subclasses are what they are."""
+    make = getattr(parts, name)
+    if kind == "module":
+        experiment = compose(composer.cell([*model("Small"), *optimizer(name)]).values)
+        assert losses(experiment, 20) == bare(parts.Small, make, 20)
+    else:
+        experiment = compose(composer.cell(optimizer(name)).values)
+        w = torch.zeros(1, requires_grad=True)
+        update, x = make([w], lr=0.01), torch.tensor([1.0, 2.0, 3.0, 4.0])
+        for step in islice(experiment.steps, 20):
+            update.zero_grad()
+            value = torch.nn.functional.mse_loss(x * w, 2 * x)
+            value.backward()
+            update.step()
+            assert (step.loss, step.parameters[0]) == (value.item(), w.item())
+
+
+def test_an_optimizer_forgets_gradients_in_its_own_way(composer):
+    parts.Subclass.forgotten = 0
+    list(islice(compose(composer.cell(optimizer("Subclass")).values).steps, 5))
+    assert parts.Subclass.forgotten == 5
+
+
+def test_an_optimizer_gets_the_closure_that_it_wants(composer):
+    experiment = compose(composer.cell([*model("Small"), *optimizer("NeedsClosure")]).values)
+    assert losses(experiment, 20) == bare(parts.Small, parts.NeedsClosure, 20, closure=True)
+
+
+def test_a_global_hook_is_honoured(composer):
+    """One that somebody registers for all optimizers."""
+    from torch.optim.optimizer import register_optimizer_step_pre_hook
+
+    def still(optimizer, args, kwargs):
+        for group in optimizer.param_groups:
+            for p in group["params"]:
+                p.grad.zero_()
+
+    handle = register_optimizer_step_pre_hook(still)
+    try:
+        experiment = compose(composer.cell(["lr=0.1"]).values)
+        assert [step.parameters[0] for step in islice(experiment.steps, 3)] == [0, 0, 0]
+    finally:
+        handle.remove()
+
+
+@pytest.mark.parametrize("name", ["Transposed", "Sparse"])
+def test_parameters_and_gradients_of_any_layout_work(name, composer):
+    cell = composer.cell([*model(name), "dataset.x=[0,1,2,3]", "lr=0.001"])
+    found = losses(compose(cell.values), 5)
+    assert found == sorted(found, reverse=True)
+    assert found[0] > found[-1]
+
+
+REFUSED = [
+    *((model("Returns", what=what), "model: expected tests.parts.Returns to return a tensor, got")
+      for what in ("dict", "tuple", "none", "number")),
+    (model("Returns", what="whole"), "model: expected numbers of torch.float32, got torch.int64"),
+    (model("Names", names="[loss,b]"), "model: the parameter loss is called as what is recorded"),
+    (model("Names", names="[a,epochs_run]"), "model: the parameter epochs_run is called"),
+    (model("Names", names="['a?b',a_b]"), "model: several parameters become a_b in MLflow"),
+    (optimizer("nothing"), "optimizer: expected tests.parts.nothing to make one of torch.optim"),
+    (["optimizer=adam", "optimizer._target_=torch.optim.SparseAdam", "~optimizer.weight_decay",
+      "~optimizer.amsgrad"], "optimizer: torch.optim.SparseAdam cannot take a step: "),
+    *((typed(loss=("loss_of", {"what": what})), "loss: expected tests.parts.loss_of to return a")
+      for what in ("number", "tuple", "none")),
+    *((typed(loss=("loss_of", {"what": what})), "does not change with the prediction")
+      for what in ("detached", "constant")),
+    *((["model=linear", f"loss._target_=torch.nn.{name}"], "takes a score for each class")
+      for name in ("CrossEntropyLoss", "NLLLoss", "KLDivLoss")),
+    *((["model=scalar", f"loss._target_=torch.nn.{name}"], "takes a score for each class")
+      for name in ("CrossEntropyLoss", "KLDivLoss")),
+    (typed(dataset=("leaves", {})), "dataset: "),
+    *((typed(dataset=("masked", {"which": which})), f"dataset.{which}: holds missing values: 1 are")
+      for which in ("x", "y")),
+    (["dataset.x=[0.1,0.1,0.1]", "dataset.y=[1,2,3]", "dataset.standardize=true"],
+     "standardize: features [0] are constant"),
+    (["dataset.x=[0.3,0.30000000000000004,0.3]", "dataset.y=[1,2,3]", "dataset.standardize=true"],
+     "standardize: features [0] are constant"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("words", "told"), REFUSED, ids=lambda value: " ".join(value)[-60:])
+def test_a_part_that_cannot_serve_is_refused(words, told, composer):
+    """In one message, before a run exists."""
+    gone = ["~dataset.x", "~dataset.y", "dataset.probe=null"]
+    words = [*words, *(gone if any("dataset._target_" in word for word in words) else [])]
+    with pytest.raises(ConfigError) as refused:
+        compose(composer.cell(words).values)
+    assert told in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "name", ["BCEWithLogitsLoss", "SoftMarginLoss", "HingeEmbeddingLoss", "SmoothL1Loss"]
+)
+def test_a_loss_of_numbers_is_taken(name, composer):
+    """Also one that is flat in places."""
+    cell = composer.cell([f"loss._target_=torch.nn.{name}", "dataset.y=[1,-1,1,1]", "lr=0.1"])
+    assert len(losses(compose(cell.values), 3)) == 3
+
+
+KNOWN = (
+    "model._target_=torch.nn.Sequential",
+    MODEL,
+    "+model._args_=[{_target_:torch.nn.Linear,in_features:1,out_features:3},"
+    "{_target_:torch.nn.Tanh},{_target_:torch.nn.Linear,in_features:3,out_features:1}]",
+)
+OTHERS = [
+    (model("Small"), "the model tests.parts.Small may keep more than its parameters"),
+    (model("Frozen"), "the model tests.parts.Frozen may keep"),
+    (model("layers", kind="'forward hook'"), "0 in the model may keep"),
+    (model("layers", kind="'backward hook'"), "2 in the model may keep"),
+    (model("layers", kind="'parameter hook'"), "0.weight in the model is hooked"),
+    (model("layers", kind="'own forward'"), "1 in the model may keep"),
+    (model("layers", kind="frozen"), "0.bias in the model does not learn"),
+    (model("layers", kind="buffer"), "the model keeps what is not a parameter: scale"),
+    (model("layers", kind="dropout"), "1 in the model may keep"),
+    (model("layers", kind="'weight norm'"), "0 in the model may keep"),
+    ([*KNOWN, *typed(loss=("CountingLoss", {}))], "the loss tests.parts.CountingLoss may keep"),
+    (typed(loss=("CountingLoss", {})), "the loss tests.parts.CountingLoss may keep"),
+]
+
+
+def planned(composer, words, stack="auto", seeds=6):
+    """The plan of a sweep over seed and lr."""
+    cells = [composer.cell([*words, f"seed={n}", f"lr=0.0{n + 1}"]) for n in range(seeds)]
+    return plan(cells, stack=stack, done={}, workers=1)
+
+
+@pytest.mark.parametrize(("words", "why"), OTHERS, ids=lambda value: " ".join(value)[-50:])
+def test_what_is_not_known_to_be_a_function_runs_alone(words, why, composer):
+    """Unless a stack is asked for, which then has to be verified."""
+    [group] = planned(composer, words).groups
+    assert group.alone is not None
+    assert group.alone.startswith(why)
+    assert group.alone.endswith("sweep.stack=true stacks it all the same, and verifies")
+    [asked] = planned(composer, words, stack=True).groups
+    assert asked.doubt == group.alone or "PyTorch cannot stack it" in asked.alone
+
+
+def test_what_is_known_is_stacked(composer):
+    [group] = planned(composer, [*KNOWN, "dataset=noisy_line"]).groups
+    assert (group.alone, group.doubt) == (None, None)
+    [group] = planned(composer, model("layers", kind="none")).groups
+    assert (group.alone, group.doubt) == (None, None)
+    apart = planned(composer, model("layers", kind="drawn")).groups  # each seed's own layer
+    assert [len(group.numbers) for group in apart] == [6]
+    assert apart[0].alone == "no other cell has its structure"
+
+
+def test_the_plan_is_made_by_sizes(composer, monkeypatch):
+    """Never by a clock: the same cells, the same plan; `true` ignores what it costs."""
+    import time
+
+    def looked(*_):
+        raise AssertionError("a plan looked at a clock")
+
+    for name in ("time", "perf_counter", "monotonic", "process_time"):
+        monkeypatch.setattr(time, name, looked)
+    large = ["dataset=plane", "model=linear", "dataset.samples=30000", "dataset.seed=${seed}"]
+    [group] = planned(composer, large, seeds=2).groups
+    assert group.alone == (
+        "a stack of 2 cells of this size, each with its own data costs more than it saves"
+    )
+    assert planned(composer, large, seeds=2, stack=True).groups[0].alone is None
+    assert planned(composer, large, seeds=2, stack=False).groups[0].alone == "sweep.stack=false"
+    small = ["dataset=plane", "model=linear"]
+    assert planned(composer, small).groups[0].alone is None
+
+
+def carried_out(composer, tmp_path, words):
+    """A lone cell of a sweep: its result, its end, and the number of its steps."""
+    cell = composer.cell(words)
+    data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
+    journal, results = Journal(tmp_path / "journal.db"), []
+    do(Work([0], [cell], [data], [""], None, "parent", ""), journal, [], results.append)
+    journal.close()
+    [end] = [
+        r.content for r in Reader(tmp_path / "journal.db").rest() if isinstance(r.content, End)
+    ]
+    return results[0], end
+
+
+@pytest.mark.parametrize(
+    ("how", "brief"),
+    [
+        ("exit", "SystemExit: 0"),
+        ("cancelled", "asyncio.exceptions.CancelledError"),
+        ("generator", "GeneratorExit"),
+        ("bytes", "ValueError: cannot read caf\udce9"),
+        ("lines", "RuntimeError: out of memory"),
+    ],
+)
+def test_whatever_a_part_raises_ends_its_run_as_failed(how, brief, composer, tmp_path):
+    """With the steps that it took; the first line of what it says is the reason."""
+    words = [*model("Ends", how=how), "epochs=50", "tolerance=0"]
+    result, end = carried_out(composer, tmp_path, words)
+    assert (result.outcome, result.epochs, result.reason) == ("failed", 29, brief)
+    assert end.brief == brief
+    assert "Traceback" in end.reason
+
+
+@pytest.mark.parametrize(("name", "epochs"), [("RaisesEarly", 4), ("RaisesAtTheEnd", 50)])
+def test_a_part_that_raises_early_or_late(name, epochs, composer, tmp_path):
+    words = [*model(name), "epochs=50", "tolerance=0", "dataset.probe=5"]
+    result, end = carried_out(composer, tmp_path, words)
+    assert (result.outcome, result.epochs) == ("failed", epochs)
+    assert end.metrics["epochs_run"] == epochs
+    assert end.brief.startswith("ValueError: ")
+
+
+def test_a_loss_below_zero_never_converges_without_a_tolerance(composer, tmp_path):
+    words = [*typed(loss=("below_zero", {})), "tolerance=0", "epochs=7"]
+    result, _ = carried_out(composer, tmp_path, words)
+    assert (result.outcome, result.epochs) == ("exhausted", 7)
+    assert result.final_loss < 0
+
+
+def test_a_sweep_draws_its_data_once(composer):
+    """A function that draws anew at each call gives one dataset for all cells that say the same."""
+    words = [*typed(dataset=("unseeded", {})), "~dataset.x", "~dataset.y", "dataset.probe=null"]
+    cells = [composer.cell([*words, f"dtype={d}"]) for d in ("float32", "float64", "float32")]
+    cells += [composer.cell([*words, "+dataset.samples=9"])]
+    made = plan(cells, stack=False, done={}, workers=1)
+    first, double, again, other = made.data
+    assert again is first
+    np.testing.assert_array_equal(double.x.astype(np.float32), first.x)
+    assert len(other.x) == 9
+    assert made.fingerprints[0] == made.fingerprints[2] != made.fingerprints[1]
