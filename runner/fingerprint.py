@@ -3,9 +3,7 @@
 import ast
 import hashlib
 import importlib.util
-import inspect
 import json
-import pkgutil
 import sys
 import sysconfig
 from collections.abc import Iterator
@@ -48,33 +46,36 @@ def _code_of(name: str) -> bytes:
     """The file that defines a user's class, and those of the modules that it imports."""
     if name.split(".")[0] in LIBRARIES:
         return b""
-    try:
-        defining = inspect.getmodule(pkgutil.resolve_name(name))
-    except (AttributeError, ImportError, ValueError):
-        defining = None
-    if defining is None:
-        return b""
     digest = hashlib.sha256()
-    for path in sorted(_files(defining)):
+    for path in sorted(_files(_module_of(name))):
         digest.update(path.read_bytes())
     return digest.digest()
 
 
-def _files(defining: ModuleType) -> set[Path]:
+def _module_of(name: str) -> str:
+    """The module that a dotted name leads through: its longest beginning that is one."""
+    parts = name.split(".")
+    for count in range(len(parts), 0, -1):
+        if (module := ".".join(parts[:count])) in sys.modules:
+            return module
+    return parts[0]
+
+
+def _files(defining: str) -> set[Path]:
     """The module's file, and of what it imports those files that are the user's own."""
-    found: dict[Path, None] = {}
-    waiting = [defining.__name__]
-    seen = set(waiting)
+    found: set[Path] = set()
+    waiting = [defining]
+    seen = {defining}
     while waiting:
         name = waiting.pop()
         path = _file(name)
-        if path is None or (_is_installed(path) and name != defining.__name__):
+        if path is None or (_is_installed(path) and name != defining):
             continue
-        found[path] = None
+        found.add(path)
         more = {*_imports(name, path), *_kept(name), *_packages(name)} - seen
         seen |= more
         waiting += sorted(more)
-    return set(found)
+    return found
 
 
 def _file(name: str) -> Path | None:

@@ -4,8 +4,8 @@ A stack makes its sums of products for all cells at once, and so rounds them oth
 run. How much that explains is measured: the lone run is repeated on data whose numbers are changed
 at random by up to `UNITS` * sqrt(samples) units of rounding each. That moves a sum over the samples
 as far as another order of adding them up may. A recorded value may be away from the lone run's by
-`TIMES` as much as any repeat is up to the same step. An outcome may differ only where a loss is
-that near to its threshold.
+`TIMES` as much as any repeat is up to the same step, or as so many units of rounding of the largest
+value so far. An outcome may differ only where a loss is that near to its threshold.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -29,7 +29,7 @@ from runner.trajectory import Recorder
 
 REPEATS = 3
 UNITS = 4.0
-TIMES = 16.0
+TIMES = 8.0
 NAMED = 10  # cells that differ are told one by one
 
 Array = NDArray[np.float64]
@@ -129,19 +129,18 @@ def _compared(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Differen
         scale = np.nanmax(np.abs(here), initial=0.0) or 1.0
         apart = np.abs(here / scale - there / scale).max(axis=1)
         largest = max(largest, float(np.nanmax(apart, initial=0.0)))
-        allowed = _allowed(lone, shaken, what)[:common] / scale
+        allowed = _allowed(lone, shaken, what, data)[:common] / scale
         faults += [_told_values(what, here, there, n) for n in np.flatnonzero(apart > allowed)[:1]]
     if not faults and (lone.outcome, lone.epochs) != (result.outcome, result.epochs):
-        faults = _told_ends(cell.values, stacked, lone, _allowed(lone, shaken, "loss"))
+        faults = _told_ends(cell.values, stacked, lone, _allowed(lone, shaken, "loss", data))
     ends = (result.outcome, result.epochs), (lone.outcome, lone.epochs)
     return Difference(result.cell, largest, *ends, "; ".join(faults))
 
 
-def _allowed(lone: Lone, shaken: Sequence[Lone], what: str) -> Array:
+def _allowed(lone: Lone, shaken: Sequence[Lone], what: str, data: Dataset) -> Array:
     """(steps,): how far from the lone run's values rounding may lead, up to each of its steps."""
     here = _values(lone, what)
-    unit = float(np.finfo(lone.rows["parameters"].dtype).eps)
-    most = UNITS * unit * np.fmax.accumulate(np.abs(here).max(axis=1))
+    most = _units(data) * np.fmax.accumulate(np.abs(here).max(axis=1))
     for other in shaken:
         there, common = _values(other, what), min(len(other.rows), len(here))
         apart = np.abs(here[:common] - there[:common]).max(axis=1)
@@ -185,12 +184,16 @@ def _values(run: Lone, what: str) -> Array:
     return run.rows[what].astype(np.float64).reshape(len(run.rows), -1)
 
 
+def _units(data: Dataset) -> float:
+    """What adding up the samples in another order may change, relative to the sum's terms."""
+    return UNITS * float(np.sqrt(len(data.y)) * np.finfo(data.y.dtype).eps)
+
+
 def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
     """The samples, each number changed by a few units of rounding."""
-    units = UNITS * np.sqrt(len(data.y)) * np.finfo(data.y.dtype).eps
 
     def changed(array: Any) -> Any:
-        return (array * (1 + units * rng.uniform(-1, 1, array.shape))).astype(array.dtype)
+        return (array * (1 + _units(data) * rng.uniform(-1, 1, array.shape))).astype(array.dtype)
 
     return data._replace(x=changed(data.x), y=changed(data.y))
 

@@ -1,0 +1,53 @@
+"""One set of rules stops a lone run and the cells of a stack."""
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from runner import stop
+
+NUMBERS = st.one_of(st.floats(allow_nan=True), st.sampled_from([0.0, -1.0, 1e-9, 1.0, math.inf]))
+CELLS = st.lists(
+    st.tuples(st.booleans(), NUMBERS, st.integers(1, 5), st.sampled_from([0, 1e-9, 1.0])),
+    min_size=1,
+    max_size=6,
+)
+
+
+@settings(max_examples=300)
+@given(cells=CELLS, epoch=st.integers(1, 6))
+def test_cells_stop_as_lone_runs_do(cells, epoch):
+    """Over any loss, not finite ones too, and any limits."""
+    lost, loss, epochs, tolerance = zip(*cells, strict=True)
+    own = [stop.limits(*both) for both in zip(epochs, tolerance, strict=True)]
+    alone = [stop.stopped(*one, epoch, limit) for *one, limit in zip(lost, loss, own, strict=True)]
+    found = [None] * len(cells)
+    together = stop.together(own)
+    for outcome, where in stop.stopped_cells(np.array(lost), np.array(loss), epoch, together):
+        for cell in np.flatnonzero(where):
+            assert found[cell] is None
+            found[cell] = outcome
+    assert found == alone
+
+
+@pytest.mark.parametrize(
+    ("lost", "loss", "epoch", "outcome"),
+    [
+        (True, 0.0, 9, "diverged"),
+        (False, 0.4, 1, "converged"),
+        (False, 0.4, 9, "converged"),
+        (False, 0.5, 1, None),
+        (False, 0.5, 8, None),
+        (False, 0.5, 9, "exhausted"),
+    ],
+)
+def test_the_order_of_the_rules(lost, loss, epoch, outcome):
+    assert stop.stopped(lost, loss, epoch, stop.limits(9, 0.5)) == outcome
+
+
+def test_a_tolerance_of_zero_is_never():
+    assert stop.stopped(False, -5.0, 1, stop.limits(9, 0)) is None
+    assert stop.stopped(False, -5.0, 1, stop.limits(9, 1e-9)) == "converged"
