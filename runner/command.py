@@ -3,7 +3,7 @@
 import re
 import sys
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import chdir, suppress
 from pathlib import Path
 
 import hydra
@@ -11,8 +11,10 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
+from runner import project
 from runner.cell import Cell
 from runner.config import plain, register
+from runner.console import harmless
 from runner.journal import JournalError
 from runner.run import run
 
@@ -21,6 +23,7 @@ CONF = next(folder for folder in (HERE / "conf", HERE.parent / "conf") if folder
 
 NO_NAME = re.compile(r"(\w+)=(null|true|false|[-+]?[\d.][\d.e+-]*)", re.IGNORECASE)
 
+project.folder()  # in a process of a launcher of Hydra's, before a job changes it
 register()
 
 
@@ -40,8 +43,13 @@ def main(config: DictConfig) -> float:
     # Hydra has written all overrides there, a password in tracking.uri among them. What belongs
     # to a run is in its tags.
     with suppress(OSError):  # there is none, as a rule
-        Path(hydra_config.sweep.dir, "multirun.yaml").unlink()
+        Path(project.folder(), hydra_config.sweep.dir, "multirun.yaml").unlink()
     try:
-        return run(Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task))
+        with chdir("."):  # the next job begins where this one did
+            cell = Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task)
+            return run(cell)
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error
+    except Exception as error:
+        harmless(error)  # before Hydra shows it
+        raise

@@ -7,10 +7,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from runner import project
 from runner.journal import Rows
 
 PAGES = Path("mlruns/report")
-"""Of the folder where the command was started."""
+"""Of the project folder."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,8 +67,13 @@ class Source(Protocol):
         """What could have been asked for: names and ids."""
 
 
+def pages() -> Path:
+    """The pages' folder, absolute."""
+    return project.folder() / PAGES
+
+
 def page_path(run: str) -> Path:
-    """Where the page of the sweep is, by its id."""
+    """Where the page of the sweep is in the project folder, by its id."""
     return PAGES / f"{run}.html"
 
 

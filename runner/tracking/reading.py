@@ -13,16 +13,18 @@ from typing import Any
 
 import numpy as np
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from runner.journal import Rows
 from runner.report.runs import Run, SourceError, cell_number, cell_rows
+from runner.tracking.address import fault
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
-from runner.tracking.uri import scrubbed
+from runner.tracking.moved import path_here
+from runner.tracking.uri import scrubbed, without_credentials
 from runner.trajectory import row_type
 
 LOCAL = Path("mlruns/mlflow.db")
@@ -42,7 +44,31 @@ def open_reader(uri: str | None, *, trust: bool) -> "MlflowRuns | None":
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri and not LOCAL.exists():
         return None
-    return MlflowRuns(uri or f"sqlite:///{LOCAL}", trust=trust)
+    uri = uri or f"sqlite:///{LOCAL}"
+    if why := fault(uri) or _no_store(uri):
+        raise SourceError(f"MLflow cannot be read: {why}")
+    return MlflowRuns(uri, trust=trust)
+
+
+def _no_store(uri: str) -> str | None:
+    """What is wrong with a database in which MLflow would only now create a store."""
+    if uri.startswith("http"):
+        return None
+    url = sa.make_url(uri)
+    place = without_credentials(uri)
+    if url.get_backend_name() == "sqlite":
+        place = str(url.database)
+        if not os.path.exists(place):
+            return f"{place}: there is no such database"
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            known = sa.inspect(connection).has_table("experiments")
+    except sa.exc.SQLAlchemyError as error:
+        return scrubbed(str(error).strip().splitlines()[0][:300], uri)
+    finally:
+        engine.dispose()
+    return None if known else f"{place}: holds no MLflow store"
 
 
 class MlflowRuns:
@@ -179,7 +205,7 @@ class MlflowRuns:
         """The artifact on this machine, fetched if need be; None if there is none."""
         uri = found.info.artifact_uri
         if uri.startswith("file:"):
-            path = Path(local_file_uri_to_path(uri)) / name
+            path = path_here(uri) / name
             return path if path.exists() else None
         folder = Path(self._folder.name, found.info.run_id)
         if (folder / name).exists():
