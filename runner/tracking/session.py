@@ -124,12 +124,10 @@ def _told(printed: str) -> str:
         report = json.loads(printed)
     except ValueError:
         report = {"why": "the publisher ended without a word"}
+    if not report["why"] and not report["where"]:  # somebody has moved the folder, say
+        report["why"] = "the publisher found no journal"
     if report["why"]:
         return f"kept        {FOLDER}: {report['why']}\n            {PUBLISH_COMMAND}"
-    if not report["where"]:  # somebody has moved the folder, say
-        return (
-            f"kept        {FOLDER}: the publisher found no journal\n            {PUBLISH_COMMAND}"
-        )
     lines = [f"see it      {report['where']}"]
     if report["deleted"]:
         lines.insert(
