@@ -50,7 +50,7 @@ DESIGNS["nearly dependent"] = np.stack(
 
 @pytest.mark.parametrize("name", DESIGNS)
 def test_no_known_point_is_better(name):
-    """However ill-conditioned the design: the exact optimum's loss is met, and so is the optimum."""
+    """However ill-conditioned the design: the exact optimum is met, and its loss."""
     x = DESIGNS[name]
     y = np.sin(np.arange(len(x))) + 0.01 * np.arange(len(x))
     known, found = exactly(x, y), closed_form.least_squares(x, y)
@@ -79,7 +79,7 @@ def test_the_distance_is_from_the_nearest_minimum(name):
     found = closed_form.least_squares(x, y)
     assert (found.rank, found.is_unique) == (rank, False)
     nearest = np.linalg.pinv(x) @ y
-    assert found.optimum == pytest.approx(nearest, rel=1e-6, abs=1e-12)
+    assert found.optimum == pytest.approx(nearest, rel=1e-6, abs=1e-7)
     blind = np.linalg.svd(x)[2][rank:].T
     for number in range(5):
         rng = np.random.default_rng(number)
