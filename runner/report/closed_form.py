@@ -14,6 +14,7 @@ from numpy.typing import DTypeLike, NDArray
 Array = NDArray[np.floating[Any]]
 
 REFINEMENTS = 4
+TINY = 1e-14
 TRUSTED = 0.01  # the relative error of the optimum up to which a distance from it is told
 
 
@@ -24,8 +25,8 @@ class LeastSquares(NamedTuple):
     """(parameters,), float64; of all minima the one nearest to 0"""
     rank: int
     """Of the design, its columns scaled alike"""
-    seen: Array
-    """(parameters, rank), orthonormal: the directions along which the loss changes"""
+    blind: Array
+    """(parameters, parameters - rank), orthonormal: directions along which the loss stays"""
     condition: float
     """The largest singular value of the scaled design by the least that counts"""
 
@@ -38,7 +39,7 @@ class LeastSquares(NamedTuple):
         """How far w is from the nearest minimum."""
         apart = w.astype(np.float64) - self.optimum
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(np.linalg.norm(apart if self.is_unique else self.seen.T @ apart))
+            return float(np.linalg.norm(_without(apart, self.blind)))
 
     def doubt(self, dtype: DTypeLike) -> str:
         """Why a distance from the optimum means nothing for data in that dtype; empty if it does.
@@ -65,9 +66,13 @@ def least_squares(design: Array, y: Array) -> LeastSquares:
     scale[scale == 0] = 1.0
     scale *= np.linalg.norm(x / scale, axis=0)
     scale[scale == 0] = 1.0
-    u, values, v = np.linalg.svd(x / scale, full_matrices=False)
+    samples, parameters = x.shape
+    u, values, v = np.linalg.svd(x / scale, full_matrices=samples < parameters)
     least = values[:1].max(initial=0.0) * max(x.shape) * np.finfo(np.float64).eps
     rank = int((values > least).sum())
+    # What rounding has left of a component would be large once it is scaled back.
+    dark = np.where(np.abs(v[rank:].T) < TINY, 0.0, v[rank:].T) / scale[:, None]
+    blind = np.linalg.qr(dark / (np.abs(dark).max(initial=0.0) or 1.0))[0]
     u, values, v = u[:, :rank], values[:rank], v[:rank].T
 
     def solve(target: Array) -> Array:
@@ -83,10 +88,13 @@ def least_squares(design: Array, y: Array) -> LeastSquares:
             break
         found, residual = better, left
     condition = float(values[0] / values[-1]) if rank else 1.0
-    if rank == x.shape[1]:
-        return LeastSquares(found, rank, np.eye(rank), condition)
-    seen = np.linalg.qr(scale[:, None] * v)[0]
-    return LeastSquares(seen @ (seen.T @ found), rank, seen, condition)
+    return LeastSquares(_without(found, blind), rank, blind, condition)
+
+
+def _without(w: Array, directions: Array) -> Array:
+    """What is left of w without its parts along these."""
+    left: Array = w - directions @ (directions.T @ w)
+    return left
 
 
 def _residual(x: Array, y: Array, w: Array) -> Array:
