@@ -5,12 +5,15 @@ import shutil
 import sqlite3
 import subprocess
 import sys
+import threading
 from contextlib import closing
 from pathlib import Path
+from urllib.parse import quote
 
 import pytest
 
 from runner.tracking import moved
+from runner.tracking.publisher import Publisher
 from runner.tracking.uri import recorded
 from tests.conftest import ROOT
 from tests.test_store import write_journal
@@ -188,3 +191,46 @@ def test_a_store_that_is_elsewhere_stays(tmp_path, empty_store, monkeypatch):
     before = paths_in(tmp_path / "shared")
     moved.mend(uri)
     assert paths_in(tmp_path / "shared") == before
+
+
+# --- Names of folders ---
+
+NAMES = ['it\'s "x" 100% %(a)s', "a%20b#c?d=e&f", "größe 🚀 a\\b", "(:a) ;$b [c]{d}"]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_any_name_of_a_folder(name, tmp_path, monkeypatch, store):
+    """A new store, its tables and its first experiment; artifacts that stock MLflow finds."""
+    folder = tmp_path / name
+    folder.mkdir()
+    monkeypatch.chdir(folder)
+    write_journal(folder / "mlruns" / "journal" / "0.db", "", 100, 1, "e")
+    ended = threading.Event()
+    ended.set()
+    # MLflow knows a store by its URI, which as "mlruns/..." would be one for all these folders.
+    uri = f"sqlite:///{os.path.relpath(folder)}/../{quote(name)}/mlruns/mlflow.db"
+    publisher = Publisher(folder / "mlruns" / "journal", uri, keep=True, ended=ended)
+    report = publisher.recover(everything=True)
+    assert (report.why, report.published) == ("", 7)
+    client, runs = store(tmp_path, uri, "e")
+    for run in runs:
+        assert run.info.artifact_uri.startswith((folder / "mlruns" / "artifacts").as_uri())
+        assert Path(client.download_artifacts(run.info.run_id, "config.yaml")).is_file()
+    [first] = [e for e in client.search_experiments() if e.name == "Default"]
+    assert first.artifact_location == str(folder / "mlruns" / "0")
+
+
+def test_a_store_that_is_lost_is_filled_again(tmp_path, environment, runner, store):
+    """From the journals that were published, by `--again`; what was deleted there stays deleted."""
+    runner(tmp_path, *QUICK, "lr=0.1")
+    runner(tmp_path, *QUICK, "lr=0.2")
+    (tmp_path / "mlruns" / "mlflow.db").unlink()
+    assert "nothing was left" in command(tmp_path, environment, "runner.publish")
+    assert "2 run(s)" in command(tmp_path, environment, "runner.publish", "--again")
+    client, runs = store(tmp_path)
+    assert {run.data.params["lr"] for run in runs} == {"0.1", "0.2"}
+    client.delete_run(runs[0].info.run_id)
+    again = command(tmp_path, environment, "runner.publish", "--again")
+    assert "deleted     1 run(s)" in again
+    assert len(store(tmp_path)[1]) == 1
+    assert len(list((tmp_path / "mlruns" / "journal" / "published").glob("*.db"))) == 2
