@@ -5,6 +5,7 @@ import os
 import signal
 import sys
 
+from runner import project
 from runner.tracking import process
 
 
@@ -12,12 +13,14 @@ def main() -> None:
     """Start the publisher, import the rest while it imports mlflow, and run."""
     if sys.stdout is None:  # closed by whoever has started this
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
+    project.folder()  # before anything can change the current one
     # All that the imports make stays: looking through it for garbage takes a twentieth of the time.
     gc.set_threshold(50_000)
     process.start_ahead(sys.argv[1:])
-    from runner import command
+    from runner import command, console
     from runner.tracking import session
 
+    console.prepare()
     try:
         command.main()
     finally:

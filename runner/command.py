@@ -4,7 +4,7 @@ import os
 import sys
 import traceback
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import chdir, contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -14,9 +14,10 @@ from hydra.errors import CompactHydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from runner import CONF
+from runner import CONF, project
 from runner.cell import Cell
 from runner.config import plain, register
+from runner.console import escaped, harmless
 from runner.journal import JournalError
 from runner.refused import message_with_place
 from runner.run import run
@@ -24,6 +25,7 @@ from runner.settings import check_alone
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 
+project.folder()  # in a process of a launcher of Hydra's, before a job changes it
 register()
 
 
@@ -41,7 +43,8 @@ def main() -> None:
             job()
     except Exception as error:
         if isinstance(error, CompactHydraException) or not (begun := _since_it_began(error)):
-            sys.exit(message_with_place(error, sys.argv[1:]))
+            sys.exit(escaped(message_with_place(error, sys.argv[1:])))
+        harmless(error)
         traceback.print_exception(type(error), error, begun)
         sys.exit(f"\nSet the environment variable {FULL_ERROR}=1 for a complete stack trace.")
 
@@ -53,11 +56,12 @@ def job(config: DictConfig) -> float:
     # Hydra has written all overrides there, a password in tracking.uri among them. What belongs
     # to a run is in its tags.
     with suppress(OSError):  # there is none, as a rule
-        Path(hydra_config.sweep.dir, "multirun.yaml").unlink()
+        Path(project.folder(), hydra_config.sweep.dir, "multirun.yaml").unlink()
     try:
-        cell = Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task)
-        check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
-        return run(cell)
+        with chdir("."):  # the next job begins where this one did
+            cell = Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task)
+            check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
+            return run(cell)
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error
 

@@ -14,9 +14,15 @@ from hydra.errors import CompactHydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.console import escaped
+from runner.tracking.address import tracking_faults
+
 
 class ConfigError(CompactHydraException):
     """What is wrong in a config, where, and what would do; Hydra prints it without a traceback."""
+
+    def __str__(self) -> str:
+        return escaped(super().__str__())
 
 
 Values = dict[str, Any]
@@ -134,14 +140,6 @@ def _unknown(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[s
             yield from _unknown(value, known[key], f"{prefix}{key}.")
 
 
-STORES = ("sqlite", "postgresql", "mysql", "mssql", "file", "databricks", "databricks-uc", "uc")
-"""What MLflow knows beside http and https; a database may name its driver: `mysql+pymysql`."""
-
-ADDRESS = "http://HOST:PORT, a database (sqlite:///mlruns/mlflow.db), or tracking=off"
-
-LONGEST_EXPERIMENT = 500  # characters that MLflow takes
-
-
 def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
     """Refuse plain values that no run can start with, all of them in one message.
 
@@ -150,7 +148,6 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
     lr, epochs, tolerance, seed = (values[key] for key in ("lr", "epochs", "tolerance", "seed"))
     largest = float(np.finfo(values["dtype"]).max)
     size = f"at most {largest:.2g} in {values['dtype']}"
-    experiment = values["tracking"]["experiment"]
     rules = {
         "lr": (0 < lr <= largest, f"a finite number above 0, {size}"),
         "epochs": (1 <= epochs <= sys.maxsize, f"a whole number of 1 or more, up to {sys.maxsize}"),
@@ -164,12 +161,7 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
         if not holds
     ]
     faults += _number_faults(values, largest, said=not rules["lr"][0])
-    faults += _store_faults(values["tracking"]["uri"], (choices or {}).get("tracking"))
-    if not 1 <= len(experiment) <= LONGEST_EXPERIMENT:
-        faults.append(
-            f"tracking.experiment: expected a name of 1 to {LONGEST_EXPERIMENT} characters, "
-            f"got {len(experiment)}"
-        )
+    faults += tracking_faults(values["tracking"], (choices or {}).get("tracking"))
     if faults:
         raise ConfigError("\n".join(faults))
 
@@ -211,22 +203,6 @@ def _numbers(value: Any) -> Iterator[float]:
     elif isinstance(value, list):
         for one in value:
             yield from _numbers(one)
-
-
-def _store_faults(uri: str | None, tracking: str | None) -> Iterator[str]:
-    """What is wrong with the address of a store, which may hold a password and is not shown."""
-    if uri is None:
-        if tracking in ("local", "server"):
-            yield f"tracking.uri: tracking={tracking} needs a store; without one, tracking=off"
-        return
-    scheme, separator, rest = uri.partition("://")
-    if not uri:
-        yield f"tracking.uri: expected {ADDRESS}, got nothing"
-    elif separator and scheme in ("http", "https"):
-        if rest.rpartition("@")[2][:1] in ("", "/", ":", "?", "#"):
-            yield f"tracking.uri: {scheme}:// needs a host: expected {ADDRESS}"
-    elif separator and scheme.partition("+")[0] not in STORES:
-        yield f"tracking.uri: MLflow has no store of the kind {scheme}://: expected {ADDRESS}"
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

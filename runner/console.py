@@ -1,16 +1,20 @@
 """What a person sees: the notebook's lines, a progress bar on a terminal, the closing block."""
 
+import io
 import math
 import os
+import re
 import shutil
 import sys
 import time
 from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
+
+from runner import project
 
 WIDTH = 80
 """Columns: what every terminal and log file has."""
@@ -25,6 +29,12 @@ COLOURS = {
 }
 """Of outcomes, as terminals number them; the word says it as well."""
 
+# All controls but tab and line feed, what turns the direction of reading, and halves of characters.
+_CONTROLS = re.compile(
+    "[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+_PAINTED = re.compile(rf"(\033\[(?:{'|'.join(COLOURS.values())})m[a-z ]+\033\[0m)")
+
 BAR_DELAY = 1.5  # seconds; a shorter run shows no bar
 
 
@@ -34,15 +44,84 @@ def python() -> str:
     found = shutil.which("python")
     if found and Path(found).parent == here.parent:
         return "python"
-    return str(here.relative_to(Path.cwd()) if here.is_relative_to(Path.cwd()) else here)
+    return project.shown(here)
 
 
 def say(line: str) -> None:
-    """Print a line; carry on in silence once nobody reads (`... | head`) or the disk is full."""
+    """Print a line, control characters in it escaped, on whatever there is."""
+    _print(line, sys.stdout)
+
+
+def complain(line: str) -> None:
+    """Print a line on standard error, as `say` does."""
+    _print(line, sys.stderr)
+
+
+def _print(line: str, stream: TextIO | None) -> None:
+    """Carry on in silence once nobody reads (`... | head`) or the disk is full."""
+    if stream is None:  # closed by whoever has started this
+        return
+    encoding = getattr(stream, "encoding", None) or "utf-8"
+    parts = _PAINTED.split(line) if stream.isatty() else [line]  # every other one is painted
+    line = "".join(part if at % 2 else escaped(part) for at, part in enumerate(parts))
     try:
-        print(line, flush=True)
+        print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except OSError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        silence(stream)
+
+
+def escaped(text: str) -> str:
+    """The text with control characters as Python writes them: a terminal obeys none of it."""
+    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
+
+
+def harmless(error: BaseException) -> None:
+    """Escape what the exception says, for whoever shows it."""
+    error.args = tuple(escaped(part) if isinstance(part, str) else part for part in error.args)
+
+
+def silence(stream: TextIO) -> None:
+    """Let nothing more come out of the stream."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), stream.fileno())
+
+
+class _Lenient(io.TextIOWrapper):
+    """A standard stream that takes every text, and drops what nobody reads."""
+
+    def write(self, text: str) -> int:
+        try:
+            return super().write(text)
+        except OSError:
+            silence(self)
+            return len(text)
+
+    def flush(self) -> None:
+        try:
+            super().flush()
+        except OSError:
+            silence(self)
+            super().flush()
+
+
+def prepare() -> None:
+    """Make this process's standard streams lenient, for libraries as well: at a command's start."""
+    for name in ("stdout", "stderr"):
+        stream = getattr(sys, name)
+        if stream is None:  # closed by whoever has started this
+            setattr(sys, name, open(os.devnull, "w"))  # noqa: SIM115
+        elif type(stream) is io.TextIOWrapper:
+            stream.flush()
+            setattr(
+                sys,
+                name,
+                _Lenient(
+                    open(stream.fileno(), "wb", closefd=False),  # noqa: SIM115
+                    stream.encoding,
+                    "backslashreplace",
+                    line_buffering=stream.line_buffering,
+                    write_through=stream.write_through,
+                ),
+            )
 
 
 class Console:
@@ -65,7 +144,7 @@ class Console:
         if self._bar is None:
             say(line)
         else:
-            self._bar.write(line)
+            self._bar.write(escaped(line))
 
     def progress(self, epoch: int) -> None:
         """Move the bar to this epoch, once it is due."""

@@ -27,8 +27,10 @@ import numpy as np
 from filelock import FileLock, Timeout
 from numpy.typing import NDArray
 
+from runner import project
+
 FOLDER = Path("mlruns/journal")
-"""Of the folder where the command was started."""
+"""Of the project folder."""
 
 PUT_AWAY = "published"
 """The folder in it for the journals that are done with."""
@@ -142,7 +144,9 @@ class Journal:
             self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
             self._database.execute("PRAGMA synchronous=NORMAL")
         except (OSError, sqlite3.Error) as error:
-            raise JournalError(f"{path}: the journal cannot be created: {error}") from error
+            raise JournalError(
+                f"{project.shown(path)}: the journal cannot be created: {error}"
+            ) from error
 
     def begin(self, start: Start) -> str:
         """Record that a run begins; its id, 32 hexadecimal digits."""
@@ -212,7 +216,7 @@ class Journal:
 
     def _unwritable(self, error: sqlite3.Error) -> JournalError:
         return JournalError(
-            f"{self.path}: the journal cannot be written: {error}. "
+            f"{project.shown(self.path)}: the journal cannot be written: {error}. "
             "What was recorded before is kept."
         )
 
@@ -285,7 +289,9 @@ class Reader:
 
     def _place(self) -> Path:
         here = self._here
-        return here if here.exists() else here.parent / PUT_AWAY / here.name
+        put_away = here.parent.name == PUT_AWAY
+        there = here.parent.parent if put_away else here.parent / PUT_AWAY
+        return here if here.exists() else there / here.name
 
     def _checked(self, number: Any, run: Any, kind: Any, body: Any, checksum: Any) -> Record:
         whole = (
@@ -305,17 +311,22 @@ class Reader:
     def _unreadable(self, error: sqlite3.Error) -> JournalError:
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_CORRUPT)
         if code & 0xFF in PASSING and code != sqlite3.SQLITE_IOERR_SHORT_READ:
-            return JournalUnavailable(f"{self.path}: cannot be read now: {error}")
+            return JournalUnavailable(f"{project.shown(self.path)}: cannot be read now: {error}")
         return self._damaged(f": {error}")
 
     def _damaged(self, how: str = "") -> JournalError:
-        return JournalError(f"{self.path}: damaged after record {self._last}{how}")
+        return JournalError(f"{project.shown(self.path)}: damaged after record {self._last}{how}")
+
+
+def folder() -> Path:
+    """The journals' folder, absolute."""
+    return project.folder() / FOLDER
 
 
 def paths(name: str = "") -> list[Path]:
     """The journals that begin with that name, the published ones first."""
     # Looked for in the order in which they move: one that is put away just now is found.
-    new, old = (sorted(folder.glob(f"{name}*.db")) for folder in (FOLDER, FOLDER / PUT_AWAY))
+    new, old = (sorted(place.glob(f"{name}*.db")) for place in (folder(), folder() / PUT_AWAY))
     there = {path.name for path in old}
     return [*old, *(path for path in new if path.name not in there)]
 
@@ -361,7 +372,7 @@ def summaries(path: Path) -> dict[str, Summary]:
             found[record.run] = Summary(record.content)
         elif isinstance(record.content, End):
             found[record.run].end = record.content
-        elif not isinstance(record.content, File):
+        elif not isinstance(record.content, File) and len(record.content):
             found[record.run].epochs = int(record.content["step"][-1])
     return found
 
@@ -401,6 +412,15 @@ def put_away(path: Path, *, keep: bool) -> None:
             log.replace(folder / log.name)
     for name in (path, log, Path(f"{path}-shm"), _lock_path(path)):
         name.unlink(missing_ok=True)
+
+
+def take_back() -> None:
+    """Bring the journals that were put away back to where they are published from."""
+    for path in sorted((folder() / PUT_AWAY).glob("*.db")):
+        log = Path(f"{path}-wal")
+        if log.exists():  # first: without it the journal would be published as a shorter one
+            log.replace(folder() / log.name)
+        path.replace(folder() / path.name)
 
 
 def _merged(path: Path) -> bool:

@@ -12,9 +12,11 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
-from runner import journal
+from runner import journal, project
+from runner.console import complain, escaped, prepare, say
 from runner.journal import FOLDER
-from runner.tracking.uri import scrubbed, without_credentials
+from runner.tracking.address import fault
+from runner.tracking.uri import recorded, scrubbed
 
 LOG = Path("mlruns/publish.log")
 
@@ -44,15 +46,29 @@ def main() -> int:
     parser.add_argument("dir", nargs="?", default=".", help="the folder that holds mlruns/ (.)")
     parser.add_argument("--status", action="store_true", help="only list what is not published")
     parser.add_argument("--uri", help="the store, instead of the one that each run was meant for")
+    parser.add_argument(
+        "--again",
+        action="store_true",
+        help="also what was published before: into a store that has lost it",
+    )
     parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)
     typed = parser.parse_args()
     os.environ.update(BOUNDED)
-    if not Path(typed.dir).is_dir():
-        parser.error(f"{typed.dir} is no folder")
-    os.chdir(typed.dir)
+    try:
+        os.chdir(typed.dir)
+    except (OSError, ValueError):
+        parser.error(f"{escaped(typed.dir) or 'an empty name'} is no folder")
+    project.folder()  # is that one, whatever a part of the user's does when it is drawn
     if typed.follow:
         return follow()
-    return status() if typed.status else publish(typed.uri)
+    if typed.uri is not None and (why := fault(typed.uri)):
+        complain(f"--uri: {why}")
+        return 2
+    if typed.status:
+        return status()
+    if typed.again:
+        journal.take_back()
+    return publish(typed.uri)
 
 
 def follow() -> int:
@@ -81,7 +97,7 @@ def follow() -> int:
         ended = threading.Event()
         threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
         _log_to_file(uri)
-        publisher = Publisher(FOLDER, uri, keep=told["keep_journal"], ended=ended)
+        publisher = Publisher(journal.folder(), uri, keep=told["keep_journal"], ended=ended)
         report = asdict(publisher.follow(told["name"], live=told["live"]))
     except Exception as error:
         log.exception("the publisher failed")
@@ -112,13 +128,14 @@ def _wait_for_the_end(ended: threading.Event) -> None:
 
 def publish(uri: str | None) -> int:
     """Publish all journals that nobody writes, each into the store that it was meant for."""
-    journal.tidy(FOLDER)
-    meant = {journal.destination(path) for path in FOLDER.glob("*.db")}
+    journal.tidy(journal.folder())
+    found = map(journal.destination, journal.folder().glob("*.db"))
+    meant = {store and recorded(store) for store in found}
     stores = {uri} if uri else set(filter(None, meant))
     if None in meant and not stores:
         stores = {""}  # damaged from the start: nothing for any store, but not to be left silently
     if not meant - {""} and not uri:
-        print(f"kept        {FOLDER}: for no store; --uri names one" if meant else NOTHING)
+        say(f"kept        {FOLDER}: for no store; --uri names one" if meant else NOTHING)
         return 0
     from runner.tracking.publisher import Publisher  # now that it is worth mlflow's import
 
@@ -126,18 +143,22 @@ def publish(uri: str | None) -> int:
     ended = threading.Event()
     ended.set()
     for store in sorted(stores):
+        if store and (why := fault(store)):
+            complain(f"kept        {FOLDER}: meant for {store}: {why}; --uri names another one")
+            left = 1
+            continue
         actual = _with_credentials(store)
         _log_to_file(actual)
-        publisher = Publisher(FOLDER, actual, keep=True, ended=ended)
+        publisher = Publisher(journal.folder(), actual, keep=True, ended=ended)
         report = publisher.recover(everything=uri is not None, wait=WAIT_SECONDS)
         if report.published:
-            print(f"published   {report.published} run(s)\nsee it      {report.where}")
+            say(f"published   {report.published} run(s)\nsee it      {report.where}")
         if report.deleted:
-            print(f"deleted     {report.deleted} run(s), by somebody in MLflow: left as they are")
+            say(f"deleted     {report.deleted} run(s), by somebody in MLflow: left as they are")
         for damage in report.damaged:
-            print(f"damaged     {damage}; kept in {FOLDER / journal.PUT_AWAY}", file=sys.stderr)
+            complain(f"damaged     {damage}; kept in {FOLDER / journal.PUT_AWAY}")
         if report.why:
-            print(f"kept        {FOLDER}: {report.why}", file=sys.stderr)
+            complain(f"kept        {FOLDER}: {report.why}")
         if report.why or report.damaged:
             left = 1
     return left
@@ -146,29 +167,29 @@ def publish(uri: str | None) -> int:
 def status() -> int:
     """List every run that is not in its store yet."""
     rows, damaged = [], False
-    for path in sorted(FOLDER.glob("*.db")):
+    for path in sorted(journal.folder().glob("*.db")):
         written = journal.is_being_written(path)
         try:
             found = journal.summaries(path)
         except journal.JournalError as error:
-            print(error, file=sys.stderr)
+            complain(str(error))
             damaged = True
             continue
         for run in found.values():
             state = run.end.outcome if run.end else "running" if written else "cut off"
             rows.append((state, str(run.epochs), run.start.name, run.start.store or "no store"))
     for row in [("outcome", "epochs", "run", "meant for"), *rows] if rows else []:
-        print("{:<12}{:>10}  {:<32}  {}".format(*row))
+        say("{:<12}{:>10}  {:<32}  {}".format(*row))
     if not rows and not damaged:
-        none = "" if FOLDER.exists() else f": there are no journals in {FOLDER.absolute()}"
-        print(f"everything is published{none}")
+        none = "" if journal.folder().exists() else f": there are no journals in {journal.folder()}"
+        say(f"everything is published{none}")
     return 0
 
 
 def _with_credentials(store: str) -> str:
     """The store's URI as the environment has it, if that is the same store."""
     known = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return known if known and without_credentials(known) == store else store
+    return known if known and recorded(known) == store else store
 
 
 def _log_to_file(uri: str) -> None:
@@ -190,4 +211,5 @@ def _log_to_file(uri: str) -> None:
 
 
 if __name__ == "__main__":
+    prepare()
     sys.exit(main())

@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from runner import project
 from tests.browser import chromium, installed
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -20,6 +21,12 @@ ROOT = Path(__file__).resolve().parents[1]
 NO_DRAWING = {"RUNNER_PICTURES": "false", "RUNNER_PAGE": "false"}
 
 SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+@pytest.fixture(autouse=True)
+def the_current_folder():
+    """Let each test's project folder be the one that is current when it first asks."""
+    project.folder.cache_clear()
 
 
 @pytest.fixture

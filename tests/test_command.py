@@ -96,7 +96,7 @@ REFUSED = {
     "tracking=server tracking.uri=null gradient=by_hand": ("tracking.uri", "tracking=off"),
     "tracking=server tracking.uri= gradient=by_hand": ("tracking.uri", "tracking=off", "nothing"),
     "tracking.uri=foo://me:hush@there tracking.experiment=": (
-        "tracking.uri: MLflow has no store of the kind foo://",
+        "tracking.uri: nothing can be published into a store of the kind foo://",
         "tracking.experiment: expected a name of 1 to 500 characters, got 0",
     ),
     "tracking.uri=http://": ("tracking.uri", "needs a host"),

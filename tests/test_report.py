@@ -11,7 +11,7 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from statistics import mean
+from statistics import mean, stdev
 
 import matplotlib.image
 import numpy as np
@@ -283,7 +283,7 @@ def test_mean_and_spread_over_seeds(seeds):
         own = [row for row in cells if f"lr={row['lr']}" == name]
         kept = [float(row["final_loss"]) for row in own if row["outcome"] != "diverged"]
         assert (int(count), int(diverged)) == (len(own), len(own) - len(kept))
-        expected = [mean(kept), np.std(kept), min(kept), max(kept)] if kept else []
+        expected = [mean(kept), stdev(kept), min(kept), max(kept)] if kept else []
         assert [float(f) for f in figures if f] == pytest.approx(expected, rel=1e-5)
     words, _ = section_of(page, "paths")
     assert "the landscape is that of the best cell" in words

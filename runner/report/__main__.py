@@ -1,14 +1,20 @@
 """The command that compares runs afterwards: `python -m runner.report RUN_OR_SWEEP...`."""
 
 import argparse
+import os
 import sys
+import warnings
 from pathlib import Path
 
-from runner.console import say
+import numpy as np
+
+from runner import project
+from runner.console import complain, prepare, say
 from runner.report.comparison import Comparison, compare
 from runner.report.find import NotFound, find
 from runner.report.runs import SourceError, page_path
 from runner.report.text import as_csv, printed
+from runner.tracking.address import fault
 
 
 def main() -> int:
@@ -31,17 +37,36 @@ def main() -> int:
         "--trust", action="store_true", help="build whatever a config from MLflow names"
     )
     typed = parser.parse_args()
-    try:
-        sweep, runs = find(typed.words, typed.uri, trust=typed.trust)
-    except (NotFound, SourceError) as error:
-        print(error, file=sys.stderr)
-        return 1
+    project.folder()  # before a dataset that is built changes the current one
+    if typed.uri is not None and (why := fault(typed.uri)):
+        complain(f"--uri: {why}")
+        return 2
+    with np.errstate(all="ignore"), warnings.catch_warnings():
+        warnings.simplefilter("ignore", RuntimeWarning)  # of runs that have diverged
+        try:
+            return _report(typed)
+        except (NotFound, SourceError) as error:
+            complain(str(error))
+        except OSError as error:
+            complain(f"{error.filename or 'the report'}: cannot be written: {error.strerror}")
+        except Exception as error:  # of a run that anybody may have made
+            if os.environ.get("HYDRA_FULL_ERROR"):
+                raise
+            complain(f"these runs cannot be compared: {type(error).__name__}: {error}")
+            complain("Set HYDRA_FULL_ERROR=1 to see where.")
+    return 1
+
+
+def _report(typed: argparse.Namespace) -> int:
+    """Do what was typed. Raises NotFound, SourceError, and OSError for files."""
+    csv, html = (name and project.folder() / name for name in (typed.csv, typed.html))
+    sweep, runs = find(typed.words, typed.uri, trust=typed.trust)
     compared = compare(runs, sweep, typed.to)
     say(printed(compared))
-    if typed.csv:
-        typed.csv.write_text(as_csv(compared), encoding="utf-8", newline="")
+    if csv:
+        csv.write_text(as_csv(compared), "utf-8", "backslashreplace", newline="")
         say(f"{'csv':<12}{typed.csv}")
-    say(f"{'report':<12}{write(compared, typed.html)}")
+    say(f"{'report':<12}{project.shown(write(compared, html))}")
     return 0
 
 
@@ -51,11 +76,12 @@ def write(compared: Comparison, path: Path | None = None) -> Path:
 
     lines = [line.run for line in compared.lines if line.run]
     known = compared.sweep or (lines[0] if lines else None)
-    path = path or page_path(known.id if known else "nothing")
+    path = path or project.folder() / page_path(known.id if known else "nothing")
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(compared), encoding="utf-8")
+    path.write_text(page(compared), "utf-8", "backslashreplace")
     return path
 
 
 if __name__ == "__main__":
+    prepare()
     sys.exit(main())

@@ -9,11 +9,14 @@ from numpy.typing import NDArray
 
 from runner.config import ConfigError
 from runner.journal import Rows
+from runner.report.differing import PARAM, informative
 from runner.report.problem import Problem, problem
-from runner.report.runs import Run, cell_rows
-from runner.sweep.table import FIGURES, KNOWN, is_ranked
+from runner.report.runs import FIGURES, KNOWN, Run, cell_rows, number
+from runner.sweep.table import is_ranked
 
 Array = NDArray[np.floating[Any]]
+
+MOST_EPOCHS = 1e15  # anybody may have written what MLflow has
 
 GRID = 160
 """At so many steps, at most, losses are compared over all runs."""
@@ -35,11 +38,13 @@ class Line(NamedTuple):
     """Of the last parameters from the optimum in closed form; NaN where there is none"""
     seconds: float
     reason: str
+    steps: int | None = None
+    """With a loss in its trajectory; None: as many as epochs"""
 
     @property
     def has_curve(self) -> bool:
         """Whether its losses can be read."""
-        return self.run is not None and self.epochs > 0
+        return self.run is not None and self.epochs > 0 and self.steps != 0
 
 
 class Comparison(NamedTuple):
@@ -58,6 +63,10 @@ class Comparison(NamedTuple):
     left_out: list[str]
     """What could not be told, and why, a line each"""
 
+    def varying(self) -> list[str]:
+        """Every param in which the runs differ."""
+        return list(varying([line.run for line in self.lines if line.run]))
+
     def ranked(self) -> list[int]:
         """The lines' places, the best first: those that end in a number, then the others."""
         return sorted(range(len(self.lines)), key=lambda place: rank(self.lines[place], place))
@@ -73,8 +82,8 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
     """Read each trajectory once, one after another, for what is told of all runs."""
     told = cell_rows(sweep) if sweep else []
     by_id = {run.id: run for run in runs}
-    swept = [key for key in told[0] if key not in (*KNOWN, *FIGURES)] if told else []
-    swept = swept or _differing(runs)
+    columns = [key for key in told[0] if key not in (*KNOWN, *FIGURES)] if told else []
+    swept = [key.removeprefix(PARAM) for key in columns] or _differing(runs)
     steps = _grid(max((_epochs(run) for run in runs), default=0))
     lines, losses, left_out = [], [], []
     journal_ids = {run.tags.get("journal", run.id): run for run in runs}
@@ -84,14 +93,14 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
         else [(run, {key: run.params.get(key, "") for key in swept}) for run in runs]
     )
     for run, row in entries:
-        values = {key: row[key] for key in swept}
+        values = dict(zip(swept, (row[key] for key in columns or swept), strict=True))
         if run is None:
             lines.append(_by_table(row, values))
             losses.append(np.full(len(steps), np.nan))
             continue
         rows = run.rows()
-        fitted, why = _fitted(run)
-        left_out += [why] if why else []
+        fitted, notes = _fitted(run)
+        left_out += notes
         lines.append(_line(run, rows, values, to, fitted))
         losses.append(_at(steps, rows, run.outcome))
     together = np.array(losses).reshape(len(lines), len(steps))
@@ -99,7 +108,8 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
 
 
 def _epochs(run: Run) -> int:
-    return int(run.figures.get("epochs_run", 0))
+    epochs = run.figures.get("epochs_run", 0)
+    return int(epochs) if 0 <= epochs < MOST_EPOCHS else 0
 
 
 def _grid(last: int) -> NDArray[np.int64]:
@@ -111,11 +121,12 @@ def _grid(last: int) -> NDArray[np.int64]:
     return steps
 
 
-def _fitted(run: Run) -> tuple[Problem | None, str]:
+def _fitted(run: Run) -> tuple[Problem | None, list[str]]:
     try:
-        return problem(run), ""
+        found = problem(run)
     except ConfigError as error:
-        return None, f"no optimum and no landscape: {str(error).splitlines()[0]}"
+        return None, [f"no optimum and no landscape: {str(error).splitlines()[0]}"]
+    return found, list(found.notes())
 
 
 def _line(
@@ -123,11 +134,11 @@ def _line(
 ) -> Line:
     figures = run.figures
     distance = math.nan
-    if fitted is not None and fitted.optimum is not None and len(rows):
-        final = rows["parameters"][-1].astype(np.float64)
-        with np.errstate(over="ignore"):
-            distance = float(np.linalg.norm(final - fitted.optimum))
-    tolerance = float(run.params.get("tolerance", 0)) if to is None else to
+    if fitted and fitted.solution and not fitted.doubt and len(rows):
+        final = rows["parameters"][-1]
+        if len(final) == fitted.parameters:  # of a run that is not ours, there may be others
+            distance = fitted.solution.distance(final)
+    tolerance = number(run.params.get("tolerance"), 0.0) if to is None else to
     below = np.flatnonzero(rows["loss"] < tolerance)
     return Line(
         run.name,
@@ -141,20 +152,19 @@ def _line(
         distance,
         figures.get("seconds", math.nan),
         run.reason,
+        max(0, len(rows) - 1),
     )
 
 
 def _by_table(row: dict[str, str], swept: dict[str, str]) -> Line:
     """A cell that was not run, or whose run is nowhere any more, as the sweep's table has it."""
-    final, best, seconds = (
-        float(row[key] or "nan") for key in ("final_loss", "best_loss", "seconds")
-    )
+    final, best, seconds = (number(row[key]) for key in ("final_loss", "best_loss", "seconds"))
     return Line(
         row["name"],
         None,
         swept,
         row["outcome"],
-        int(row["epochs"]),
+        int(number(row["epochs"], 0.0)),
         final,
         best,
         None,
@@ -177,13 +187,14 @@ def _at(steps: NDArray[np.int64], rows: Rows, outcome: str) -> Array:
 
 def _differing(runs: Sequence[Run]) -> list[str]:
     """The params that tell the runs apart, without those that follow from another one."""
+    return informative(varying(runs))
+
+
+def varying(runs: Sequence[Run]) -> dict[str, list[str]]:
+    """Every param in which the runs differ, and its values: those of groups before their parts."""
     keys = dict.fromkeys(key for run in runs for key in run.params)
-    told: list[str] = []
-    columns: set[tuple[str | None, ...]] = set()
-    for key in sorted(keys, key=lambda key: key.count(".")):
-        column = tuple(run.params.get(key) for run in runs)
-        follows = any(key.startswith(f"{other}.") for other in told) or column in columns
-        if len(set(column)) > 1 and not follows:
-            told.append(key)
-            columns.add(column)
-    return told
+    columns = {
+        key: [run.params.get(key, "") for run in runs]
+        for key in sorted(keys, key=lambda key: key.count("."))
+    }
+    return {key: column for key, column in columns.items() if len(set(column)) > 1}

@@ -71,6 +71,8 @@ def _on_the_loss(
     """The paths on one landscape. Raises ConfigError where it cannot be built."""
     best = next(place for place in compared.ranked() if place in rows)
     fitted, names = problem(runs[best]), columns.names(runs[best])
+    if fitted.parameters != len(names):
+        raise ConfigError("the run has other parameters than its config")
     others = [problem(run) for run in runs.values()]
     tracks: dict[int, Array] = {}
     for place, own in rows.items():
@@ -85,6 +87,8 @@ def _on_the_loss(
         f"Circles are starts, squares ends, the star is the minimum ({exact}): "
         f"{', '.join(names)} = {at}, loss {land.loss(land.minimum[None])[0]:.6g}."
     ]
+    if fitted.solution and not fitted.solution.is_unique:
+        words.append("Of all minima, the one nearest to 0.")
     if not all(ended):
         words.append("A diverged run is drawn up to where it leaves the picture.")
     ends = np.concatenate([track[[0, -1]] for track in tracks.values()])

@@ -5,7 +5,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from runner.report.runs import PAGES, Run, Source, page_path
+from runner.report.runs import Run, Source, page_path, pages
 
 FEW = 8
 """Of sweeps of up to so many cells each cell has pictures, unless it is said otherwise."""
@@ -20,8 +20,8 @@ def draw(
     """Draw what belongs to these runs and sweeps, and add it to them in the store."""
     found = [run for word in runs for run in source.found(word)]
     lone = [run for run in found if not run.is_sweep]
-    PAGES.mkdir(exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=PAGES) as name:
+    pages().mkdir(exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=pages()) as name:
         folder = Path(name)
         for run, path in _pictures(lone, pictures, folder):
             add(run, path)
@@ -52,7 +52,7 @@ def _page(sweep: Run, cells: Sequence[Run], folder: Path) -> Path:
     path.write_text(page(compare(cells, sweep)), encoding="utf-8")
     new = path.with_suffix(".new")
     shutil.copyfile(path, new)
-    new.replace(page_path(_id(sweep)))  # there whole or not at all
+    new.replace(pages() / page_path(_id(sweep)).name)  # there whole or not at all
     return path
 
 

@@ -45,6 +45,8 @@ class _Sources:
 
     def one(self, word: str) -> tuple[Run, Source]:
         """The one run that the word means."""
+        if not word.strip():
+            raise NotFound("an empty word names no run")
         known: list[str] = []
         for source in self._all():
             found = source.found(word)

@@ -95,7 +95,7 @@ class Journals:
             head.end = record.number
         elif isinstance(content, File):
             head.files[content.name] = record.number
-        else:
+        elif len(content):
             head.rows.append(record.number)
             head.tally.take(content)
 

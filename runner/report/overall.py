@@ -1,8 +1,11 @@
 """The sections about all runs: sensitivity, spread over seeds, loops, and what did not finish."""
 
+import math
 from collections.abc import Callable, Sequence
+from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from runner.config import ConfigError
 from runner.report import plots_overall as plots
@@ -12,6 +15,9 @@ from runner.report.parity import parity
 from runner.report.plots import TOP
 from runner.report.problem import edge
 from runner.report.section import Section, section
+from runner.sweep.table import is_ranked
+
+Array = NDArray[np.floating[Any]]
 
 MOST_BANDS = 6
 
@@ -30,10 +36,11 @@ def sensitivity(compared: Comparison) -> Section | None:
         name = " ".join(_values(line.swept, others)) or "all cells"
         if line.outcome == "diverged":
             left.setdefault(name, set()).add(float(line.swept[key]))
-        elif line.epochs:
+        elif line.epochs and is_ranked(line.outcome, line.final_loss):
             own = ended.setdefault(name, {}).setdefault(float(line.swept[key]), [])
             own.append(line.final_loss)
-    if not ended and not left:
+    starts = compared.losses[:, :1]
+    if (not ended and not left) or not np.isfinite(starts).any():
         return None
     several = any(len(found) > 1 for own in ended.values() for found in own.values())
     lines = {
@@ -48,7 +55,7 @@ def sensitivity(compared: Comparison) -> Section | None:
     if key.endswith("lr"):
         edges, why = _edges(compared)
         words += why
-    first = float(np.nanmax(compared.losses[:, 0]))
+    first = float(starts[np.isfinite(starts)].max())
     if any((final > TOP * first).any() for _, final in lines.values()):
         words.append(f"What ended above {TOP:g} times the start is drawn at the top edge.")
     drawn = plots.sensitivity(key, lines, crosses, edges[:1], first)
@@ -108,7 +115,7 @@ def seeds(compared: Comparison) -> Section | None:
     others = [key for key in compared.swept if key not in keys]
     together: dict[str, list[int]] = {}
     for place, line in enumerate(compared.lines):
-        if line.epochs:
+        if line.epochs and (line.outcome == "diverged" or is_ranked(line.outcome, line.final_loss)):
             name = " ".join(_values(line.swept, others)) or "all"
             together.setdefault(name, []).append(place)
     body, bands = [], {}
@@ -118,7 +125,7 @@ def seeds(compared: Comparison) -> Section | None:
         off = sum(compared.lines[place].outcome == "diverged" for place in places)
         kept = [p for p in places if compared.lines[p].outcome != "diverged"]
         own = np.array([compared.lines[place].final_loss for place in kept])
-        said = [f"{f(own):.6g}" for f in (np.mean, np.std, np.min, np.max)] if kept else [""] * 4
+        said = [_figure(f, own) for f in (np.mean, _deviation, np.min, np.max)]
         ranked.append((float(np.mean(own)) if kept else np.inf, name))
         body.append([name, str(len(final)), *said, str(off)])
         losses = compared.losses[[place for place in kept if compared.lines[place].has_curve]]
@@ -128,8 +135,8 @@ def seeds(compared: Comparison) -> Section | None:
     body.sort(key=lambda row: order.index(row[0]))
     shown = {name: bands[name] for name in order[:MOST_BANDS] if name in bands}
     words = [
-        "Mean, standard deviation, least and largest final loss over the seeds that did not "
-        "diverge; the band is from the least to the largest, the line the mean."
+        "Mean, standard deviation (by n - 1), least and largest final loss over the seeds that "
+        "neither diverged nor failed; the band is from the least to the largest, the line the mean."
     ]
     if len(bands) > len(shown):
         words.append(f"Drawn are the {len(shown)} best of {len(bands)}, by their mean.")
@@ -138,6 +145,16 @@ def seeds(compared: Comparison) -> Section | None:
     head = [" and ".join(others) or "swept", "seeds", "mean", "std", "least", "largest", "diverged"]
     drawn = [plots.spread(compared.steps, shown)] if shown else []
     return section("seeds", "Over seeds", words, drawn, [head, *body[:50]])
+
+
+def _deviation(values: Array) -> float:
+    """Of what the values are a sample of: by n - 1; NaN for a single one."""
+    return float(np.std(values, ddof=1)) if len(values) > 1 else math.nan
+
+
+def _figure(of: Callable[[Array], float], values: Array) -> str:
+    found = of(values) if len(values) else math.nan
+    return "" if math.isnan(found) else f"{found:.6g}"
 
 
 def loops(compared: Comparison) -> Section | None:

@@ -14,8 +14,10 @@ from markupsafe import Markup
 
 from runner.report import curves, overall
 from runner.report.comparison import Comparison, Line
+from runner.report.differing import distinct
 from runner.report.drawn import choose, groups, label
 from runner.stop import OUTCOMES
+from runner.sweep.table import is_ranked
 
 LABELS = {
     "rank": "rank",
@@ -92,11 +94,11 @@ def _facts(compared: Comparison) -> list[tuple[str, str]]:
     facts.append(
         ("cells" if compared.sweep else "runs", f"{len(compared.lines)}: " + ", ".join(said))
     )
-    place = compared.ranked()[0]
-    if compared.lines[place].epochs:
+    for place in compared.ranked()[:1]:
         best = compared.lines[place]
-        text = f"{label(compared, place)}: loss {best.final_loss:.6g} after {best.epochs} epochs"
-        facts.append(("best", f"{text}, {best.outcome}"))
+        if best.epochs and is_ranked(best.outcome, best.final_loss):
+            text = f"{label(compared, place)}: loss {best.final_loss:.6g}"
+            facts.append(("best", f"{text} after {best.epochs} epochs, {best.outcome}"))
     return facts
 
 
@@ -111,9 +113,13 @@ def _table(compared: Comparison) -> dict[str, Any]:
     labels = dict(LABELS)
     if compared.to is not None:
         labels["reached"] = f"to {compared.to:g}"
+    names = distinct(compared.swept, labels.values())
     columns = [
         {"key": "rank", "label": "rank", "text": False},
-        *({"key": f"swept {key}", "label": key, "text": False} for key in compared.swept),
+        *(
+            {"key": f"swept {key}", "label": label, "text": False}
+            for key, label in zip(compared.swept, names, strict=True)
+        ),
         *({"key": k, "label": labels[k], "text": k in TEXT} for k in [*figures, "name", "id"]),
     ]
     rows = []

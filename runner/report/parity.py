@@ -53,12 +53,14 @@ def parity(runs: Sequence[Run]) -> Parity:
 def _experiment(run: Run) -> str:
     """What runs have in common that should take the same steps, as text."""
     config = run.config()
-    optimizer = config["optimizer"]
-    if is_plain(optimizer):
-        optimizer = {"plain descent": optimizer["lr"]}
+    optimizer = config.get("optimizer")
+    if optimizer and is_plain(optimizer):
+        optimizer = {"plain descent": optimizer.get("lr")}
     rows = run.rows()
     start = rows["parameters"][0].tolist() if len(rows) else None
-    same = {key: config[key] for key in ("dataset", "loss", "dtype", "epochs", "tolerance", "seed")}
+    same = {
+        key: config.get(key) for key in ("dataset", "loss", "dtype", "epochs", "tolerance", "seed")
+    }
     return json.dumps([same, optimizer, start], sort_keys=True)
 
 

@@ -118,6 +118,8 @@ def _landscape(run: Run, rows: Rows) -> Figure | None:
         fitted = problem(run)
     except ConfigError:
         return None
+    if fitted.parameters != len(own_names):  # of a run that is not ours
+        return None
     track = rows["parameters"].astype(np.float64)
     one = len(own_names) == 1
     land = landscape(fitted, [track], [run.outcome != "diverged"])

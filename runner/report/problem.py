@@ -1,8 +1,9 @@
 """What a run fits, built anew from its config: the loss over its parameters, and closed forms."""
 
 import json
+import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -18,6 +19,9 @@ from runner.report import closed_form
 from runner.report.runs import Run
 
 Array = NDArray[np.floating[Any]]
+
+PARTS = ("dataset", "model", "loss")
+DTYPES = ("float32", "float64")
 
 MSE = "torch.nn.MSELoss"
 PLAIN = ("runner.optimizer.descent", "torch.optim.SGD")
@@ -36,10 +40,29 @@ class Problem(NamedTuple):
 
     loss: Callable[[Array], Array]
     """From parameters, (points, parameters), their losses, (points,)"""
-    optimum: Array | None
-    """(parameters,), for least squares"""
-    curvature: float | None
+    parameters: int
+    """How many there are"""
+    solution: closed_form.LeastSquares | None = None
+    """For least squares"""
+    curvature: float | None = None
     """The largest eigenvalue of the loss's Hessian, for least squares"""
+    doubt: str = ""
+    """Why a distance from the optimum would mean nothing; empty if it does"""
+
+    @property
+    def optimum(self) -> Array | None:
+        """(parameters,), for least squares"""
+        return self.solution.optimum if self.solution else None
+
+    def notes(self) -> Iterator[str]:
+        """What a reader of distances should know."""
+        if self.doubt:
+            yield f"no distance from the optimum: {self.doubt}"
+        elif self.solution and not self.solution.is_unique:
+            yield (
+                f"the minimum is not unique, the data have rank {self.solution.rank} for "
+                f"{self.parameters} parameters: `off` is the distance from the nearest one"
+            )
 
 
 def problem(run: Run) -> Problem:
@@ -47,13 +70,28 @@ def problem(run: Run) -> Problem:
     config = run.config()
     if not config:
         raise ConfigError("the run has no config")
-    parts = {part: config[part] for part in ("dataset", "model", "loss", "dtype")}
+    if strange := [part for part in PARTS if not _is_part(config.get(part))]:
+        raise ConfigError(f"the run's config has no {', '.join(strange)} that could be built")
+    if config.get("dtype") not in DTYPES:
+        raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {config.get('dtype')}")
+    parts = {part: config[part] for part in (*PARTS, "dtype")}
     if not run.trusted:
         for name in map(str, targets(parts)):
             if not TRUSTED.fullmatch(name):
                 raise ConfigError(f"{name} is not on the short list of what may be built: --trust")
     parts["model"] = {k: v for k, v in parts["model"].items() if k != "initial"}
-    return _problem(json.dumps(parts))
+    try:
+        return _problem(json.dumps(parts))
+    except ConfigError:
+        raise
+    except Exception as error:  # of a part of somebody's, or of a config that anybody wrote
+        raise ConfigError(
+            f"what it fits cannot be built: {type(error).__name__}: {error}"
+        ) from error
+
+
+def _is_part(node: Any) -> bool:
+    return isinstance(node, Mapping) and isinstance(node.get("_target_"), str)
 
 
 def edge(run: Run) -> float | None:
@@ -62,18 +100,21 @@ def edge(run: Run) -> float | None:
     None unless it is plain descent on least squares. Raises ConfigError.
     """
     config = run.config()
-    if not is_plain(config.get("optimizer", {})) or config["loss"]["_target_"] != MSE:
+    if not is_plain(config.get("optimizer")):
         return None
     made = problem(run)
     if made.curvature is None:
         return None
     samples = len(prepared_dataset(config["dataset"], config["dtype"]).y)
     times = samples if config["loss"].get("gradient_reduction") == "sum" else 1
-    return closed_form.stability_edge(times * made.curvature)
+    at = closed_form.stability_edge(times * made.curvature)
+    return at if 0 < at < math.inf else None
 
 
-def is_plain(optimizer: Mapping[str, Any]) -> bool:
+def is_plain(optimizer: Any) -> bool:
     """Whether it is w - lr * gradient and nothing more."""
+    if not isinstance(optimizer, Mapping):
+        return False
     more = ("momentum", "weight_decay", "maximize")
     return optimizer.get("_target_") in PLAIN and not any(optimizer.get(key) for key in more)
 
@@ -96,5 +137,7 @@ def _problem(text: str) -> Problem:
         return value
 
     if parts["loss"]["_target_"] != MSE:
-        return Problem(loss, None, None)
-    return Problem(loss, closed_form.optimum(design, y), closed_form.curvature(design))
+        return Problem(loss, design.shape[1])
+    solution = closed_form.least_squares(design, y)
+    doubt = solution.doubt(parts["dtype"])
+    return Problem(loss, design.shape[1], solution, closed_form.curvature(design), doubt)

@@ -2,15 +2,22 @@
 
 import csv
 import io
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+from runner import project
 from runner.journal import Rows
 
 PAGES = Path("mlruns/report")
-"""Of the folder where the command was started."""
+"""Of the project folder."""
+
+
+KNOWN = ("cell", "run", "name")
+FIGURES = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")
+"""Columns of a sweep's table; what was swept stands between."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,19 +73,37 @@ class Source(Protocol):
         """What could have been asked for: names and ids."""
 
 
+def pages() -> Path:
+    """The pages' folder, absolute."""
+    return project.folder() / PAGES
+
+
 def page_path(run: str) -> Path:
-    """Where the page of the sweep is, by its id."""
+    """Where the page of the sweep is in the project folder, by its id."""
     return PAGES / f"{run}.html"
 
 
 def cell_rows(sweep: Run) -> list[dict[str, str]]:
     """The sweep's own table of its cells; empty if it was cut off before it wrote one."""
-    content = sweep.file("cells.csv")
-    if content is None:
+    content = sweep.file("cells.csv") or b""
+    table = csv.DictReader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
+    try:
+        rows = list(table)
+    except csv.Error:  # somebody else's file of that name
         return []
-    return list(csv.DictReader(io.StringIO(content.decode(), newline="")))
+    is_ours = {*KNOWN, *FIGURES} <= {*(table.fieldnames or ())}
+    return [row for row in rows if None not in row and None not in row.values()] if is_ours else []
 
 
 def cell_number(run: Run) -> int:
     """The run's place in its sweep."""
-    return int(run.tags.get("cell", 0))
+    return int(number(run.tags.get("cell"), 0.0))
+
+
+def number(text: str | None, otherwise: float = math.nan) -> float:
+    """A number that is written somewhere, or what to take in its place."""
+    try:
+        value = float(text or "nan")
+    except ValueError:
+        return otherwise
+    return value if math.isfinite(value) else otherwise

@@ -7,6 +7,7 @@ import re
 
 from runner.console import WIDTH, painted
 from runner.report.comparison import Comparison, Line
+from runner.report.differing import distinct
 from runner.report.drawn import label
 
 FEW = 40
@@ -62,12 +63,16 @@ def as_csv(compared: Comparison) -> str:
     out = io.StringIO(newline="")
     table = csv.writer(out)
     figures = ("outcome", "epochs", "final_loss", "best_loss", "reached", "distance", "seconds")
-    table.writerow(["run", "name", *compared.swept, *figures, "reason"])
+    fixed = ("run", "name", *figures, "reason")
+    more = [key for key in compared.varying() if key not in compared.swept]
+    params = distinct([*compared.swept, *more], fixed)
+    table.writerow(["run", "name", *params, *figures, "reason"])
     for place in compared.ranked():
         line = compared.lines[place]
         own = [_exact(getattr(line, name)) for name in figures]
         run = line.run.id if line.run else ""
-        table.writerow([run, line.name, *line.swept.values(), *own, line.reason])
+        others = [line.run.params.get(key, "") if line.run else "" for key in more]
+        table.writerow([run, line.name, *line.swept.values(), *others, *own, line.reason])
     return out.getvalue()
 
 

@@ -5,26 +5,38 @@ import io
 import math
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 from runner import identity
 from runner.cell import Cell
 from runner.config import leaves
 from runner.console import WIDTH, painted
+from runner.identity import NOT_THE_EXPERIMENT
+from runner.report.differing import distinct, informative
+from runner.report.runs import FIGURES, KNOWN
 from runner.stop import OUTCOMES
 from runner.sweep.result import Result
-
-KNOWN = ("cell", "run", "name")
-FIGURES = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")
-"""Columns of the file; what was swept stands between."""
 
 BEST, FAILED = 5, 10
 """So many of the best and of the failed cells are printed."""
 
 
 def swept(cells: Sequence[Cell]) -> list[str]:
-    """The names of the params in which the cells differ; an interpolation's own name is enough."""
-    told = dict.fromkeys(text.lstrip("+~").partition("=")[0] for text in _overrides(cells))
-    return [key for key in told if len({_value(cell, key) for cell in cells}) > 1]
+    """The names of the params in which the cells differ, first those that were overridden.
+
+    What follows from these, as `optimizer.lr` does from `lr`, is not told again.
+    """
+    named = dict.fromkeys(text.lstrip("+~").partition("=")[0] for text in _overrides(cells))
+    columns = {key: [_value(cell, key) for cell in cells] for key in named}
+    tops = [key for key, value in cells[0].values.items() if _varies(cells, key, value)]
+    own = [dict(leaves({top: cell.values.get(top) for top in tops})) for cell in cells]
+    for key in dict.fromkeys(key for leaf in own for key in leaf):
+        columns.setdefault(key, [str(leaf.get(key, "")) for leaf in own])
+    return informative(columns)
+
+
+def _varies(cells: Sequence[Cell], key: str, value: Any) -> bool:
+    return key not in NOT_THE_EXPERIMENT and any(cell.values.get(key) != value for cell in cells)
 
 
 def _overrides(cells: Sequence[Cell]) -> list[str]:
@@ -42,8 +54,8 @@ def _value(cell: Cell, key: str) -> str:
 
 
 def is_ranked(outcome: str, final_loss: float) -> bool:
-    """Whether a cell ends in a number, and so can be the best."""
-    return outcome != "diverged" and not math.isnan(final_loss)
+    """Whether a cell ends in a number of its own, and so can be the best."""
+    return outcome not in ("diverged", "failed") and not math.isnan(final_loss)
 
 
 def best(results: Sequence[Result]) -> list[Result]:
@@ -99,7 +111,7 @@ def as_csv(cells: Sequence[Cell], results: Sequence[Result]) -> bytes:
     keys = swept(cells)
     out = io.StringIO(newline="")
     table = csv.writer(out)
-    table.writerow([*KNOWN, *keys, *FIGURES])
+    table.writerow([*KNOWN, *distinct(keys, (*KNOWN, *FIGURES)), *FIGURES])
     for number, cell in enumerate(cells):
         r = by_cell.get(number, Result(number, "not run"))
         own = [_value(cell, key) for key in keys]
@@ -107,4 +119,4 @@ def as_csv(cells: Sequence[Cell], results: Sequence[Result]) -> bytes:
         shown = ["" if math.isnan(x) else repr(x) for x in numbers]
         row = [number, r.run, identity.name(cell), *own, r.outcome, r.epochs, *shown]
         table.writerow([*row, r.was_done, r.reason])
-    return out.getvalue().encode()
+    return out.getvalue().encode("utf-8", "backslashreplace")

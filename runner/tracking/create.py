@@ -1,7 +1,9 @@
-"""Creates MLflow's tables in a new SQLite database, all of them or none.
+"""Creates MLflow's tables and first experiment in a new SQLite database, all of them or none.
 
 MLflow makes them in about fifty steps, and cannot go on from one that was cut off in the middle:
-a publisher killed there would leave a store that nothing opens any more.
+a publisher killed there would leave a store that nothing opens any more. And it writes the folder's
+name into the SQL that makes its first experiment: some names, with both kinds of quotes in them
+say, make no SQL.
 """
 
 import os
@@ -10,6 +12,7 @@ from pathlib import Path
 import sqlalchemy as sa
 from filelock import FileLock
 from mlflow.store.db.utils import _initialize_tables
+from mlflow.store.tracking.dbmodels.models import SqlExperiment
 
 
 def create(uri: str) -> None:
@@ -30,10 +33,22 @@ def create(uri: str) -> None:
             engine = sa.create_engine(sa.make_url(uri).set(database=str(new)))
             try:
                 _initialize_tables(engine)
+                _add_first_experiment(engine)
             finally:
                 engine.dispose()
             _give_name(new, path)
         Path(lock.lock_file).unlink(missing_ok=True)
+
+
+def _add_first_experiment(engine: sa.Engine) -> None:
+    """The row that MLflow would add when it first opens the store here."""
+    row = {
+        "experiment_id": 0,
+        "name": "Default",
+        "artifact_location": str(Path("mlruns/0").absolute()),
+    }
+    with engine.begin() as connection:
+        connection.execute(sa.insert(SqlExperiment.__table__).values(row))
 
 
 def _give_name(new: Path, path: Path) -> None:

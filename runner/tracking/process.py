@@ -11,6 +11,8 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
+from runner import project
+
 Publisher = subprocess.Popen[str]
 
 _ahead: list[Publisher] = []  # started, and not told yet what to do
@@ -52,6 +54,7 @@ def dismiss_ahead() -> None:
 def _start() -> Publisher:
     return subprocess.Popen(
         [sys.executable, "-m", "runner.publish", "--follow"],
+        cwd=project.folder(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,

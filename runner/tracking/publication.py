@@ -1,6 +1,7 @@
 """One journal on its way into a store: its records, as batches to write."""
 
 import json
+import logging
 import shutil
 from collections.abc import Iterable, Mapping
 from dataclasses import replace
@@ -40,6 +41,9 @@ DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # several times as 
 PLAINLY: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
 
 
+log = logging.getLogger("runner.publish")
+
+
 class Publication:
     """Reads a journal from its beginning to where it is now, and knows which runs are still open.
 
@@ -77,6 +81,9 @@ class Publication:
                 raise
         except JournalError as error:
             self.damage = str(error)
+        except (IndexError, KeyError, TypeError, ValueError) as error:  # whole, but it makes no run
+            log.exception("%s", self.path)
+            self.damage = f"{self.path.name}: {type(error).__name__}: {error}"
         return batch
 
     def cut_off(self) -> Batch:
@@ -124,6 +131,8 @@ class Publication:
             name = Path(content.name).name
             self._attach(batch, run, name, partial(_write_bytes, content.content))
             return len(content.content)
+        if not len(content):
+            return 0
         points = self._open[run].take(run, content)
         batch.points += points
         self._open[run].rows.append(record.number)

@@ -12,15 +12,17 @@ from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 
+import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from runner import journal
 from runner.journal import JournalUnavailable
 from runner.tracking.batch import Batch, Refused, Store
 from runner.tracking.create import create
+from runner.tracking.moved import mend
 from runner.tracking.publication import Publication
 from runner.tracking.store import open_store
-from runner.tracking.uri import scrubbed, without_credentials
+from runner.tracking.uri import recorded, scrubbed
 
 SOON_SECONDS = 0.02  # before the next look for more, where the last has found some
 POLL_SECONDS = 0.2  # where many in a row have found none
@@ -66,6 +68,7 @@ class Publisher:
         self._refused: dict[str, str] = {}
         self._deleted: set[str] = set()
         self._damaged: list[str] = []
+        self._unreadable: list[str] = []
         self._complaint = ""
         self._first: list[str] = []
         self._followed: list[str] = []
@@ -126,9 +129,15 @@ class Publisher:
                         publication = self._publication(path, stack, wait)
                         if publication is None:
                             continue
-                        while self._advance(publication):
-                            pass
-                        self._finish(publication)
+                        try:
+                            while self._advance(publication):
+                                pass
+                            self._finish(publication)
+                        except GivenUp as error:
+                            if not isinstance(error.__cause__, JournalUnavailable):
+                                raise
+                            self._unreadable.append(str(error))  # those behind it are not
+                            self._deadline = None
             return self._report(self._published)
         except (GivenUp, OSError) as error:
             return self._report(self._published, str(error))
@@ -158,7 +167,7 @@ class Publisher:
 
     def _is_for_me(self, path: Path) -> bool:
         meant = journal.destination(path)
-        return meant is None or meant == (without_credentials(self._uri) or None)
+        return meant is None or (bool(self._uri) and recorded(meant) == recorded(self._uri))
 
     def _publication(self, path: Path, stack: ExitStack, wait: float = 0) -> Publication | None:
         """The journal, for this process alone; None if another one is at it or was."""
@@ -204,6 +213,7 @@ class Publisher:
                 if self._store is None:
                     with FileLock(self._folder / "store.opening"):  # two would both create tables
                         create(self._uri)
+                        mend(self._uri)
                         self._store = open_store(self._uri)
                 self._store.write(batch)
             except Refused as refused:
@@ -212,12 +222,28 @@ class Publisher:
                 self._deleted |= refused.deleted
                 batch = batch.without(self._refused)
             except Exception as error:  # whatever a driver raises when nobody answers
+                if _is_for_good(error):
+                    self._write_halves(batch, error)
+                    return
                 self._pause(error)
                 continue
             self._published += batch.ends
             self._first += [run for run, start in batch.starts.items() if not start.parent]
             self._deadline = None
             return
+
+    def _write_halves(self, batch: Batch, error: Exception) -> None:
+        """Write the batch but for the run, or runs, that the store cannot take."""
+        runs = batch.runs()
+        if len(runs) == 1:
+            log.error("%s", error, exc_info=error)
+            self._refused[runs[0]] = (
+                f"run {runs[0]} cannot be published: {_brief(error, self._uri)}"
+            )
+            return
+        middle = len(runs) // 2
+        for others in (runs[middle:], runs[:middle]):
+            self._write(batch.without(dict.fromkeys(others)))
 
     def _pause(self, error: Exception) -> None:
         """Wait before the next attempt, as long as there is patience."""
@@ -236,8 +262,16 @@ class Publisher:
     def _report(self, runs: list[str], why: str = "") -> Report:
         where = self._store.where(runs) if self._store else ""
         kept = {run: why for run, why in self._refused.items() if run not in self._deleted}
-        why = scrubbed(why or "; ".join(dict.fromkeys(kept.values())), self._uri)
+        reasons = dict.fromkeys([*kept.values(), *self._unreadable])
+        why = scrubbed(why or "; ".join(reasons), self._uri)
         return Report(len(self._published), where, why, self._damaged, len(self._deleted))
+
+
+def _is_for_good(error: Exception) -> bool:
+    """Whether it is what is written that is wrong, and no other attempt would go better."""
+    wrong = (TypeError, ValueError, OverflowError, sa.exc.DataError)
+    causes = error, getattr(error, "orig", None)
+    return any(isinstance(one, wrong) for one in causes) and not isinstance(error, OSError)
 
 
 def _in_order(path: Path) -> str:

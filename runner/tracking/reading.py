@@ -4,7 +4,9 @@ import ast
 import math
 import os
 import re
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable, Iterator, Mapping
 from functools import partial
 from itertools import islice
@@ -12,17 +14,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pyarrow as pa
 import pyarrow.parquet as pq
+import sqlalchemy as sa
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from runner.journal import Rows
 from runner.report.runs import Run, SourceError, cell_number, cell_rows
+from runner.tracking.address import fault
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
-from runner.tracking.uri import scrubbed
+from runner.tracking.moved import path_here
+from runner.tracking.uri import scrubbed, without_credentials
 from runner.trajectory import row_type
 
 LOCAL = Path("mlruns/mlflow.db")
@@ -42,7 +47,31 @@ def open_reader(uri: str | None, *, trust: bool) -> "MlflowRuns | None":
     uri = uri or os.environ.get("MLFLOW_TRACKING_URI")
     if not uri and not LOCAL.exists():
         return None
-    return MlflowRuns(uri or f"sqlite:///{LOCAL}", trust=trust)
+    uri = uri or f"sqlite:///{LOCAL}"
+    if why := fault(uri) or _no_store(uri):
+        raise SourceError(f"MLflow cannot be read: {why}")
+    return MlflowRuns(uri, trust=trust)
+
+
+def _no_store(uri: str) -> str | None:
+    """What is wrong with a database in which MLflow would only now create a store."""
+    if uri.startswith("http"):
+        return None
+    url = sa.make_url(uri)
+    place = without_credentials(uri)
+    if url.get_backend_name() == "sqlite":
+        place = str(url.database)
+        if not os.path.exists(place):
+            return f"{place}: there is no such database"
+    engine = sa.create_engine(url)
+    try:
+        with engine.connect() as connection:
+            known = sa.inspect(connection).has_table("experiments")
+    except sa.exc.SQLAlchemyError as error:
+        return scrubbed(str(error).strip().splitlines()[0][:300], uri)
+    finally:
+        engine.dispose()
+    return None if known else f"{place}: holds no MLflow store"
 
 
 class MlflowRuns:
@@ -56,11 +85,12 @@ class MlflowRuns:
         except Exception as error:  # whatever a driver raises when nobody answers
             raise self._unreadable(error) from error
         self._experiments = [str(found.experiment_id) for found in experiments]
-        self._folder = tempfile.TemporaryDirectory()
+        self._folder = Path(tempfile.mkdtemp())
+        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
 
     def close(self) -> None:
         """Remove what was fetched."""
-        self._folder.cleanup()
+        self._remove()
 
     def found(self, word: str) -> list[Run]:
         if word == "latest":
@@ -70,7 +100,10 @@ class MlflowRuns:
             return self._search(f"attributes.run_id = '{word}'") or self._search(
                 f"tags.{JOURNAL_TAG} = '{word}'"
             )
-        named = self._search(f"attributes.run_name = {quote}{word}{quote}", most=1)
+        if quote in word:  # there are both kinds, which no search can say
+            named = [self._run(run) for run in self._each("") if run.info.run_name == word][:1]
+        else:
+            named = self._search(f"attributes.run_name = {quote}{word}{quote}", most=1)
         if named or not re.fullmatch("[0-9a-f]+", word):
             return named
         begin = [f"attributes.run_id LIKE '{word}%'", f"tags.{JOURNAL_TAG} LIKE '{word}%'"]
@@ -135,12 +168,15 @@ class MlflowRuns:
         """From the params; from the artifact where a param had to be cut."""
         params = found.data.params
         if any(len(value) >= LONGEST_PARAM for value in params.values()):
-            content = self._file(found, "config.yaml")
-            return dict(yaml.safe_load(content)) if content else {}
+            try:
+                content = yaml.safe_load(self._file(found, "config.yaml") or b"")
+            except (yaml.YAMLError, UnicodeError):  # somebody else's file of that name
+                content = None
+            return content if isinstance(content, dict) else {}
         return _nested(params)
 
     def _tensors(self, found: Any) -> Mapping[str, Any]:
-        path = self._path(found, "trajectory.parquet")
+        path = self._trajectory(found)
         if path is None:
             return dict.fromkeys(_parameter_metrics(found.data.metrics), ())
         schema = pq.read_schema(path)
@@ -149,8 +185,16 @@ class MlflowRuns:
         return {n: (k.list_size,) if hasattr(k, "list_size") else () for n, k in kinds.items()}
 
     def _rows(self, found: Any) -> Rows:
-        path = self._path(found, "trajectory.parquet")
+        path = self._trajectory(found)
         return self._history(found) if path is None else _from_parquet(path)
+
+    def _trajectory(self, found: Any) -> Path | None:
+        """Its file, if there is one that this project has written."""
+        path = self._path(found, "trajectory.parquet")
+        try:
+            return path if path and {*pq.read_schema(path).names} > {*FIXED} else None
+        except (OSError, pa.ArrowException):  # somebody else's file of that name
+            return None
 
     def _history(self, found: Any) -> Rows:
         """The trajectory from the metrics: of a run that goes on, say."""
@@ -160,7 +204,7 @@ class MlflowRuns:
             key: {p.step: p for p in self._client.get_metric_history(run, key)}
             for key in (*names, "loss", "grad_norm")
         }
-        steps = sorted({step for name in names for step in points[name]})
+        steps = sorted({step for of_one in points.values() for step in of_one})
         rows = np.full(len(steps), np.nan, row_type(len(names), np.float64))
         rows["step"] = steps
         for key in ("loss", "grad_norm"):
@@ -168,7 +212,8 @@ class MlflowRuns:
         for column, name in enumerate(names):
             own = [points[name].get(step) for step in steps]
             rows["parameters"][:, column] = [getattr(p, "value", math.nan) for p in own]
-            rows["time"] = [getattr(p, "timestamp", math.nan) / 1000 for p in own]
+        times = {s: p.timestamp / 1000 for own in points.values() for s, p in own.items()}
+        rows["time"] = [times[step] for step in steps]
         return rows
 
     def _file(self, found: Any, name: str) -> bytes | None:
@@ -179,9 +224,9 @@ class MlflowRuns:
         """The artifact on this machine, fetched if need be; None if there is none."""
         uri = found.info.artifact_uri
         if uri.startswith("file:"):
-            path = Path(local_file_uri_to_path(uri)) / name
+            path = path_here(uri) / name
             return path if path.exists() else None
-        folder = Path(self._folder.name, found.info.run_id)
+        folder = Path(self._folder, found.info.run_id)
         if (folder / name).exists():
             return folder / name
         folder.mkdir(exist_ok=True)
@@ -205,7 +250,8 @@ def _nested(params: Mapping[str, str]) -> dict[str, Any]:
         node = config
         *path, last = key.split(".")
         for name in path:
-            node = node.setdefault(name, {})
+            inner = node.setdefault(name, {})
+            node = inner if isinstance(inner, dict) else {}  # not ours: a value and a group in one
         node[last] = _value(text)
     return config
 

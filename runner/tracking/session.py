@@ -8,11 +8,11 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
-from runner import journal
+from runner import journal, project
 from runner.console import python, say
 from runner.journal import FOLDER, Journal
 from runner.tracking import process
-from runner.tracking.uri import without_credentials
+from runner.tracking.uri import recorded
 
 PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for
 PUBLISH_COMMAND = f"publish it with: {python()} -m runner.publish"
@@ -34,7 +34,7 @@ class Settings:
     @property
     def store(self) -> str:
         """Where the runs go, as a journal may say it; empty for none."""
-        return without_credentials(self.uri) if self.uri else ""
+        return recorded(self.uri) if self.uri else ""
 
 
 class Session:
@@ -53,12 +53,12 @@ class Session:
     def journal(self) -> Journal:
         """The journal, created when first asked for. Raises JournalError."""
         if self._journal is None:
-            self._journal = Journal(FOLDER / f"{self._name}.db")
+            self._journal = Journal(journal.folder() / f"{self._name}.db")
         return self._journal
 
     def path(self, suffix: str) -> Path:
         """Where a further journal of this invocation belongs: another process's."""
-        return FOLDER / f"{self._name}-{suffix}.db"
+        return journal.folder() / f"{self._name}-{suffix}.db"
 
     def paths(self) -> list[Path]:
         """Every journal of this invocation so far."""
@@ -69,7 +69,7 @@ class Session:
         if self._journal is not None:
             self._journal.close()
         if self._publisher is None:
-            return f"kept        {self._journal.path}" if self._journal else ""
+            return f"kept        {project.shown(self._journal.path)}" if self._journal else ""
         if self._journal is None:  # no run has begun, so there is nothing to publish
             process.dismiss(self._publisher)
             return ""
@@ -124,6 +124,8 @@ def _told(printed: str) -> str:
         report = json.loads(printed)
     except ValueError:
         report = {"why": "the publisher ended without a word"}
+    if not report["why"] and not report["where"]:  # somebody has moved the folder, say
+        report["why"] = "the publisher found no journal"
     if report["why"]:
         return f"kept        {FOLDER}: {report['why']}\n            {PUBLISH_COMMAND}"
     lines = [f"see it      {report['where']}"]

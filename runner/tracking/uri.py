@@ -3,6 +3,8 @@
 import re
 from urllib.parse import unquote
 
+from runner import project
+
 SECRET = r"[^=&?#]*(?:passw(?:or)?d|passphrase|token|secret)[^=&?#]*"
 """The name of a parameter in a URI that has a secret value: `password`, `sslpassword`, ..."""
 
@@ -23,6 +25,15 @@ def without_credentials(uri: str) -> str:
     scheme, user = found[1], found[2].partition(":")[0]
     keep = user and not scheme.startswith("http")
     return scheme + (f"{user}@" if keep else "") + uri[found.end() :]
+
+
+def recorded(uri: str) -> str:
+    """The URI as a journal has it: without credentials, and relative in the project folder.
+
+    So a journal is for the same store when the folder has been moved.
+    """
+    uri, here = without_credentials(uri), f"sqlite:///{project.folder()}/"
+    return f"sqlite:///{uri.removeprefix(here)}" if uri.startswith(here) else uri
 
 
 def scrubbed(text: str, uri: str) -> str:
