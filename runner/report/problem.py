@@ -14,7 +14,9 @@ from runner import loss as losses
 from runner import model as models
 from runner.build import build
 from runner.config import ConfigError, Values, targets
+from runner.dataset import Dataset
 from runner.experiment import model_by_hand, prepared_dataset, swapped
+from runner.identity import DATA
 from runner.report import closed_form
 from runner.report.runs import Run
 
@@ -42,6 +44,8 @@ class Problem(NamedTuple):
     """From parameters, (points, parameters), their losses, (points,)"""
     parameters: int
     """How many there are"""
+    data: Dataset
+    """As it has come out now"""
     solution: closed_form.LeastSquares | None = None
     """For least squares"""
     curvature: float | None = None
@@ -81,13 +85,16 @@ def problem(run: Run) -> Problem:
                 raise ConfigError(f"{name} is not on the short list of what may be built: --trust")
     parts["model"] = {k: v for k, v in parts["model"].items() if k != "initial"}
     try:
-        return _problem(json.dumps(parts))
+        made = _problem(json.dumps(parts))
     except ConfigError:
         raise
     except Exception as error:  # of a part of somebody's, or of a config that anybody wrote
         raise ConfigError(
             f"what it fits cannot be built: {type(error).__name__}: {error}"
         ) from error
+    if run.tags.get(DATA, made.data.digest) != made.data.digest:
+        raise ConfigError("dataset: its function gives other samples now than it gave the run")
+    return made
 
 
 def _is_part(node: Any) -> bool:
@@ -105,8 +112,7 @@ def edge(run: Run) -> float | None:
     made = problem(run)
     if made.curvature is None:
         return None
-    samples = len(prepared_dataset(config["dataset"], config["dtype"]).y)
-    times = samples if config["loss"].get("gradient_reduction") == "sum" else 1
+    times = len(made.data.y) if config["loss"].get("gradient_reduction") == "sum" else 1
     at = closed_form.stability_edge(times * made.curvature)
     return at if 0 < at < math.inf else None
 
@@ -137,7 +143,7 @@ def _problem(text: str) -> Problem:
         return value
 
     if parts["loss"]["_target_"] != MSE:
-        return Problem(loss, design.shape[1])
+        return Problem(loss, design.shape[1], data)
     solution = closed_form.least_squares(design, y)
-    doubt = solution.doubt(parts["dtype"])
-    return Problem(loss, design.shape[1], solution, closed_form.curvature(design), doubt)
+    doubt, curvature = solution.doubt(parts["dtype"]), closed_form.curvature(design)
+    return Problem(loss, design.shape[1], data, solution, curvature, doubt)

@@ -173,7 +173,7 @@ def _told_ends(values: Values, stacked: Lone, lone: Lone, allowed: Array) -> lis
 def _reaches(run: Lone, limit: float) -> bool:
     """Whether its last values are so large that a further step may be past all numbers."""
     last = max(float(np.nanmax(np.abs(_values(run, what)[-1:]), initial=0.0)) for what in WHAT)
-    return last > np.sqrt(limit)
+    return bool(last > np.sqrt(limit))
 
 
 WHAT = ("loss", "parameters")
