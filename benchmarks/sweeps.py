@@ -141,7 +141,7 @@ def _parts(folder: Path) -> tuple[dict[str, float], Plan]:
         loader = GlobalHydra.instance().config_loader()
         master = loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
         composing, cells = _timed(lambda: compose(loader, master, overrides))
-    planning, planned = _timed(lambda: plan(cells, stack=True, done={}, workers=1))
+    planning, planned = _timed(lambda: plan(cells, stack="auto", done={}, workers=1))
     journal = Journal(folder / "mlruns" / "journal" / "bench.db")
     results: list[Result] = []
 
