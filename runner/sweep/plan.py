@@ -5,6 +5,8 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from textwrap import wrap
 from typing import Any, NamedTuple
 
+import numpy as np
+
 from runner.cell import Cell
 from runner.config import ConfigError, check
 from runner.console import WIDTH
@@ -106,7 +108,8 @@ def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], worker
 
     `done` has the finished runs by fingerprint. Raises ConfigError that names every bad cell.
     """
-    prepared, data = _prepared(cells, stack)
+    with np.errstate(all="ignore"):  # data that overflow are refused, not warned of
+        prepared, data = _prepared(cells, stack)
     fingerprints = [
         fingerprint(cell.values, own.digest) for cell, own in zip(cells, data, strict=True)
     ]
