@@ -8,6 +8,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from runner import stop
+from runner.journal import Journal
+from runner.sweep.launch import work
+from runner.sweep.plan import plan
+from runner.sweep.work import do
 
 NUMBERS = st.one_of(st.floats(allow_nan=True), st.sampled_from([0.0, -1.0, 1e-9, 1.0, math.inf]))
 CELLS = st.lists(
@@ -51,3 +55,19 @@ def test_the_order_of_the_rules(lost, loss, epoch, outcome):
 def test_a_tolerance_of_zero_is_never():
     assert stop.stopped(False, -5.0, 1, stop.limits(9, 0)) is None
     assert stop.stopped(False, -5.0, 1, stop.limits(9, 1e-9)) == "converged"
+
+
+@pytest.mark.parametrize(("epochs", "outcome"), [(1, "exhausted"), (2, "interrupted")])
+@pytest.mark.parametrize("stacked", [False, True])
+def test_who_is_stopped_in_the_last_epoch_has_used_them_all(
+    stacked, epochs, outcome, composer, tmp_path
+):
+    """Alone and in a stack, with a signal that has come before the first step."""
+    cells = [composer.cell([f"epochs={epochs}", f"lr={lr}", "tolerance=0"]) for lr in (0.01, 0.02)]
+    planned = plan(cells, stack=stacked, done={}, workers=1)
+    journal, results = Journal(tmp_path / "journal.db"), []
+    for unit in planned.units:
+        do(work(planned, unit, "parent", ""), journal, ["SIGTERM"], results.append)
+    journal.close()
+    assert [(r.outcome, r.epochs) for r in results] == [(outcome, 1)] * 2
+    assert {r.reason for r in results} == {"stopped by SIGTERM" if epochs > 1 else ""}

@@ -483,3 +483,15 @@ def workers_of(pid):
     mine = [row for row in rows if row[2] == pid and row[0] != pid]
     servers = {row[0] for row in mine if row[1] == pid}
     return [row[0] for row in mine if row[1] in servers]
+
+
+def test_processes_of_a_pool_have_the_data_of_the_plan(runner, tmp_path, store):
+    """Drawn once, although their function draws anew at each call."""
+    typed = ["dataset._target_=tests.parts.unseeded", "~dataset.x", "~dataset.y"]
+    how = ["sweep.stack=false", "sweep.workers=2", "epochs=1", "dataset.probe=null"]
+    runner(tmp_path, "-m", "lr=0.01,0.02,0.03,0.04", *typed, *how, "gradient=by_hand")
+    client, _, children = children_of(store, tmp_path)
+    losses = {client.get_metric_history(c.info.run_id, "loss")[0].value for c in children}
+    assert len(children) == 4
+    assert len(losses) == 1
+    assert len({child.data.tags["dataset.digest"] for child in children}) == 1
