@@ -61,6 +61,44 @@ def composer():
         yield Composer(loader, loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN))
 
 
+@pytest.fixture(scope="module")
+def front_door(tmp_path_factory):
+    """Carry out a command line here: exit status, what it says, and the cells it would run."""
+    import runner.command
+    import runner.sweep.launch
+    from runner.tracking import session
+
+    here = tmp_path_factory.mktemp("here")
+
+    def typed(*words, folder=here):
+        cells = []
+
+        def kept(function, found):
+            def instead(*arguments):
+                made = function(*arguments)
+                cells.extend(found(arguments, made))
+                return made
+
+            return instead
+
+        with pytest.MonkeyPatch.context() as patch:
+            patch.chdir(folder)
+            patch.setattr(sys, "argv", ["runner", *words])
+            patch.setattr(runner.command, "run", kept(runner.command.run, lambda a, _: [a[0]]))
+            composed = kept(runner.sweep.launch.compose, lambda _, made: made)
+            patch.setattr(runner.sweep.launch, "compose", composed)
+            try:
+                runner.command.main()
+                return 0, "", cells
+            except SystemExit as end:
+                status = 1 if isinstance(end.code, str) else end.code or 0
+                return status, end.code if isinstance(end.code, str) else "", cells
+            finally:
+                session.finish()
+
+    return typed
+
+
 @pytest.fixture(scope="session")
 def environment():
     """The environment of a process that runs this checkout, from whichever folder; it draws none.

@@ -43,7 +43,10 @@ SHOWN = 5
 class Composer:
     """Makes the cells of one sweep."""
 
-    def __init__(self, loader: ConfigLoader, master: DictConfig) -> None:
+    def __init__(
+        self, loader: ConfigLoader, master: DictConfig, *, refuse_grids: bool = False
+    ) -> None:
+        self._refuse_grids = refuse_grids
         self._loader = loader
         self._master = master
         self._parser = OverridesParser.create(config_loader=loader)
@@ -117,17 +120,16 @@ class Composer:
 
     def _asked_is_group(self, key: str) -> bool:
         hydra = self._master.hydra
+        if not hydra.searchpath:
+            return bool(self._loader.get_group_options(key, results_filter=None))
         own = [str(text) for text in hydra.overrides.hydra]
-        return bool(
-            self._loader.get_group_options(
-                key, results_filter=None, config_name=hydra.job.config_name, overrides=own
-            )
-        )
+        name = hydra.job.config_name
+        return bool(self._loader.get_group_options(key, None, config_name=name, overrides=own))
 
     def _compose(self, overrides: list[str]) -> "_Composed":
         config = self._loader.load_sweep_config(self._master, overrides)
         HydraConfig.instance().set_config(config)  # where ${hydra:...} looks
-        if config.hydra.sweeper != self._master.hydra.sweeper:
+        if self._refuse_grids and config.hydra.sweeper != self._master.hydra.sweeper:
             raise ConfigError("hydra.sweeper: an option sets a sweep of its own, within a sweep")
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
@@ -220,7 +222,7 @@ def compose(loader: ConfigLoader, master: DictConfig, sweep: Sequence[Sequence[s
     """All cells of the sweep. Raises ConfigError that names the bad ones, each by its overrides."""
     if not sweep:
         raise ConfigError("the sweep has no cells: expected one value or more for each key")
-    composer = Composer(loader, master)
+    composer = Composer(loader, master, refuse_grids=True)
     made, faults = [], []
     for overrides in sweep:
         try:

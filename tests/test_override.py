@@ -1,0 +1,210 @@
+"""Overrides through the front door, in one process: alone, swept, and refused in one message."""
+
+import json
+
+import pytest
+from hydra import initialize_config_dir
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.errors import HydraException
+from hydra.types import RunMode
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from omegaconf import open_dict
+
+from runner import CONF
+from runner.config import ConfigError, plain, register
+from runner.refused import message
+from runner.sweep.cells import Composer
+from runner.sweep.split import batches
+
+NUMBERS = ["0", "1", "3", "0.1", "0.25", "-1", "1e-3", "1e-300", "1e38", "nan", "007", "1_0"]
+REFERENCES = ["${lr}", "${seed}", "${optimizer.lr}", "${.lr}", "${hydra:job.name}", "${nowhere}"]
+ODD = ["null", "true", "abc", "''", "'a b'", "[1,2,3,4]", "[0.5,0.6]", "[]", "[[1],[2]]", "2${lr}"]
+MERGED = ["{lr:0.1}", "{lr:0.2}", "{lr:'${seed}'}", "{momentum:0.5}", "{w:3}", "{w:null}", "{}"]
+KEYS = [
+    *["lr", "seed", "epochs", "tolerance", "dtype", "gradient", "print_every", "device.name"],
+    *[
+        "optimizer.lr",
+        "optimizer.momentum",
+        "optimizer.betas",
+        "optimizer.nesterov",
+        "optimizer.eps",
+    ],
+    *["model.initial", "model.initial.w", "model.bias", "loss.gradient_reduction", "loss.delta"],
+    *[
+        "dataset.x",
+        "dataset.x.0",
+        "dataset.probe",
+        "dataset.noise",
+        "dataset.seed",
+        "optimizer._target_",
+    ],
+    *["report.page", "tracking.live", "sweep", "nowhere", "hydra.job.name", "hydra.sweep.subdir"],
+]
+OPTIONS = {
+    "optimizer": ["sgd", "adam", "momentum", "by_hand", "rmsprop", "null", "1", "sdg"],
+    "loss": ["mse", "mae", "huber", "nan", "[mse]"],
+    "model": ["scalar", "linear", "true"],
+    "dataset": ["line", "noisy_line", "plane"],
+    "experiment": ["numpy", "module", "line_autograd", "null"],
+    "optimizer@loss": ["sgd"],
+    "+optimizer@model.initial": ["adam"],
+    "+optimizer@spare": ["sgd"],
+    "hydra/job_logging": ["none", "null"],
+}
+DELETED = ["lr", "epochs", "optimizer", "optimizer.lr", "optimizer.momentum", "model.initial"]
+DELETED += ["loss.gradient_reduction", "dataset.probe", "optimizer=sgd", "optimizer.momentum=0.0"]
+
+ANY = st.sampled_from([*NUMBERS, *REFERENCES, *ODD])
+
+
+def values_of(key, values, signs=("", "", "", "+", "++")):
+    """Two overrides that give the key, which may be new, values from there."""
+    two = st.tuples(st.sampled_from(signs), values, values)
+    return two.map(lambda drawn: (f"{drawn[0]}{key}={drawn[1]}", f"{drawn[0]}{key}={drawn[2]}"))
+
+
+PAIRS = st.one_of(
+    st.sampled_from(KEYS).flatmap(lambda key: values_of(key, ANY)),
+    st.sampled_from(
+        ["lr", "optimizer.lr", "seed", "optimizer.momentum", "model.initial.w"]
+    ).flatmap(lambda key: values_of(key, st.sampled_from([*NUMBERS[:5], *REFERENCES[:4]]), ("",))),
+    st.sampled_from(sorted(OPTIONS)).flatmap(
+        lambda group: values_of(group, st.sampled_from(OPTIONS[group]), ("",))
+    ),
+    st.sampled_from(["optimizer", "model", "model.initial", "dataset"]).flatmap(
+        lambda key: values_of(key, st.sampled_from(MERGED))
+    ),
+    st.sampled_from(DELETED).map(lambda key: (f"~{key}", f"~{key}")),
+)
+"""An override as each of two cells has it."""
+
+
+def as_cells(pairs, swept):
+    """The pairs, of which one alone is swept."""
+    return [(one, two if number == swept else one) for number, (one, two) in enumerate(pairs)]
+
+
+def as_sweep(pairs):
+    """What is typed for both cells in one sweep."""
+    return [one if one == two else f"{one},{two.partition('=')[2]}" for one, two in pairs]
+
+
+def told(values, choices, overrides):
+    """All that tells a cell from another."""
+    mine = [text for text in overrides if not text.startswith(("sweep.", "tracking=", "hydra"))]
+    return json.dumps([values, dict(choices), mine])  # 1 is not 1.0, and NaN is NaN
+
+
+@pytest.fixture(scope="module")
+def composing():
+    """Compose what is typed: as Hydra does for a lone run, and as ours does for a sweep."""
+    register()
+    with initialize_config_dir(str(CONF), version_base="1.3"):
+        loader = GlobalHydra.instance().config_loader()
+        master = loader.load_configuration("config", [], run_mode=RunMode.MULTIRUN)
+        parser = OverridesParser.create(config_loader=loader)
+
+        def alone(overrides):
+            try:
+                config = loader.load_configuration("config", list(overrides), RunMode.RUN)
+                HydraConfig.instance().set_config(config)
+                choices = dict(config.hydra.runtime.choices)
+                with open_dict(config):
+                    del config["hydra"]
+                values = plain(config)
+            except Exception:  # what Hydra raises is not always its own
+                return None
+            return told(values, choices, overrides)
+
+        def swept(typed):
+            try:
+                [cells] = batches(parser.parse_overrides(typed), None)
+            except (ConfigError, HydraException):
+                return None
+            composer, made = Composer(loader, master), []
+            for cell in cells:
+                try:
+                    made.append(told(*composer.cell(cell)))
+                except Exception as error:
+                    made.append(None if message(error) else "no message")
+            return made
+
+        yield alone, swept
+
+
+def fuzz(compare, draws):
+    """Compare as many draws of two cells as that."""
+
+    @settings(
+        max_examples=draws, deadline=None, database=None, suppress_health_check=[*HealthCheck]
+    )
+    @given(st.lists(PAIRS, min_size=1, max_size=5), st.integers(0, 4))
+    def drawn(pairs, swept):
+        compare(as_cells(pairs, swept))
+
+    drawn()
+
+
+def assert_composed_alike(composing):
+    """A comparison of two cells: Hydra's values and choices, in ours, or neither has any."""
+    alone, swept = composing
+
+    def compare(pairs):
+        expected = [alone(cell) for cell in zip(*pairs, strict=True)]
+        cells = swept(as_sweep(pairs))
+        if cells is None:
+            assert None in expected
+        else:
+            assert cells == (expected if any(one != two for one, two in pairs) else expected[:1])
+
+    return compare
+
+
+@pytest.mark.parametrize("part", range(4))
+def test_a_cell_is_what_hydra_composes_of_its_lone_run(part, composing):
+    """Whatever is typed: the same values in the order given, or refused by both."""
+    fuzz(assert_composed_alike(composing), 50)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(8))
+def test_a_cell_is_what_hydra_composes_at_length(part, composing):
+    """The same, 2,000 times."""
+    fuzz(assert_composed_alike(composing), 250)
+
+
+def assert_carried_out_alike(front_door, capfd):
+    """A comparison of two cells that are typed: a run each, and then both in a sweep."""
+
+    def carried_out(*words):
+        status, said, ran = front_door(*words, "sweep.dry_run=true")
+        said += capfd.readouterr().err
+        assert "Traceback" not in said
+        assert (status, bool(said)) in ((0, False), (1, True)), said
+        return said, [told(*cell) for cell in ran] if status == 0 else None
+
+    def compare(pairs):
+        alone = [carried_out(*cell)[1] for cell in zip(*pairs, strict=True)]
+        said, cells = carried_out("-m", *as_sweep(pairs))
+        if "would be the same run" in said:
+            return
+        assert (cells is None) == (None in alone), said
+        if cells is not None:
+            assert cells == [cell for [cell] in (alone if len(cells) == 2 else alone[:1])]
+
+    return compare
+
+
+def test_a_sweep_carries_out_its_lone_runs(front_door, capfd):
+    """Through the command, up to the first step: the same runs, or one message."""
+    fuzz(assert_carried_out_alike(front_door, capfd), 10)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("part", range(4))
+def test_a_sweep_carries_out_its_lone_runs_at_length(part, front_door, capfd):
+    """The same, 200 times."""
+    fuzz(assert_carried_out_alike(front_door, capfd), 50)
