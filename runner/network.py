@@ -1,7 +1,7 @@
 """Models that are a `torch.nn.Module`: starting values, names, and what comes out of them."""
 
 import copy
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 import torch
@@ -13,6 +13,7 @@ from torch.nn.parameter import is_lazy
 from runner.model import Tensors, by_name, filled
 
 Array = NDArray[np.floating[Any]]
+Part = TypeVar("Part")
 
 
 def tensors(network: Module) -> Tensors:
@@ -50,7 +51,7 @@ def output(network: Module, x: Tensor) -> Any:
 
     A copy is asked, for a module may keep more than PyTorch knows of: a count of its calls, say.
     """
-    asked = network if any(map(is_lazy, network.parameters())) else _copied(network)
+    asked = network if any(map(is_lazy, network.parameters())) else copied(network)
     training = asked.training
     asked.eval()
     try:
@@ -60,9 +61,9 @@ def output(network: Module, x: Tensor) -> Any:
         asked.train(training)
 
 
-def _copied(network: Module) -> Module:
-    """A copy, or the module itself where it cannot be copied."""
+def copied(part: Part) -> Part:
+    """A copy, or the part itself where it cannot be copied."""
     try:
-        return copy.deepcopy(network)
+        return copy.deepcopy(part)
     except Exception:  # one that keeps a tensor with a history, say
-        return network
+        return part

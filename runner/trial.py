@@ -4,7 +4,6 @@ A part of somebody's may do anything, so only its own answer tells. No trial lea
 the run then uses.
 """
 
-import copy
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -52,8 +51,8 @@ def check_loss(name: str, loss: Any, y: Tensor) -> None:
             f"loss: {name} takes a score for each class, and y is one number a sample: "
             "loss=mse, or another loss of such numbers"
         )
-    first = _slope(name, loss, y, y)
-    tried = [first, *_slopes_elsewhere(name, loss, y)]
+    with torch.random.fork_rng([]):
+        tried = [_slope(name, loss, y, y), *_slopes_elsewhere(name, loss, y)]
     if not any(tried):
         raise ConfigError(
             f"loss: {name} does not change with the prediction, so there is nothing to minimise"
@@ -74,7 +73,7 @@ def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
     """Whether the loss there changes with the prediction. Raises ConfigError where it has none."""
     own = prediction.detach().clone().requires_grad_()
     with refused(f"loss: {name} does not fit the dataset: "):
-        value = copy.deepcopy(loss)(own, y)
+        value = networks.copied(loss)(own, y)
     if not isinstance(value, Tensor):
         raise ConfigError(f"loss: expected {name} to return a tensor, got {_kind(value)}")
     if value.numel() != 1:

@@ -10,6 +10,7 @@ from runner.config import ConfigError
 from runner.data import Draws
 from runner.experiment import compose
 from runner.journal import End, Journal, Reader
+from runner.sweep.launch import work
 from runner.sweep.plan import plan
 from runner.sweep.work import Work, do
 from tests import parts
@@ -43,17 +44,17 @@ def losses(experiment, steps):
     return [step.loss for step in islice(experiment.steps, steps)]
 
 
-def bare(network, make, steps, x=(1, 2, 3, 4), seed=0, closure=False):
+def bare(network, make, steps, seed=0, closure=False, loss=torch.nn.functional.mse_loss):
     """The losses of a loop as anybody writes it, on the line's samples."""
     torch.manual_seed(seed)
     made = network()
     update = make(made.parameters(), lr=0.01)
-    x = torch.tensor(x, dtype=torch.float32)[:, None]
+    x = torch.tensor([[1.0], [2.0], [3.0], [4.0]])
     y, found = 2 * x, []
 
     def evaluate():
         update.zero_grad()
-        value = torch.nn.functional.mse_loss(made(x), y)
+        value = loss(made(x), y)
         value.backward()
         return value
 
@@ -74,6 +75,14 @@ def test_a_run_is_a_bare_loop(name, make, seed, composer):
     experiment = compose(cell.values)
     experiment.predict(experiment.initial)
     assert losses(experiment, 50) == bare(getattr(parts, name), make, 50, seed=seed)
+
+
+def test_a_loss_that_draws_numbers_draws_those_of_a_bare_loop(composer):
+    """No trial takes any of them away."""
+    cell = composer.cell([*model("Small"), *typed(loss=("NoisyLoss", {}))])
+    loss = parts.NoisyLoss()
+    expected = bare(parts.Small, torch.optim.SGD, 20, loss=loss)
+    assert losses(compose(cell.values), 20) == expected
 
 
 @pytest.mark.parametrize("name", ["hooked", "scheduled", "wrapped", "Subclass"])
@@ -307,3 +316,35 @@ def test_a_sweep_draws_its_data_once(composer):
     np.testing.assert_array_equal(double.x.astype(np.float32), first.x)
     assert len(other.x) == 9
     assert made.fingerprints[0] == made.fingerprints[2] != made.fingerprints[1]
+
+
+TAKEN = [
+    *(words for words, _ in OTHERS if "'backward hook'" not in " ".join(words)),
+    model("Features"),
+    model("Warming"),
+    model("Frozen", spare="true"),
+    model("layers", kind="none"),
+    model("layers", kind="drawn"),
+    [*KNOWN],
+]
+
+
+@pytest.mark.parametrize("words", TAKEN, ids=lambda value: " ".join(value)[-50:])
+@pytest.mark.parametrize("rule", ["sgd", "adamw"])
+def test_a_sweep_of_a_users_parts_is_its_lone_runs(words, rule, composer, tmp_path):
+    """However the plan carries them out; what a user's part does differs from cell to cell."""
+    words = [*words, f"optimizer={rule}", "dtype=float64", "epochs=12", "tolerance=0"]
+    made = planned(composer, words, seeds=5)
+    journal, results = Journal(tmp_path / "journal.db"), []
+    for unit in made.units:
+        do(work(made, unit, "parent", ""), journal, [], results.append)
+    journal.close()
+    assert {result.outcome for result in results} == {"exhausted"}
+    for result in results:
+        own = [r.content for r in Reader(tmp_path / "journal.db").rest() if r.run == result.run]
+        rows = np.concatenate([part for part in own if isinstance(part, np.ndarray)])
+        cell, data = made.cells[result.cell], made.data[result.cell]
+        steps = list(islice(compose(cell.values, data).steps, 12))
+        np.testing.assert_allclose(rows["loss"][1:], [step.loss for step in steps], rtol=1e-12)
+        parameters = np.array([step.parameters for step in steps])
+        np.testing.assert_allclose(rows["parameters"][1:], parameters, rtol=1e-12, atol=1e-14)
