@@ -105,18 +105,32 @@ REFUSED = {
 
 
 @pytest.mark.parametrize("typed", REFUSED)
-def test_wrong_input_is_one_message_and_no_run(typed, tmp_path, runner):
+def test_wrong_input_is_one_message_and_no_run(typed, tmp_path, front_door, capfd):
     """What was wrong, where and what would do; a status that says so; nothing in MLflow."""
     # Without a store no publisher is started for nothing.
     place = [] if "tracking" in typed else ["tracking=off"]
-    done = runner(tmp_path, *typed.split(), *place, status=1)
+    status, said, _ = front_door(*typed.split(), *place, folder=tmp_path)
+    printed = capfd.readouterr()
+    assert status == 1
+    assert_one_message(typed, printed.err + said, printed.out, tmp_path)
+
+
+@pytest.mark.parametrize("typed", ["optimizer=adm", "lr=-1", "dataset.x=[1,2]", "tracking=server"])
+def test_wrong_input_of_the_command_itself(typed, tmp_path, runner):
+    """The same, in a process of its own."""
+    done = runner(tmp_path, typed, status=1)
+    assert_one_message(typed, done.stderr, done.stdout, tmp_path)
+
+
+def assert_one_message(typed, told, printed, folder):
+    """What a person sees of wrong input, and what is left of it."""
     for words in REFUSED[typed]:
-        assert words in done.stderr
-    assert "Traceback" not in done.stderr
-    assert "Warning" not in done.stderr
-    assert "hush" not in done.stderr.partition("\n")[2]
-    assert done.stdout == ""
-    assert not (tmp_path / "mlruns").exists()
+        assert words in told
+    assert "Traceback" not in told
+    assert "Warning" not in told
+    assert "hush" not in told.partition("\n")[2]
+    assert printed == ""
+    assert not (folder / "mlruns").exists()
 
 
 @pytest.mark.parametrize("initial", ["3", "[1]", "{nobody:1}", "{weight:1e39}"])
