@@ -88,7 +88,6 @@ MIXED = [
     ["optimizer={lr: 0.2}", "optimizer.lr=0.5"],
     ["model.initial.w=3", "model.initial=null"],
     ["model.initial.w=4", "model.initial=null"],
-    ["dataset.x=${dataset.y}", "dataset.x.0=5"],
     ["dataset.x=[5,6,7,8]", "dataset.x.0=9"],
     ["dataset.x=${dataset.y}", "seed=1"],
     ["dataset.x=[5,6,7,8]", "seed=2"],
