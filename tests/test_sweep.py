@@ -82,6 +82,20 @@ MIXED = [
     ["lr=${seed}", "seed=3"],
     ["lr=${seed}", "seed=4"],
     ["+optimizer.deep={a: [{b: '${seed}'}, 1]}", "seed=4", "dtype=float64"],
+    # Merged after a plain value; and what leaves a node of another kind for the next cell.
+    ["optimizer.lr=0.5", "optimizer={lr: 0.1}"],
+    ["optimizer.lr=0.5", "optimizer={lr: 0.2}"],
+    ["optimizer={lr: 0.2}", "optimizer.lr=0.5"],
+    ["model.initial.w=3", "model.initial=null"],
+    ["model.initial.w=4", "model.initial=null"],
+    ["dataset.x=[5,6,7,8]", "dataset.x.0=9"],
+    ["dataset.x=${dataset.y}", "seed=1"],
+    ["dataset.x=[5,6,7,8]", "seed=2"],
+    ["optimizer.momentum=0.1", "~optimizer.dampening"],
+    ["optimizer.momentum=0.2", "~optimizer.dampening"],
+    ["optimizer=adam", "optimizer.eps=${hydra:runtime.choices.optimizer}"],
+    ["optimizer=sgd", "optimizer.momentum=${hydra:runtime.choices.optimizer}"],
+    ["optimizer=adam", "optimizer.eps=${hydra:runtime.choices.optimizer}"],
 ]
 WHOLE = ["0", "-0", "7", "-12", "+3", "007", "1_000", "12345678901234567890", "--1", "0x10"]
 BROKEN = ["0.1", "-0.5", ".5", "5.", "0.009890000000000001", "1e3", "1e-05", "-2.5e+10", "1E3"]
