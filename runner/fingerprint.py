@@ -8,6 +8,7 @@ import sys
 import sysconfig
 from collections.abc import Iterator
 from functools import cache
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
@@ -80,22 +81,33 @@ def _files(defining: str) -> set[Path]:
 
 def _file(name: str) -> Path | None:
     """The source of the module of that name, if it has one."""
-    module = sys.modules.get(name)
-    file = getattr(module, "__file__", None)
-    if module is None:
-        try:
-            spec = importlib.util.find_spec(name)
-        except (AttributeError, ImportError, ValueError):
-            return None
-        file = spec.origin if spec else None
+    file = getattr(sys.modules[name], "__file__", None) if name in sys.modules else _origin(name)
     path = Path(file) if file and file.endswith(".py") else None
     return path.resolve() if path is not None and path.is_file() else None
+
+
+def _origin(name: str) -> str | None:
+    """The file that an import would take, found without importing anything."""
+    places, spec = None, None
+    parts = name.split(".")
+    for count in range(1, len(parts) + 1):
+        if count > 1 and places is None:  # below what is no package
+            return None
+        spec = PathFinder.find_spec(".".join(parts[:count]), places)
+        if spec is None:
+            return None
+        places = spec.submodule_search_locations
+    return spec.origin if spec else None
 
 
 def _imports(name: str, path: Path) -> Iterator[str]:
     """What the file imports, at its top or anywhere else: modules, and what may be one."""
     package = name if path.name == "__init__.py" else name.rpartition(".")[0]
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    try:
+        nodes = list(ast.walk(ast.parse(path.read_bytes())))
+    except (SyntaxError, ValueError):  # nobody has imported it yet
+        return
+    for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom):
@@ -110,8 +122,8 @@ def _imports(name: str, path: Path) -> Iterator[str]:
 
 def _kept(name: str) -> Iterator[str]:
     """The modules that it holds, however it has come by them."""
-    module = sys.modules.get(name)
-    yield from (one.__name__ for one in vars(module or {}).values() if isinstance(one, ModuleType))
+    if (module := sys.modules.get(name)) is not None:
+        yield from (one.__name__ for one in vars(module).values() if isinstance(one, ModuleType))
 
 
 def _packages(name: str) -> Iterator[str]:

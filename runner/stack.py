@@ -9,6 +9,7 @@ all cells at once, these round otherwise than alone.
 import json
 from collections.abc import Callable, Sequence
 from functools import lru_cache
+from itertools import islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -156,14 +157,18 @@ def stack(cells: Sequence[Parts]) -> Stacked:
 def impossible(cells: Sequence[Parts]) -> str | None:
     """Why the cells, all of one structure, cannot be stacked; None if they can be.
 
-    A module is handed to `torch.func`, which does not take all that PyTorch does: so a step is
-    tried, on one made for that. What is known to be right must also take the lone run's step.
+    A module is handed to `torch.func`, which does not take all that PyTorch does: so steps are
+    tried, and a prediction, on one made for that: it may have kept something from the first step.
+    What is known to be right must also take the lone run's step.
     """
     first = cells[0]
     if first.loop == "numpy" or _is_closed_form(first):
         return None
     try:
-        there = next(stack(cells).steps)
+        tried = stack(cells)
+        there, _ = islice(tried.steps, 2)
+        if tried.predict:
+            tried.predict(tried.initial, np.arange(len(cells)))
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever torch.func says of a model of somebody's

@@ -114,6 +114,41 @@ class Ends(Small):
         return super().forward(x)
 
 
+class Unseeded(Small):
+    """Draws numbers that no seed of PyTorch's decides."""
+
+    def forward(self, x):
+        return super().forward(x) + 0.1 * float(np.random.default_rng().normal())
+
+
+class Switches(Small):
+    """Changes what is PyTorch's own for every run after it, if asked."""
+
+    def __init__(self, how="nothing"):
+        super().__init__()
+        self.how = how
+
+    def forward(self, x):
+        if self.how == "gradients" and self.calls == 5:
+            torch.set_grad_enabled(False)
+        if self.how == "dtype":
+            torch.set_default_dtype(torch.float64)
+        return super().forward(x)
+
+
+class Keeps(Small):
+    """Keeps a tensor from one call to the next in a buffer."""
+
+    def __init__(self):
+        super().__init__()
+        self.register_buffer("mean", torch.zeros(1))
+
+    def forward(self, x):
+        y = super().forward(x)
+        self.mean = 0.9 * self.mean + 0.1 * y.detach().mean()
+        return y + self.mean
+
+
 class RaisesEarly(Small):
     """Raises at its fifth call."""
 

@@ -298,6 +298,23 @@ def test_a_part_that_raises_early_or_late(name, epochs, composer, tmp_path):
     assert end.brief.startswith("ValueError: ")
 
 
+@pytest.mark.parametrize("how", ["gradients", "dtype"])
+def test_what_a_part_switches_is_switched_back(how, composer, tmp_path):
+    """A cell after it runs as it would have run by itself."""
+    words = [*model("Switches", how=how), "epochs=12", "tolerance=0"]
+    first, _ = carried_out(composer, tmp_path, words)
+    assert first.outcome == ("failed" if how == "gradients" else "exhausted")
+    (tmp_path / "next").mkdir()
+    after, _ = carried_out(composer, tmp_path / "next", [*model("Switches"), *words[-2:]])
+    assert after.final_loss == bare(parts.Small, torch.optim.SGD, 12)[-1]
+
+
+def test_what_breaks_at_its_second_step_in_a_stack_runs_alone(composer):
+    """It has kept something from the first."""
+    [group] = planned(composer, model("Keeps"), stack=True).groups
+    assert group.alone.startswith("PyTorch cannot stack it: ")
+
+
 def test_a_loss_below_zero_never_converges_without_a_tolerance(composer, tmp_path):
     words = [*typed(loss=("below_zero", {})), "tolerance=0", "epochs=7"]
     result, _ = carried_out(composer, tmp_path, words)

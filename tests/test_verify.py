@@ -35,6 +35,13 @@ def test_a_difference_is_loud(runner, tmp_path, store):
     assert {child.info.status for child in children} == {"FINISHED"}
 
 
+def test_a_part_that_does_not_repeat_itself_is_loud(runner, tmp_path):
+    """Its own noise is not taken for what rounding explains."""
+    typed = [f"{MODEL}Unseeded", "~model.initial", "epochs=10", "seed=0,1,2", "sweep.stack=true"]
+    done = runner(tmp_path, "-m", *typed, status=1)
+    assert "alone, it does not come out the same twice: loss " in done.stdout
+
+
 def test_where_nothing_was_stacked_verify_says_so(runner, tmp_path):
     typed = [f"{MODEL}Frozen", "~model.initial", "epochs=3", "lr=0.01,0.02"]
     done = runner(tmp_path, "-m", *typed, "sweep.verify=2")

@@ -1,6 +1,7 @@
 """The command that compares runs afterwards: `python -m runner.report RUN_OR_SWEEP...`."""
 
 import argparse
+import math
 import os
 import sys
 import warnings
@@ -17,6 +18,13 @@ from runner.report.text import as_csv, printed
 from runner.tracking.address import fault
 
 
+def _loss(text: str) -> float:
+    """The number that was typed. Raises ValueError for one that no loss can be below."""
+    if math.isnan(value := float(text)):
+        raise ValueError
+    return value
+
+
 def main() -> int:
     """Print a table and write the page; the exit status is 1 if a run is not found."""
     parser = argparse.ArgumentParser(
@@ -30,7 +38,7 @@ def main() -> int:
         help="an id or its beginning, a name, or `latest`; a sweep stands for its cells",
     )
     parser.add_argument("--csv", type=Path, metavar="FILE", help="every figure in full precision")
-    parser.add_argument("--to", type=float, help="the loss to reach (each run's own tolerance)")
+    parser.add_argument("--to", type=_loss, help="the loss to reach (each run's own tolerance)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes")
     parser.add_argument("--uri", help="the MLflow store to look in, instead of the journals")
     parser.add_argument(

@@ -21,6 +21,7 @@ from runner.config import Values
 from runner.console import Console
 from runner.dataset import Dataset
 from runner.experiment import compose
+from runner.isolated import isolated
 from runner.journal import Reader, Rows
 from runner.run import train
 from runner.sweep.plan import Plan
@@ -118,7 +119,7 @@ def difference(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Differe
 
 
 def _compared(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Difference:
-    lone = _alone(cell.values, data)
+    lone, again = _alone(cell.values, data), _alone(cell.values, data)
     rng = np.random.default_rng(0)
     shaken = [_alone(cell.values, _shaken(data, rng)) for _ in range(REPEATS)]
     stacked = Lone(rows, result.outcome, result.epochs)
@@ -131,6 +132,8 @@ def _compared(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Differen
         largest = max(largest, float(np.nanmax(apart, initial=0.0)))
         allowed = _allowed(lone, shaken, what, data)[:common] / scale
         faults += [_told_values(what, here, there, n) for n in np.flatnonzero(apart > allowed)[:1]]
+    if not _is_same(lone, again):  # or what rounding may do could not be told from what it does
+        faults = [_told_repeat(lone, again), *faults]
     if not faults and (lone.outcome, lone.epochs) != (result.outcome, result.epochs):
         faults = _told_ends(cell.values, stacked, lone, _allowed(lone, shaken, "loss", data))
     ends = (result.outcome, result.epochs), (lone.outcome, lone.epochs)
@@ -153,6 +156,22 @@ def _told_values(what: str, here: Array, there: Array, step: np.int64) -> str:
     column = int(np.abs(here[step] - there[step]).argmax())
     both = f"{there[step, column]:.9g} in the stack, {here[step, column]:.9g} alone"
     return f"{what if what == 'loss' else 'a parameter'} at epoch {step} is {both}"
+
+
+def _is_same(one: Lone, other: Lone) -> bool:
+    return one[1:] == other[1:] and all(
+        np.array_equal(_values(one, what), _values(other, what), equal_nan=True) for what in WHAT
+    )
+
+
+def _told_repeat(one: Lone, other: Lone) -> str:
+    """How a lone run differs from itself."""
+    both = f"{_last_loss(one):.9g} at its end, then {_last_loss(other):.9g}"
+    return f"alone, it does not come out the same twice: loss {both}"
+
+
+def _last_loss(run: Lone) -> float:
+    return float(run.rows["loss"][-1])
 
 
 def _told_ends(values: Values, stacked: Lone, lone: Lone, allowed: Array) -> list[str]:
@@ -201,10 +220,10 @@ def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
 def _alone(values: Values, data: Dataset) -> Lone:
     """The lone run of these values."""
     kept: list[Rows] = []
-    experiment = compose(values, data)
-    recorder = Recorder(experiment.initial, lambda rows: kept.append(rows.copy()))
     console = Console(values["epochs"], quiet=True)
-    with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    with isolated(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+        experiment = compose(values, data)
+        recorder = Recorder(experiment.initial, lambda rows: kept.append(rows.copy()))
         outcome = train(experiment, {**values, "print_every": 0}, recorder, console, [])
     recorder.flush()
     return Lone(np.concatenate(kept), outcome, recorder.epochs)

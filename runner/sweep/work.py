@@ -13,6 +13,7 @@ from runner.dataset import Dataset
 from runner.experiment import compose
 from runner.failure import summary
 from runner.fingerprint import TAG
+from runner.isolated import isolated
 from runner.journal import End, Journal, JournalError, Start
 from runner.model import Tensors
 from runner.stack import Parts, stack
@@ -56,7 +57,8 @@ def do(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> Non
     A cell that fails is a result like any other. Raises JournalError.
     """
     try:
-        (_stack if work.parts else _alone)(work, journal, received, tell)
+        with isolated():
+            (_stack if work.parts else _alone)(work, journal, received, tell)
     except JournalError:
         raise
     except KeyboardInterrupt:
