@@ -31,7 +31,7 @@ FORK_SERVER = re.compile(
 
 # Big batches make slow steps: a sweep of seconds has few enough points to look at each.
 SWEEP = ["-m", "gradient=by_hand", "dataset=noisy_line", "dataset.samples=400000", "tolerance=0"]
-SWEEP += [f"epochs={EPOCHS}", "optimizer.lr=1e-4", "sweep.resume=true"]
+SWEEP += [f"epochs={EPOCHS}", "lr=1e-4", "sweep.resume=true"]
 HOW = [[], ["sweep.workers=2"], ["sweep.workers=2", "sweep.stack=false"], ["sweep.stack=false"]]
 
 
@@ -103,7 +103,14 @@ def begin(folder, environment, cells, *typed):
     out = folder / f"{time.monotonic_ns()}.out"
     with open(out, "wb") as file:
         process = subprocess.Popen(
-            [sys.executable, "-m", "runner", *SWEEP, f"lr=range(1,{cells + 1})", *typed],
+            [
+                sys.executable,
+                "-m",
+                "runner",
+                *SWEEP,
+                f"model.initial.w=range(1,{cells + 1})",
+                *typed,
+            ],
             cwd=folder,
             env=environment,
             stdin=subprocess.DEVNULL,
@@ -131,7 +138,7 @@ def assert_done_once(folder, environment, store, cells):
     known = {parent.info.run_id for parent in parents}
     assert {child.data.tags["mlflow.parentRunId"] for child in children} <= known
     finished = [child for child in children if child.info.status == "FINISHED"]
-    done = Counter(int(child.data.params["lr"].removesuffix(".0")) for child in finished)
+    done = Counter(int(child.data.params["model.initial.w"]) for child in finished)
     assert done == dict.fromkeys(range(1, cells + 1), 1)
     assert {child.data.metrics["epochs_run"] for child in finished} == {EPOCHS}
     assert {child.info.status for child in children} <= {"FINISHED", "KILLED", "FAILED"}
