@@ -225,9 +225,9 @@ def swapped(node: Values, by_hand: dict[str, Any]) -> Values:
 
 
 @contextmanager
-def _refused(where: str, kind: type[Exception] = ValueError) -> Iterator[None]:
-    """Turn what a part refuses into a ConfigError that begins with where."""
+def _refused(where: str) -> Iterator[None]:
+    """Turn what a part of ours refuses, a ValueError, into a ConfigError that begins with where."""
     try:
         yield
-    except kind as error:
+    except ValueError as error:
         raise ConfigError(f"{where}{error}") from error

@@ -31,6 +31,7 @@ from runner.trajectory import Recorder
 REPEATS = 3
 UNITS = 4.0
 TIMES = 8.0
+WHAT = ("loss", "parameters")
 NAMED = 10  # cells that differ are told one by one
 
 Array = NDArray[np.float64]
@@ -114,6 +115,7 @@ def told(cells: Sequence[Cell], differences: Sequence[Difference]) -> list[str]:
 
 
 def difference(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Difference:
+    """Run the cell alone on its data, and compare with the rows that its stack has recorded."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _compared(cell, data, result, rows)
 
@@ -125,7 +127,7 @@ def _compared(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Differen
     stacked = Lone(rows, result.outcome, result.epochs)
     common = min(len(lone.rows), len(rows))
     largest, faults = 0.0, []
-    for what in ("loss", "parameters"):
+    for what in WHAT:
         here, there = _values(lone, what)[:common], _values(stacked, what)[:common]
         scale = np.nanmax(np.abs(here), initial=0.0) or 1.0
         apart = np.abs(here / scale - there / scale).max(axis=1)
@@ -193,9 +195,6 @@ def _reaches(run: Lone, limit: float) -> bool:
     """Whether its last values are so large that a further step may be past all numbers."""
     last = max(float(np.nanmax(np.abs(_values(run, what)[-1:]), initial=0.0)) for what in WHAT)
     return bool(last > np.sqrt(limit))
-
-
-WHAT = ("loss", "parameters")
 
 
 def _values(run: Lone, what: str) -> Array:
