@@ -165,8 +165,15 @@ class Journal:
         self._write(run, "file", file.name.encode() + b"\0" + file.content)
 
     def end(self, run: str, end: End) -> None:
-        """Record how the run ended."""
-        self._write(run, "end", json.dumps(vars(end)).encode())
+        """Record how the run ended, where nothing else may fit any more as well."""
+        body = json.dumps(vars(end)).encode()
+        try:
+            self._write(run, "end", body)
+        except JournalError:
+            # The log may be as large as a file may be, and its database have room for all of it.
+            with suppress(sqlite3.Error):
+                self._database.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+            self._write(run, "end", body)
 
     @contextmanager
     def together(self) -> Iterator[None]:

@@ -576,6 +576,33 @@ def test_no_room_by_a_limit(tmp_path, environment, store):
     assert "the journal cannot be written" in reason
 
 
+FULL = """
+import resource
+from pathlib import Path
+from runner.journal import End, File, Journal, JournalError, Start
+journal = Journal(Path("journal.db"))
+run = journal.begin(Start("full", "", ""))
+resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))
+for size in (100_000, 10_000, 1):
+    try:
+        for number in range(1_000_000):
+            journal.attach(run, File(f"filler {number}", bytes(size)))
+    except JournalError:
+        pass
+journal.end(run, End("failed", reason="x" * 3000))
+journal.close()
+"""
+
+
+def test_an_end_fits_where_nothing_else_does(tmp_path, environment):
+    """Not a byte more goes into the log: then that goes into the database, and begins anew."""
+    command = [sys.executable, "-c", FULL]
+    done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    [summary] = journal.summaries(tmp_path / "journal.db").values()
+    assert summary.end.outcome == "failed"
+
+
 @pytest.fixture
 def small_disk(tmp_path):
     """Mount a file system of a few MiB; give its folder and a way to enlarge it."""
