@@ -158,18 +158,22 @@ def signals(*numbers: int) -> Iterator[list[str]]:
         return
 
     def note(number: int, frame: FrameType | None) -> None:
+        # Not the former handler yet: Python drops a signal, and prints a traceback, that came
+        # together with this one and by now has a handler of the system's.
+        for other in numbers:
+            signal.signal(other, act)
         received.append(signal.Signals(number).name)
-        restore()
 
-    def restore() -> None:
-        for number, handler in before.items():
-            signal.signal(number, handler)
+    def act(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, before[number])
+        signal.raise_signal(number)
 
     before = {number: signal.signal(number, note) for number in numbers}
     try:
         yield received
     finally:
-        restore()
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 def stopped_by(received: Sequence[str]) -> str:

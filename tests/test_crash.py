@@ -20,6 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.journal import End, File, Reader, Start
+from runner.run import signals
 
 DEADLINE = 120  # seconds, for what takes a few
 TRIES = 3  # to kill what may be over before
@@ -517,3 +518,21 @@ def test_what_is_refused_for_another_reason_is_kept(runner, tmp_path, environmen
     _, runs = store(tmp_path)
     assert sorted(run.data.params["seed"] for run in runs) == ["1", "2", "3"]
     assert "nothing was left" in publish(tmp_path, environment)
+
+
+@pytest.mark.skipif(not hasattr(signal, "pthread_sigmask"), reason="signals cannot be held back")
+def test_two_signals_at_once(monkeypatch):
+    """The first asks, the second does what it would have done by itself; Python drops neither."""
+    dropped, both = [], {signal.SIGINT, signal.SIGTERM}
+    monkeypatch.setattr(sys, "unraisablehook", dropped.append)
+    former = signal.signal(signal.SIGTERM, signal.SIG_IGN)
+    try:
+        with signals(*both) as received:
+            signal.pthread_sigmask(signal.SIG_BLOCK, both)
+            for number in both:
+                signal.raise_signal(number)
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, both)
+        assert (received, dropped) == (["SIGINT"], [])
+        assert signal.getsignal(signal.SIGTERM) == signal.SIG_IGN
+    finally:
+        signal.signal(signal.SIGTERM, former)

@@ -4,7 +4,7 @@ import itertools
 import math
 from collections.abc import Sequence
 
-from hydra.core.override_parser.types import Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
 
 from runner.config import ConfigError
 from runner.refused import message, shortly
@@ -37,9 +37,20 @@ def batches(overrides: Sequence[Override], most: int | None) -> list[list[list[s
 
 
 def _replaces(later: Override, sweep: Override) -> bool:
-    """Whether nothing is left of the sweep; a mapping is merged, and so replaces nothing."""
+    """Whether nothing is left of the sweep: as of a value that another one takes the place of.
+
+    A mapping is merged, into whatever option is chosen; `~key=value` only takes that one value.
+    """
     same = (later.key_or_group, later.package) == (sweep.key_or_group, sweep.package)
-    return same and (later.is_sweep_override() or not isinstance(later.value(), dict))
+    takes_one = later.is_delete() and later.value() is not None
+    return same and not takes_one and not _merges(later) and not _merges(sweep)
+
+
+def _merges(one: Override) -> bool:
+    """Whether it has a mapping among its values."""
+    value = one.value()
+    values = value.list if isinstance(value, ChoiceSweep) else [value]
+    return any(isinstance(each, dict) for each in values)
 
 
 def _choices(one: Override) -> list[str]:
