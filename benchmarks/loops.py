@@ -12,7 +12,7 @@ import torch
 from hydra import compose as compose_config
 from hydra import initialize_config_dir
 
-from runner import experiment, run
+from runner import drive, experiment
 from runner.config import plain, register
 from runner.console import Console
 from runner.journal import Journal, Start
@@ -56,7 +56,7 @@ def recorded(loop: str, epochs: int) -> float:
         run_id = journal.begin(Start(loop, "", ""))
         recorder = Recorder(ready.initial, partial(journal.record, run_id))
         started = time.perf_counter()
-        outcome = run.train(ready, config, recorder, Console(epochs), [])
+        outcome = drive.train(ready, config, recorder, Console(epochs), [])
         recorder.flush()
         seconds = time.perf_counter() - started
         journal.close()

@@ -13,9 +13,9 @@ from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from runner import experiment
+from runner.cells.compose import Composer
 from runner.config import register
 from runner.stack import Parts, prepare, slower, stack
-from runner.sweep.cells import Composer
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 CELLS = (2, 4, 10, 40)

@@ -23,14 +23,14 @@ from mlflow import MlflowClient
 
 from benchmarks.loops import CONF
 from benchmarks.startup import peak_memory, seconds
+from runner.cells.compose import compose
+from runner.cells.launch import work
+from runner.cells.plan import Plan, plan
+from runner.cells.result import Result
+from runner.cells.work import do
 from runner.config import register
 from runner.journal import Journal
 from runner.stack import stack
-from runner.sweep.cells import compose
-from runner.sweep.launch import work
-from runner.sweep.plan import Plan, plan
-from runner.sweep.result import Result
-from runner.sweep.work import do
 from runner.tracking.bulk import CACHE_KIB
 from runner.tracking.publisher import Publisher
 

@@ -5,6 +5,9 @@ from typing import Any, NamedTuple
 
 from runner.config import Values
 
+NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "report")
+"""Nodes that say where and how a run is kept and shown."""
+
 
 class Cell(NamedTuple):
     """What is known of a run before anything is built."""
@@ -14,3 +17,5 @@ class Cell(NamedTuple):
     """The option chosen for each config group."""
     overrides: Sequence[str]
     """What the command line changed."""
+    name: str = ""
+    """Within its sweep; empty for a lone run."""

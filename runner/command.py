@@ -15,12 +15,12 @@ from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner import CONF, project
+from runner.alone import run
 from runner.cell import Cell
 from runner.config import plain, register
 from runner.console import escaped, harmless
 from runner.journal import JournalError
 from runner.refused import message_with_place
-from runner.run import run
 from runner.settings import check_alone
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
@@ -82,7 +82,7 @@ def _raised_by_hydra() -> Iterator[None]:
 
 def _since_it_began(error: BaseException) -> TracebackType | None:
     """The traceback from where a run or a sweep began; None where nothing has begun."""
-    began = {("runner.command", "job"), ("runner.sweep.launch", "launch")}
+    began = {("runner.command", "job"), ("runner.cells.launch", "launch")}
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame

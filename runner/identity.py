@@ -3,21 +3,18 @@
 import getpass
 import platform
 import subprocess
-import textwrap
 from collections.abc import Mapping
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
-from typing import Any
 
-from runner.cell import Cell
-from runner.config import Values, is_number, leaves
+from runner import run_name
+from runner.cell import NOT_THE_EXPERIMENT, Cell
+from runner.config import Values, leaves
 from runner.journal import Start
 from runner.model import Tensors
 
 HERE = Path(__file__).resolve().parent
-NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "report")  # where and how it is shown
-LONGEST_NAME = 200  # MLflow has room for 250 characters
 DATA = "dataset.digest"  # the tag that tells a run's samples from others
 
 LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
@@ -54,24 +51,8 @@ def params(cell: Cell) -> dict[str, str]:
 
 
 def name(cell: Cell) -> str:
-    """A readable name: `adam lr=0.01 seed=3`: optimizer, lr, and what else was overridden."""
-    node = cell.values["optimizer"]
-    lr = [f"lr={_shown(node['lr'])}"] if "lr" in node else []
-    said = ("optimizer=", "grid=", *NOT_THE_EXPERIMENT, *(("lr=", "optimizer.lr=") if lr else ()))
-    others = [text for text in cell.overrides if not text.lstrip("+~").startswith(said)]
-    return shortened(" ".join([str(cell.choices.get("optimizer", "optimizer")), *lr, *others]))
-
-
-def _shown(number: Any) -> str:
-    """The number briefly, but no two alike."""
-    if not is_number(number):  # `auto`, say, of an optimizer of somebody's
-        return str(number)
-    return f"{number:g}" if float(f"{number:g}") == number else repr(number)
-
-
-def shortened(text: str) -> str:
-    """The text as MLflow has room for in a name."""
-    return textwrap.shorten(text, LONGEST_NAME, placeholder=" ...")
+    """The run's name: see `runner.run_name`."""
+    return cell.name or run_name.of_lone_run(cell)
 
 
 def _tags(cell: Cell) -> dict[str, str]:

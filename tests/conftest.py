@@ -52,8 +52,8 @@ def composer():
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
+    from runner.cells.compose import Composer
     from runner.config import register
-    from runner.sweep.cells import Composer
 
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):
@@ -64,8 +64,8 @@ def composer():
 @pytest.fixture(scope="module")
 def front_door(tmp_path_factory):
     """Carry out a command line here: exit status, what it says, and the cells it would run."""
+    import runner.cells.launch
     import runner.command
-    import runner.sweep.launch
     from runner.tracking import session
 
     here = tmp_path_factory.mktemp("here")
@@ -85,8 +85,8 @@ def front_door(tmp_path_factory):
             patch.chdir(folder)
             patch.setattr(sys, "argv", ["runner", *words])
             patch.setattr(runner.command, "run", kept(runner.command.run, lambda a, _: [a[0]]))
-            composed = kept(runner.sweep.launch.compose, lambda _, made: made)
-            patch.setattr(runner.sweep.launch, "compose", composed)
+            composed = kept(runner.cells.launch.compose, lambda _, made: made)
+            patch.setattr(runner.cells.launch, "compose", composed)
             try:
                 runner.command.main()
                 return 0, "", cells

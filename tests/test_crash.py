@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.journal import End, File, Reader, Start
-from runner.run import signals
+from runner.signals import signals
 
 DEADLINE = 120  # seconds, for what takes a few
 TRIES = 3  # to kill what may be over before

@@ -30,7 +30,7 @@ def floors(name, path):
     if name in PARTS:
         yield from ("hydra", "omegaconf", "runner")
     if name.startswith("loop."):
-        yield from ("hydra", "omegaconf", "runner.run", "runner.experiment", "runner.tracking")
+        yield from ("hydra", "omegaconf", "runner.drive", "runner.experiment", "runner.tracking")
         yield from ("runner.console", "runner.trajectory", "runner.config", "runner.build")
 
 
@@ -46,7 +46,7 @@ def test_imports_point_down(path):
 def test_every_floor_is_stood_on():
     """The floors name modules that exist, so that a renamed one cannot slip through."""
     there = {p.stem for p in RUNNER.glob("*.py")} | {p.name for p in RUNNER.iterdir() if p.is_dir()}
-    named = {"run", "experiment", "tracking", "console", "trajectory", "config", "build"}
+    named = {"drive", "experiment", "tracking", "console", "trajectory", "config", "build"}
     assert PARTS | named <= there
     for room, *heavy in (("tracking", "mlflow"), ("report", "bokeh", "matplotlib", "jinja2")):
         found = {m.split(".")[0] for p in RUNNER.glob(f"{room}/*.py") for m in imported(p)}

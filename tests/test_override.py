@@ -14,10 +14,10 @@ from hypothesis import strategies as st
 from omegaconf import open_dict
 
 from runner import CONF
+from runner.cells.compose import Composer
+from runner.cells.split import batches
 from runner.config import ConfigError, plain, register
 from runner.refused import message
-from runner.sweep.cells import Composer
-from runner.sweep.split import batches
 
 NUMBERS = ["0", "1", "3", "0.1", "0.25", "-1", "1e-3", "1e-300", "1e38", "nan", "007", "1_0"]
 REFERENCES = ["${lr}", "${seed}", "${optimizer.lr}", "${.lr}", "${hydra:job.name}", "${nowhere}"]

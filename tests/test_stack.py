@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.cells.work import Work, do
 from runner.data import Draws
 from runner.journal import End, Journal, Reader, Start
 from runner.stack import prepare, refusal
-from runner.sweep.work import Work, do
 
 NUMBERS = {
     "dampening": st.floats(0.1, 0.9),

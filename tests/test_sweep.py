@@ -16,8 +16,8 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import open_dict
 
+from runner.cells.compose import Composer
 from runner.config import plain, register
-from runner.sweep.cells import Composer
 from tests.conftest import ROOT
 
 OPTIMIZERS = sorted(path.stem for path in (ROOT / "conf/optimizer").glob("*.yaml"))
@@ -459,7 +459,7 @@ def test_a_killed_worker_loses_its_unit_alone(tmp_path, environment, store):
 
 KILLED_ONCE = """
 import os, signal, sys
-from runner.sweep import work
+from runner.cells import work
 real = work.result
 def result(number, *known):
     if number == 2 and not os.path.exists("killed"):

@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from runner.cell import Cell
+from runner.cells import table
+from runner.cells.result import Result
 from runner.config import plain
 from runner.report.comparison import compare, rank, varying
 from runner.report.differing import distinct, informative
 from runner.report.runs import Run, number
 from runner.report.text import as_csv, printed
-from runner.sweep import table
-from runner.sweep.result import Result
 
 
 def cells_of(compose_config, *each):

@@ -6,13 +6,13 @@ import numpy as np
 import pytest
 import torch
 
+from runner.cells.launch import work
+from runner.cells.plan import plan
+from runner.cells.work import Work, do
 from runner.config import ConfigError
 from runner.data import Draws
 from runner.experiment import compose
 from runner.journal import End, Journal, Reader
-from runner.sweep.launch import work
-from runner.sweep.plan import plan
-from runner.sweep.work import Work, do
 from tests import parts
 
 MODEL = "~model.initial"

@@ -3,10 +3,10 @@
 import numpy as np
 import pytest
 
+from runner.cells import verify
+from runner.cells.plan import Plan, plan
+from runner.cells.result import Result
 from runner.journal import Reader
-from runner.sweep import verify
-from runner.sweep.plan import Plan, plan
-from runner.sweep.result import Result
 from tests.test_sweep import children_of
 
 MODEL = "model._target_=tests.parts."
@@ -88,8 +88,8 @@ def test_of_a_doubtful_stack_one_is_chosen_unasked(sweep):
 @pytest.fixture
 def recorded(composer, tmp_path):
     """A cell, its data, its result and its rows as a stack has recorded them."""
+    from runner.cells.work import Work, do
     from runner.journal import Journal
-    from runner.sweep.work import Work, do
 
     def made(*words):
         cells = [composer.cell([*words, f"lr={lr}"]) for lr in (0.05, 0.02)]

@@ -61,7 +61,7 @@ class UsersFolderFirst(SearchPathPlugin):
 
 
 class StackLauncher(Launcher):
-    """Executes all cells of a sweep at once: see `runner.sweep.launch`."""
+    """Executes all cells of a sweep at once: see `runner.cells.launch`."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -74,7 +74,7 @@ class StackLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """The cells' results in their order; that of one that failed raises when it is asked."""
         setup_globals()
-        from runner.sweep.launch import launch
+        from runner.cells.launch import launch
 
         return launch(self.hydra_context.config_loader, self.config, job_overrides)
 
@@ -90,7 +90,7 @@ class CellSweeper(BasicSweeper):
         overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """The overrides of each cell, in batches."""
-        from runner.sweep.split import batches
+        from runner.cells.split import batches
 
         return batches(overrides, max_batch_size)
 

@@ -4,6 +4,7 @@ import json
 import math
 import time
 from collections import Counter
+from collections.abc import Sequence
 from importlib import resources
 from typing import Any
 
@@ -12,12 +13,13 @@ from bokeh.resources import Resources
 from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 
+from runner.cells.table import is_ranked
 from runner.report import curves, overall
 from runner.report.comparison import Comparison, Line
 from runner.report.differing import distinct
 from runner.report.drawn import choose, groups, label
+from runner.report.runs import Run
 from runner.stop import OUTCOMES
-from runner.sweep.table import is_ranked
 
 LABELS = {
     "rank": "rank",
@@ -88,6 +90,7 @@ def _facts(compared: Comparison) -> list[tuple[str, str]]:
         facts.append(("when", time.strftime("%Y-%m-%d %H:%M", began) + lasted))
     elif compared.swept:
         facts.append(("differ in", ", ".join(compared.swept)))
+    facts.append(("in common", _common([line.run for line in compared.lines if line.run])))
     counted = Counter(line.outcome for line in compared.lines)
     order = [*OUTCOMES, *(outcome for outcome in counted if outcome not in OUTCOMES)]
     said = [f"{counted[outcome]} {outcome}" for outcome in order if counted[outcome]]
@@ -100,6 +103,14 @@ def _facts(compared: Comparison) -> list[tuple[str, str]]:
             text = f"{label(compared, place)}: loss {best.final_loss:.6g}"
             facts.append(("best", f"{text} after {best.epochs} epochs, {best.outcome}"))
     return facts
+
+
+def _common(runs: Sequence[Run]) -> str:
+    """The options and plain values that all runs have, so that no name has to say them."""
+    params = [run.params for run in runs]
+    told = {key: text for key, text in params[0].items() if "." not in key} if params else {}
+    same = [k for k, text in told.items() if all(own.get(k) == text for own in params)]
+    return " ".join(f"{key}={told[key]}" for key in same)
 
 
 def _table(compared: Comparison) -> dict[str, Any]:

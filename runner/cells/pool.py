@@ -18,9 +18,9 @@ from multiprocessing import connection, resource_tracker
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runner.cells.result import Result, result
+from runner.cells.work import Work, do
 from runner.journal import Journal, JournalError, ends
-from runner.sweep.result import Result, result
-from runner.sweep.work import Work, do
 
 DONE = "done"
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come
@@ -46,7 +46,7 @@ class Pool:
         self._context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
             heavy = ["runner.loop.stacked_pytorch"] if torch else []
-            self._context.set_forkserver_preload(["runner.sweep.work", *heavy])
+            self._context.set_forkserver_preload(["runner.cells.work", *heavy])
         self._most = workers
         self._path = path
         self._count = 0

@@ -13,22 +13,22 @@ from omegaconf import DictConfig
 
 from runner import identity
 from runner.cell import Cell
+from runner.cells import parent, table, verify
+from runner.cells.compose import compose
+from runner.cells.done import done
+from runner.cells.execute import execute
+from runner.cells.plan import Plan, Unit, plan
+from runner.cells.progress import Progress
+from runner.cells.result import Result
+from runner.cells.same import refuse_the_same
+from runner.cells.verify import Verified
+from runner.cells.work import Work
 from runner.config import ConfigError, Values
 from runner.console import say
 from runner.journal import JournalError
 from runner.report.runs import page_path
-from runner.run import signals
 from runner.settings import faults as settings_faults
-from runner.sweep import parent, table, verify
-from runner.sweep.cells import compose
-from runner.sweep.done import done
-from runner.sweep.execute import execute
-from runner.sweep.plan import Plan, Unit, plan
-from runner.sweep.progress import Progress
-from runner.sweep.result import Result
-from runner.sweep.same import refuse_the_same
-from runner.sweep.verify import Verified
-from runner.sweep.work import Work
+from runner.signals import signals
 from runner.tracking.session import Session, Settings, session
 
 SWEPT_ALONE = ("tracking", "sweep", "report")

@@ -8,14 +8,13 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner import identity
-from runner.cell import Cell
+from runner.cell import NOT_THE_EXPERIMENT, Cell
+from runner.cells.result import Result
 from runner.config import leaves
 from runner.console import WIDTH, painted
-from runner.identity import NOT_THE_EXPERIMENT
 from runner.report.differing import distinct, informative
 from runner.report.runs import FIGURES, KNOWN
 from runner.stop import OUTCOMES
-from runner.sweep.result import Result
 
 BEST, FAILED = 5, 10
 """So many of the best and of the failed cells are printed."""
@@ -71,17 +70,16 @@ def counts(results: Sequence[Result]) -> dict[str, int]:
 
 
 def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
-    """The table, within 80 columns; a name that is too long tells what was swept alone."""
+    """The table, within 80 columns."""
     ended = counts(results)
     if missing := len(cells) - len(results):
         ended["not run"] = missing
     lines = [f"{painted(f'{outcome:<12}', outcome)}{count}" for outcome, count in ended.items()]
-    keys = swept(cells)
     if first := best(results)[:BEST]:
         lines += ["", f"{'best cells':<12}{'final loss':>14}{'epochs':>9}  {'outcome':<11} run"]
         lines += [
             f"{'':<12}{r.final_loss:>14.8g}{r.epochs:>9}  {painted(f'{r.outcome:<11}', r.outcome)} "
-            f"{_shortly(cells[r.cell], keys, WIDTH - 49)}"
+            f"{_shortly(identity.name(cells[r.cell]), WIDTH - 49)}"
             for r in first
         ]
     failed = [r for r in results if r.outcome == "failed"]
@@ -96,12 +94,8 @@ def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
     return "\n".join(lines)
 
 
-def _shortly(cell: Cell, keys: Sequence[str], most: int) -> str:
-    """The cell's name, or in its place what was swept, in so many characters at most."""
-    name = identity.name(cell)
-    if len(name) > most:
-        own = [(key, _value(cell, key)) for key in keys]
-        name = " ".join(value if key == "optimizer" else f"{key}={value}" for key, value in own)
+def _shortly(name: str, most: int) -> str:
+    """The name in so many characters at most."""
     return name if len(name) <= most else f"{name[: most - 3]}..."
 
 

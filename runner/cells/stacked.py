@@ -8,9 +8,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import stop
+from runner.drive import ended
 from runner.failure import summary, whole
 from runner.journal import End, Journal, JournalError, Start
-from runner.run import ended, stopped_by
+from runner.signals import stopped_by
 from runner.stack import Stacked
 from runner.trajectory import norms, row_type
 
@@ -31,7 +32,7 @@ def execute(
     received: Sequence[str],
     tell: Tell,
 ) -> None:
-    """Take the stack's steps until every cell has stopped, or all are, as `run.execute` is.
+    """Take the stack's steps until every cell has stopped, or all are, as `drive.execute` is.
 
     What a part raises ends the cells that go on as failed. Raises JournalError.
     """
@@ -58,7 +59,7 @@ def execute(
 def _train(
     stack: Stacked, limits: stop.Limits, recorder: "_Recorder", received: Sequence[str]
 ) -> None:
-    """Take steps, as `runner.run` does for one cell."""
+    """Take steps, as `runner.drive` does for one cell."""
     step = next(stack.steps)
     while True:
         now = time.time()

@@ -8,6 +8,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner.cell import Cell
+from runner.cells.compose import refuse
+from runner.cells.result import Result, result
+from runner.cells.table import swept
 from runner.config import ConfigError, check
 from runner.console import WIDTH
 from runner.data import Draws
@@ -15,9 +18,6 @@ from runner.dataset import Dataset
 from runner.experiment import compose
 from runner.fingerprint import fingerprint
 from runner.stack import Parts, impossible, prepare, refusal, slower
-from runner.sweep.cells import refuse
-from runner.sweep.result import Result, result
-from runner.sweep.table import swept
 
 SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
 LOOK: Any = {"subsequent_indent": " " * 16, "break_long_words": False}

@@ -3,10 +3,9 @@
 import json
 from collections.abc import Sequence
 
-from runner.cell import Cell
+from runner.cell import NOT_THE_EXPERIMENT, Cell
+from runner.cells.compose import shown
 from runner.config import ConfigError, Values, leaves
-from runner.identity import NOT_THE_EXPERIMENT
-from runner.sweep.cells import shown
 
 NOT_USED_ITSELF = ("lr", *NOT_THE_EXPERIMENT)
 """What no run reads: lr is there to be referred to, as `${lr}`, and the rest is how it is shown."""

@@ -1,28 +1,21 @@
-"""One run: compose the experiment, take its steps, record and show them, stop."""
+"""The driver of one run: take its steps, record and show them, stop."""
 
-import math
-import signal
-import threading
 import time
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from functools import partial
-from types import FrameType
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner import identity, stop
-from runner.cell import Cell
-from runner.config import Values, check
-from runner.console import Console, closing_block, epoch_line, painted, prediction_line, say
-from runner.data import Draws
-from runner.experiment import Experiment, compose
+from runner import stop
+from runner.config import Values
+from runner.console import Console, epoch_line, prediction_line
+from runner.experiment import Experiment
 from runner.failure import summary, whole
 from runner.journal import End, Journal, JournalError, Start
 from runner.loop.step import Step, is_finite
 from runner.model import parameter_names
-from runner.tracking.session import Settings, session
+from runner.signals import stopped_by
 from runner.trajectory import Recorder
 
 
@@ -34,36 +27,6 @@ class Run(NamedTuple):
     end: End
     last: Step
     failure: BaseException | None
-
-
-def run(cell: Cell) -> float:
-    """Execute one config and show it; return its final loss, infinite if it diverged.
-
-    A dry run says what would run, records nothing and has no final loss: NaN.
-
-    Raises ConfigError before anything starts if the config cannot run, and SystemExit, with all
-    that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
-    """
-    check(cell.values, cell.choices)
-    if cell.values["sweep"]["dry_run"]:
-        say(f"1 cell: {identity.name(cell)}, loop {compose(cell.values).loop}; nothing is run")
-        return math.nan
-    tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
-    data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
-    experiment = compose(cell.values, data)
-    tags = {identity.DATA: data.digest}
-    start = identity.start(cell, experiment.loop, experiment.tensors, tracked.store, tags)
-    console = Console(cell.values["epochs"])
-    with signals(signal.SIGINT, signal.SIGTERM) as received:
-        done = execute(cell.values, experiment, start, tracked.journal, console, received)
-    console.say(_closing_block(experiment, done, start.name))
-    if isinstance(done.failure, Exception):
-        raise done.failure
-    if done.failure is not None:  # sys.exit(0), say: nobody else has to take it for an end
-        raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
-    if done.end.outcome == "interrupted":
-        raise SystemExit(128 + signal.Signals[(received or ["SIGINT"])[0]])
-    return math.inf if done.end.outcome == "diverged" else done.last.loss
 
 
 def execute(
@@ -149,38 +112,6 @@ def train(
     raise AssertionError("a loop never ends by itself")
 
 
-@contextmanager
-def signals(*numbers: int) -> Iterator[list[str]]:
-    """Note the first of these signals, to be looked at between two steps; let a second act."""
-    received: list[str] = []
-    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
-        yield received
-        return
-
-    def note(number: int, frame: FrameType | None) -> None:
-        # Not the former handler yet: Python drops a signal, and prints a traceback, that came
-        # together with this one and by now has a handler of the system's.
-        for other in numbers:
-            signal.signal(other, act)
-        received.append(signal.Signals(number).name)
-
-    def act(number: int, frame: FrameType | None) -> None:
-        signal.signal(number, before[number])
-        signal.raise_signal(number)
-
-    before = {number: signal.signal(number, note) for number in numbers}
-    try:
-        yield received
-    finally:
-        for number, handler in before.items():
-            signal.signal(number, handler)
-
-
-def stopped_by(received: Sequence[str]) -> str:
-    """Why a run was interrupted; a second Ctrl-C is not received, and acts at once."""
-    return f"stopped by {(received or ['SIGINT'])[0]}"
-
-
 def _predict(
     experiment: Experiment, when: str, parameters: Any, values: Values, console: Console
 ) -> dict[str, float]:
@@ -210,19 +141,3 @@ def ended(
     if outcome == "diverged":
         tags["diverged_at"] = str(epochs + 1)
     return End(outcome, metrics, tags, reason, summary=summary)
-
-
-def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
-    end = done.end
-    at = f" (at epoch {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
-    return closing_block(
-        {
-            "loop": experiment.loop
-            + ("" if experiment.device == "cpu" else f" on {experiment.device}"),
-            "outcome": f"{painted(end.outcome, end.outcome)}: {stop.OUTCOMES[end.outcome]}{at}",
-            "epochs": f"{end.metrics['epochs_run']:.0f}",
-            "final loss": f"{done.last.loss:.8g}",
-            "seconds": f"{end.metrics['seconds']:.3f}",
-            "run": name,
-        }
-    )

@@ -3,10 +3,10 @@
 import os
 from collections.abc import Sequence
 
-from runner.sweep.pool import Pool
-from runner.sweep.progress import Progress
-from runner.sweep.result import Result
-from runner.sweep.work import Work, do
+from runner.cells.pool import Pool
+from runner.cells.progress import Progress
+from runner.cells.result import Result
+from runner.cells.work import Work, do
 from runner.tracking.session import Session
 
 WORTH_A_POOL = 8.0  # seconds in this process; its start costs about three

@@ -23,6 +23,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.cell import Cell
 from runner.config import ConfigError, Values, plain, plain_node
 from runner.refused import message, nameless, shortly
+from runner.run_name import within_sweep
 
 FROM_ENVIRONMENT = re.compile(r"\$\{(oc|runner)\.env:[^$]*\}")
 
@@ -230,7 +231,7 @@ def compose(loader: ConfigLoader, master: DictConfig, sweep: Sequence[Sequence[s
         except Exception as error:  # Hydra and OmegaConf raise what Python raises, now and then
             faults.append((overrides, message(error).replace("\n", "\n  ")))
     refuse(faults)
-    return made
+    return [cell._replace(name=name) for cell, name in zip(made, within_sweep(made), strict=True)]
 
 
 def refuse(faults: Sequence[tuple[Sequence[str], str]]) -> None:

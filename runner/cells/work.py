@@ -5,8 +5,10 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from runner import identity, run, stop
+from runner import drive, identity, stop
 from runner.cell import Cell
+from runner.cells import stacked
+from runner.cells.result import Result, result
 from runner.colour import colour
 from runner.console import Console
 from runner.dataset import Dataset
@@ -17,8 +19,6 @@ from runner.isolated import isolated
 from runner.journal import End, Journal, JournalError, Start
 from runner.model import Tensors
 from runner.stack import Parts, stack
-from runner.sweep import stacked
-from runner.sweep.result import Result, result
 
 
 class Work(NamedTuple):
@@ -52,7 +52,7 @@ Tell = Callable[[Result], None]
 
 
 def do(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> None:
-    """Execute the cells; `tell` each result. Ends early once it is stopped, as `run.execute` is.
+    """Execute the cells; `tell` each result. Ends early once it is stopped, as `drive.execute` is.
 
     A cell that fails is a result like any other. Raises JournalError.
     """
@@ -75,7 +75,7 @@ def _alone(work: Work, journal: Journal, received: Sequence[str], tell: Tell) ->
         start = _start(work, place, experiment.loop, experiment.tensors)
         console = Console(cell.values["epochs"], quiet=True)
         values = {**cell.values, "print_every": 0}
-        done = run.execute(values, experiment, start, journal, console, received)
+        done = drive.execute(values, experiment, start, journal, console, received)
         if isinstance(done.failure, JournalError):
             raise done.failure
         tell(result(number, done.id, done.end))

@@ -17,15 +17,15 @@ from numpy.typing import NDArray
 
 from runner import identity
 from runner.cell import Cell
+from runner.cells.plan import Plan
+from runner.cells.result import Result
 from runner.config import Values
 from runner.console import Console
 from runner.dataset import Dataset
+from runner.drive import train
 from runner.experiment import compose
 from runner.isolated import isolated
 from runner.journal import Reader, Rows
-from runner.run import train
-from runner.sweep.plan import Plan
-from runner.sweep.result import Result
 from runner.trajectory import Recorder
 
 REPEATS = 3

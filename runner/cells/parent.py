@@ -7,11 +7,12 @@ from collections.abc import Sequence
 
 from runner import identity
 from runner.cell import Cell
+from runner.cells import table
+from runner.cells.plan import Plan
+from runner.cells.result import Result
+from runner.cells.verify import Verified
 from runner.journal import End, File, Journal, Start
-from runner.sweep import table
-from runner.sweep.plan import Plan
-from runner.sweep.result import Result
-from runner.sweep.verify import Verified
+from runner.run_name import shortened
 
 
 def begin(journal: Journal, planned: Plan, store: str) -> str:
@@ -21,10 +22,10 @@ def begin(journal: Journal, planned: Plan, store: str) -> str:
     report = ", `report.html` compares them" if cells[0].values["report"]["page"] else ""
     what = f"{len(cells)} cells over {', '.join(keys) or 'nothing'}"
     start = Start(
-        name=identity.shortened(f"sweep of {what}"),
+        name=shortened(f"sweep of {what}"),
         store=store,
         experiment=cells[0].values["tracking"]["experiment"],
-        params={"swept": ", ".join(keys)},
+        params={"swept": ", ".join(keys), **common(cells)},
         tags={
             "command": _command(),
             "plan": "\n".join(planned.lines()),
@@ -34,6 +35,24 @@ def begin(journal: Journal, planned: Plan, store: str) -> str:
         },
     )
     return journal.begin(start)
+
+
+def common(cells: Sequence[Cell]) -> dict[str, str]:
+    """The params that all cells have in common: they stand here once."""
+    first = cells[0].values
+    tops = [key for key in first if any(cell.values.get(key) != first[key] for cell in cells)]
+    shared = identity.params(cells[0])
+    for cell in cells[1:]:
+        own = identity.params(cell._replace(values={key: cell.values.get(key) for key in tops}))
+        gone = [
+            key
+            for key in shared
+            if (key.partition(".")[0] in tops or key in cell.choices)
+            and own.get(key) != shared[key]
+        ]
+        for key in gone:
+            del shared[key]
+    return shared
 
 
 def end(

@@ -1,0 +1,61 @@
+"""A run by itself, as the command carries it out: composed, recorded, shown."""
+
+import math
+import signal
+
+from runner import identity, stop
+from runner.cell import Cell
+from runner.config import check
+from runner.console import Console, closing_block, painted, say
+from runner.data import Draws
+from runner.drive import Run, execute
+from runner.experiment import Experiment, compose
+from runner.failure import summary
+from runner.signals import signals
+from runner.tracking.session import Settings, session
+
+
+def run(cell: Cell) -> float:
+    """Execute one config and show it; return its final loss, infinite if it diverged.
+
+    A dry run says what would run, records nothing and has no final loss: NaN.
+
+    Raises ConfigError before anything starts if the config cannot run, and SystemExit, with all
+    that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
+    """
+    check(cell.values, cell.choices)
+    if cell.values["sweep"]["dry_run"]:
+        say(f"1 cell: {identity.name(cell)}, loop {compose(cell.values).loop}; nothing is run")
+        return math.nan
+    tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
+    data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
+    experiment = compose(cell.values, data)
+    tags = {identity.DATA: data.digest}
+    start = identity.start(cell, experiment.loop, experiment.tensors, tracked.store, tags)
+    console = Console(cell.values["epochs"])
+    with signals(signal.SIGINT, signal.SIGTERM) as received:
+        done = execute(cell.values, experiment, start, tracked.journal, console, received)
+    console.say(_closing_block(experiment, done, start.name))
+    if isinstance(done.failure, Exception):
+        raise done.failure
+    if done.failure is not None:  # sys.exit(0), say: nobody else has to take it for an end
+        raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
+    if done.end.outcome == "interrupted":
+        raise SystemExit(128 + signal.Signals[(received or ["SIGINT"])[0]])
+    return math.inf if done.end.outcome == "diverged" else done.last.loss
+
+
+def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
+    end = done.end
+    at = f" (at epoch {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
+    return closing_block(
+        {
+            "loop": experiment.loop
+            + ("" if experiment.device == "cpu" else f" on {experiment.device}"),
+            "outcome": f"{painted(end.outcome, end.outcome)}: {stop.OUTCOMES[end.outcome]}{at}",
+            "epochs": f"{end.metrics['epochs_run']:.0f}",
+            "final loss": f"{done.last.loss:.8g}",
+            "seconds": f"{end.metrics['seconds']:.3f}",
+            "run": name,
+        }
+    )

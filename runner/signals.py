@@ -1,0 +1,39 @@
+"""Ctrl-C and SIGTERM: the first is asked for between two steps, the second acts at once."""
+
+import signal
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from types import FrameType
+
+
+@contextmanager
+def signals(*numbers: int) -> Iterator[list[str]]:
+    """Note the first of these signals, to be looked at between two steps; let a second act."""
+    received: list[str] = []
+    if threading.current_thread() is not threading.main_thread():  # only it may set handlers
+        yield received
+        return
+
+    def note(number: int, frame: FrameType | None) -> None:
+        # Not the former handler yet: Python drops a signal, and prints a traceback, that came
+        # together with this one and by now has a handler of the system's.
+        for other in numbers:
+            signal.signal(other, act)
+        received.append(signal.Signals(number).name)
+
+    def act(number: int, frame: FrameType | None) -> None:
+        signal.signal(number, before[number])
+        signal.raise_signal(number)
+
+    before = {number: signal.signal(number, note) for number in numbers}
+    try:
+        yield received
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
+
+
+def stopped_by(received: Sequence[str]) -> str:
+    """Why a run was interrupted; a second Ctrl-C is not received, and acts at once."""
+    return f"stopped by {(received or ['SIGINT'])[0]}"
