@@ -31,8 +31,8 @@ from runner.cells.work import do
 from runner.config import register
 from runner.journal import Journal
 from runner.stack import stack
-from runner.tracking.bulk import CACHE_KIB
 from runner.tracking.publisher import Publisher
+from runner.tracking.sql import CACHE_KIB
 
 EPOCHS = 100
 REPEATS = 3

@@ -30,8 +30,7 @@ def run(cell: Cell) -> float:
     tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
     data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
     experiment = compose(cell.values, data)
-    tags = {identity.DATA: data.digest}
-    start = identity.start(cell, experiment.loop, experiment.tensors, tracked.store, tags)
+    start = identity.start(cell, experiment.loop, experiment.tensors, data, tracked.store)
     console = Console(cell.values["epochs"])
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         done = execute(cell.values, experiment, start, tracked.journal, console, received)

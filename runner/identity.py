@@ -11,6 +11,8 @@ from pathlib import Path
 from runner import run_name
 from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config import Values, leaves
+from runner.dataset import Dataset
+from runner.dataset_input import dataset_input
 from runner.journal import Start
 from runner.model import Tensors
 
@@ -21,7 +23,12 @@ LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
 
 
 def start(
-    cell: Cell, loop: str, tensors: Tensors, store: str, tags: Mapping[str, str] | None = None
+    cell: Cell,
+    loop: str,
+    tensors: Tensors,
+    data: Dataset,
+    store: str,
+    tags: Mapping[str, str] | None = None,
 ) -> Start:
     """The beginning of the cell's run, for the store at that URI."""
     return Start(
@@ -29,9 +36,10 @@ def start(
         store=store,
         experiment=cell.values["tracking"]["experiment"],
         params=params(cell),
-        tags={"loop": loop, **_tags(cell), **(tags or {})},
+        tags={"loop": loop, DATA: data.digest, **_tags(cell), **(tags or {})},
         config=defining(cell.values),
         tensors=tensors,
+        dataset=dataset_input(cell, data),
     )
 
 

@@ -56,6 +56,8 @@ class Start:
     time: float = field(default_factory=time.time)
     parent: str | None = None
     """The id of the sweep's own run, for a cell of a sweep."""
+    dataset: Mapping[str, str] = field(default_factory=dict)
+    """As MLflow knows a dataset: see `runner.dataset_input`; journals from before have none."""
 
 
 @dataclass(frozen=True)

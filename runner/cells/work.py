@@ -100,6 +100,5 @@ def _start(work: Work, place: int, loop: str, tensors: Tensors) -> Start:
     tags["stacked"] = str(bool(work.parts)).lower()
     # MLflow's own choice repeats itself: of four cells, three may be of the same green.
     tags["mlflow.runColor"] = colour(number)
-    tags[identity.DATA] = work.data[place].digest
-    start = identity.start(work.cells[place], loop, tensors, work.store, tags)
+    start = identity.start(work.cells[place], loop, tensors, work.data[place], work.store, tags)
     return replace(start, parent=work.parent)

@@ -23,6 +23,10 @@ STATUS = {"interrupted": "KILLED", "failed": "FAILED"}  # any other outcome: FIN
 LONGEST_NAME = 250
 LONGEST_PARAM = 6000
 LONGEST_TAG = 5000
+LONGEST_DATASET = 500
+
+CONTEXT = ("mlflow.data.context", "training")
+"""The tag of a run's input that MLflow's UI shows beside the dataset."""
 
 
 class Points(NamedTuple):

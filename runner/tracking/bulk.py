@@ -1,42 +1,30 @@
 """SQL stores in bulk: the rows that MLflow's own store would have written, only faster.
 
 `MlflowClient.log_batch` makes an object of every point. Here the points go through MLflow's own
-table definitions straight into the database, a batch in one transaction. Rows that are there
+tables straight into the database, a batch in one transaction. Rows that are there
 already stay as they are, so writing a batch again changes nothing.
 
-How MLflow lays out its tables is its own affair, so this is used only with the versions (see
-`runner.tracking.store`) and the schema that the tests compare with the stock store.
+How MLflow lays out its tables is its own affair, so this is used only with a schema that the tests
+compare with the stock store: see `runner.tracking.store`. Nobody imports mlflow for it.
 """
 
-import os
+import shutil
+import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from operator import itemgetter
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from mlflow import MlflowClient
-from mlflow.environment_variables import MLFLOW_ENABLE_WORKSPACES
-from mlflow.exceptions import MlflowException
-from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
-from mlflow.store.db.utils import create_sqlalchemy_engine
-from mlflow.store.tracking.dbmodels.models import (
-    SqlExperiment,
-    SqlLatestMetric,
-    SqlParam,
-    SqlRun,
-    SqlTag,
-)
-from mlflow.utils.file_utils import local_file_uri_to_path
-from mlflow.utils.uri import append_to_uri_path, is_local_uri
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.console import python
 from runner.journal import End, Start
 from runner.naming import text
-from runner.tracking import files
+from runner.tracking import experiment, files
+from runner.tracking.artifact_uri import below, is_local, local_path
 from runner.tracking.batch import (
     LONGEST_NAME,
     LONGEST_PARAM,
@@ -48,62 +36,30 @@ from runner.tracking.batch import (
     Refused,
     pairs,
 )
-from runner.tracking.client import experiment_id, refusal
 from runner.tracking.columns import Column, by_key, insert_points
+from runner.tracking.dataset_rows import add_datasets
+from runner.tracking.sql import execute, insert_or_set, open_engine
+from runner.tracking.tables import (
+    DATASETS,
+    EXPERIMENT_TAGS,
+    EXPERIMENTS,
+    INPUT_TAGS,
+    INPUTS,
+    LATEST,
+    PARAMS,
+    RUNS,
+    TAGS,
+)
 from runner.tracking.uri import without_credentials
 
-TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
-TESTED_DRIVERS = ("sqlite+pysqlite", "postgresql+psycopg2")
-
-EXPERIMENTS = SqlExperiment.__table__
-RUNS = SqlRun.__table__
-PARAMS = SqlParam.__table__
-TAGS = SqlTag.__table__
-LATEST = SqlLatestMetric.__table__
+ADDED = (EXPERIMENTS, EXPERIMENT_TAGS, RUNS, PARAMS, TAGS, DATASETS, INPUTS, INPUT_TAGS)
+"""Tables whose rows stay as they are once they are there."""
 
 IDS_AT_ONCE = 500  # below the number of variables that any SQLite takes
-CACHE_KIB = 65_536  # of SQLite, to hold what its indexes have in use: half as fast again
-BUSY_MILLISECONDS = 60_000  # how long to wait for somebody else's transaction in SQLite
 
 
-def unsupported(uri: str) -> str | None:
-    """Why this module is not to write into the store at `uri`; None if it may."""
-    if MLFLOW_ENABLE_WORKSPACES.get():
-        return "MLflow's workspaces are switched on"
-    try:
-        url = sa.make_url(uri)
-        driver = f"{url.get_backend_name()}+{url.get_driver_name()}"
-    except sa.exc.ArgumentError:  # a folder, say, or databricks
-        return f"{without_credentials(uri)} is no database"
-    if driver not in TESTED_DRIVERS:
-        return f"{driver} is none of {', '.join(TESTED_DRIVERS)}"
-    if driver.startswith("sqlite") and not os.path.exists(url.database or ""):
-        return "the store is new"
-    engine = _engine(uri)
-    try:
-        with engine.connect() as connection:
-            if not sa.inspect(connection).has_table("alembic_version"):
-                return "the store is new"
-            found = connection.scalars(sa.text("SELECT version_num FROM alembic_version")).all()
-    finally:
-        engine.dispose()
-    if list(found) not in [[revision] for revision in TESTED_REVISIONS]:
-        return f"the schema {', '.join(found)} is none of {', '.join(TESTED_REVISIONS)}"
-    return None
-
-
-def _engine(uri: str) -> sa.Engine:
-    """MLflow's own; tried once, because the publisher decides how long an attempt pays."""
-    engine: sa.Engine = create_sqlalchemy_engine(uri)
-    if engine.dialect.name == "sqlite":
-
-        @sa.event.listens_for(engine, "connect")
-        def prepare(connection: Any, _: Any) -> None:
-            connection.execute(f"PRAGMA busy_timeout = {BUSY_MILLISECONDS}")
-            connection.execute(f"PRAGMA cache_size = -{CACHE_KIB}")
-            connection.execute("PRAGMA temp_store = MEMORY")  # nothing outside mlruns/
-
-    return engine
+class _NoExperiment(Exception):
+    """Why runs cannot go to the experiment that they are for."""
 
 
 class BulkStore:
@@ -111,15 +67,13 @@ class BulkStore:
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._engine = _engine(uri)
+        self._engine = open_engine(uri)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self._is_sqlite else postgresql.insert
-        self._add = {
-            table: insert(table).on_conflict_do_nothing() for table in (RUNS, PARAMS, TAGS)
-        }
-        self._set_tags = _insert_or_set(insert(TAGS), ["value"])
+        self._add = {table: insert(table).on_conflict_do_nothing() for table in ADDED}
+        self._set_tags = insert_or_set(insert(TAGS), ["value"])
         newer = ["step", "timestamp", "value"]
-        self._set_latest = _insert_or_set(insert(LATEST), [*newer, "is_nan"], newer)
+        self._set_latest = insert_or_set(insert(LATEST), [*newer, "is_nan"], newer)
         self._experiments: dict[str, tuple[int, str]] = {}  # by name: id, artifact location
         self._artifact_uris: dict[str, str] = {}
 
@@ -138,14 +92,17 @@ class BulkStore:
                 raise Refused(deleted | homeless, deleted)
             params = ((r, pairs(s.params, LONGEST_PARAM)) for r, s in batch.starts.items())
             first = ((r, _first_tags(s)) for r, s in batch.starts.items())
-            _execute(connection, self._add[RUNS], list(starts.values()))
-            _execute(connection, self._add[PARAMS], _triples(params))
-            _execute(connection, self._add[TAGS], _triples(first))
+            execute(connection, self._add[RUNS], list(starts.values()))
+            execute(connection, self._add[PARAMS], _triples(params))
+            execute(connection, self._add[TAGS], _triples(first))
+            begun = ((run, start) for run, start in batch.starts.items() if start.dataset)
+            datasets = {r: (starts[r]["experiment_id"], start.dataset) for r, start in begun}
+            add_datasets(connection, self._add, datasets)
             insert_points(connection, columns)
-            _execute(connection, self._set_latest, _latest(columns))
-            _execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
+            execute(connection, self._set_latest, _latest(columns))
+            execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
-            _execute(connection, self._set_tags, _triples(last))
+            execute(connection, self._set_tags, _triples(last))
             placed.result()  # a run that has ended has all of its artifacts
 
     def _place(self, artifacts: Sequence[Artifact]) -> None:
@@ -153,15 +110,18 @@ class BulkStore:
         local = []
         for artifact in artifacts:
             uri = self._artifact_uris[artifact.run]
-            if is_local_uri(uri):  # MLflow's own way takes longer than all the run's rows
-                place = Path(local_file_uri_to_path(uri)) / artifact.name
-                local.append((place, artifact.write))
+            if is_local(uri):  # MLflow's own way takes longer than all the run's rows
+                local.append((Path(local_path(uri)) / artifact.name, artifact.write))
             else:
-                get_artifact_repository(uri).log_artifact(str(artifact.built()))
+                _upload(artifact.built(), uri)
         files.write(local)
 
     def add(self, run: str, path: Path) -> None:
-        get_artifact_repository(self._artifact_uris[run]).log_artifact(str(path))
+        uri = self._artifact_uris[run]
+        if is_local(uri):
+            files.write([(Path(local_path(uri)) / path.name, partial(_copy, path))])
+        else:
+            _upload(path, uri)
 
     @contextmanager
     def _transaction(self) -> Iterator[sa.Connection]:
@@ -179,8 +139,8 @@ class BulkStore:
         for run, start in batch.starts.items():
             try:
                 rows[run] = self._row(run, start)
-            except MlflowException as error:
-                reasons[run] = refusal(error)
+            except _NoExperiment as error:
+                reasons[run] = str(error)
         if reasons:
             raise Refused(reasons)
         return rows
@@ -201,30 +161,53 @@ class BulkStore:
             "deleted_time": None,
             "source_version": "",
             "lifecycle_stage": "active",
-            "artifact_uri": append_to_uri_path(location, run, "artifacts"),
+            "artifact_uri": below(location, run, "artifacts"),
             "experiment_id": number,
         }
 
     def _experiment(self, name: str) -> tuple[int, str]:
-        """The experiment's id and artifact location; created by MLflow if there is none."""
+        """The experiment's id and artifact location; created if there is none.
+
+        Raises _NoExperiment.
+        """
         if name not in self._experiments:
-            found = self._active_experiment(name)
-            if found is None:
-                experiment_id(MlflowClient(self._uri), self._uri, name)
-                found = self._active_experiment(name)
-            if found is None:
-                raise MlflowException(f"the experiment {name!r} was deleted just now")
-            self._experiments[name] = found
+            with self._transaction() as connection:
+                found = self._found_experiment(connection, name)
+                if found is None:
+                    self._create_experiment(connection, name)
+                    found = self._found_experiment(connection, name)
+                    assert found
+                number, location, stage = found
+                if stage != "active":
+                    raise _NoExperiment(experiment.deleted(name))
+                marks = experiment.TAGS.items()
+                tags = [{"experiment_id": number, "key": k, "value": v} for k, v in marks]
+                execute(connection, self._add[EXPERIMENT_TAGS], tags)
+            self._experiments[name] = number, location
         return self._experiments[name]
 
-    def _active_experiment(self, name: str) -> tuple[int, str] | None:
-        columns = EXPERIMENTS.c
-        query = sa.select(columns.experiment_id, columns.artifact_location).where(
-            columns.name == name, columns.lifecycle_stage == "active"
-        )
-        with self._engine.connect() as connection:
-            found = connection.execute(query).first()
-        return None if found is None else (found[0], found[1])
+    def _found_experiment(
+        self, connection: sa.Connection, name: str
+    ) -> tuple[int, str, str] | None:
+        """Its id, artifact location and lifecycle stage."""
+        c = EXPERIMENTS.c
+        query = sa.select(c.experiment_id, c.artifact_location, c.lifecycle_stage)
+        found = connection.execute(query.where(c.name == name)).first()
+        return None if found is None else (found[0], found[1], found[2])
+
+    def _create_experiment(self, connection: sa.Connection, name: str) -> None:
+        if not name or len(name) > experiment.LONGEST_NAME:
+            most = experiment.LONGEST_NAME
+            raise _NoExperiment(f"an experiment's name has 1 to {most} characters, not {len(name)}")
+        now = int(time.time() * 1000)
+        row = {
+            "name": name,
+            "artifact_location": experiment.artifact_location(self._uri),
+            "lifecycle_stage": "active",
+            "creation_time": now,
+            "last_update_time": now,
+        }
+        connection.execute(self._add[EXPERIMENTS], row)  # nothing, if somebody else was first
 
     def _refusals(
         self, connection: sa.Connection, batch: Batch, starts: dict[str, Any]
@@ -260,6 +243,16 @@ class BulkStore:
         return stages
 
 
+def _upload(path: Path, uri: str) -> None:
+    from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
+
+    get_artifact_repository(uri).log_artifact(str(path))
+
+
+def _copy(path: Path, to: Path) -> None:
+    shutil.copyfile(path, to)
+
+
 def _latest(columns: Sequence[Column]) -> list[dict[str, Any]]:
     """The latest point of each metric of each run, as rows."""
     latest: dict[tuple[str, str], tuple[Any, ...]] = {}
@@ -293,29 +286,6 @@ def _triples(values: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, 
         for run, pairs in values
         for name, value in pairs.items()
     ]
-
-
-def _execute(connection: sa.Connection, statement: Any, rows: list[dict[str, Any]]) -> None:
-    if not rows:  # an empty list would mean one row of defaults
-        return
-    if connection.dialect.name != "sqlite":
-        connection.execute(statement, rows)
-        return
-    # Past SQLAlchemy's handling of each row, which costs as much as the database itself.
-    compiled = statement.compile(dialect=connection.dialect, column_keys=list(rows[0]))
-    values = map(itemgetter(*compiled.positiontup), rows)
-    connection.exec_driver_sql(str(compiled), list(values))
-
-
-def _insert_or_set(insert: Any, columns: Sequence[str], newer: Sequence[str] = ()) -> Any:
-    """Insert, or where the key is there set `columns`; with `newer`, only if those are greater."""
-    table, new = insert.table, insert.excluded
-    greater = sa.tuple_(*(new[c] for c in newer)) > sa.tuple_(*(table.c[c] for c in newer))
-    return insert.on_conflict_do_update(
-        index_elements=list(table.primary_key.columns),
-        set_={column: new[column] for column in columns},
-        where=greater if newer else None,
-    )
 
 
 _END_RUN = (

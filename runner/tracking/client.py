@@ -1,21 +1,24 @@
 """Any MLflow store, through `MlflowClient`: the way to a tracking server."""
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from itertools import chain, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
 from mlflow import MlflowClient
-from mlflow.entities import Metric, Param, RunTag, ViewType
+from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunTag, ViewType
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE
 
 from runner.console import python
 from runner.journal import End, Start
 from runner.naming import key, text
+from runner.tracking import experiment
 from runner.tracking.batch import (
+    CONTEXT,
     JOURNAL_TAG,
+    LONGEST_DATASET,
     LONGEST_NAME,
     LONGEST_PARAM,
     LONGEST_TAG,
@@ -105,38 +108,38 @@ class ClientStore:
                 list(pool.map(make, some))  # where one fails, those that wait are dropped
 
     def _begin(self, run: str, start: Start) -> None:
-        experiment = self._experiment_id(start.experiment)
-        found = self._found(experiment, run)
+        place = self._experiment_id(start.experiment)
+        found = self._found(place, run)
         answered = run not in self._unanswered
         if len(found) != 1:
             self._unanswered.add(run)
         if not found:
             created = self._client.create_run(
-                experiment,
+                place,
                 start_time=int(start.time * 1000),
                 run_name=text(start.name, LONGEST_NAME),
-                tags=pairs(start.tags, LONGEST_TAG) | self._parent_tag(experiment, start),
+                tags=pairs(start.tags, LONGEST_TAG) | self._parent_tag(place, start),
             )
             found = [created]
             if answered:
                 self._unanswered.discard(run)
         info = found[0].info
-        self._places[run] = Place(experiment, info.run_id)
+        self._places[run] = Place(place, info.run_id)
 
-    def _parent_tag(self, experiment: str, start: Start) -> dict[str, str]:
+    def _parent_tag(self, place: str, start: Start) -> dict[str, str]:
         if not start.parent:
             return {}
         if start.parent not in self._places:  # another publisher has brought it in
-            found = self._found(experiment, start.parent)
+            found = self._found(place, start.parent)
             if not found:  # deleted for good: the child stands alone
                 return {}
-            self._places[start.parent] = Place(experiment, found[0].info.run_id)
+            self._places[start.parent] = Place(place, found[0].info.run_id)
         return {PARENT_TAG: self._places[start.parent].run}
 
-    def _found(self, experiment: str, run: str) -> list[Any]:
+    def _found(self, place: str, run: str) -> list[Any]:
         """The run in MLflow, those first that nobody has deleted."""
         said = f"tags.{JOURNAL_TAG} = '{run}'"
-        found = self._client.search_runs([experiment], said, ViewType.ALL)
+        found = self._client.search_runs([place], said, ViewType.ALL)
         return sorted(found, key=lambda one: (one.info.lifecycle_stage, one.info.run_id))
 
     def _is_deleted(self, run: str) -> bool:
@@ -156,6 +159,8 @@ class ClientStore:
         for run in batch.runs():
             start, end = batch.starts.get(run), batch.ends.get(run)
             given = pairs(start.params, LONGEST_PARAM) if start else {}
+            if start and start.dataset:
+                yield run, self._log_dataset, start.dataset
             last = pairs(end.tags, LONGEST_TAG) if end else {}
             params = (Param(*pair) for pair in given.items())
             tags = (RunTag(*pair) for pair in last.items())
@@ -171,6 +176,11 @@ class ClientStore:
         metrics, params, tags = some
         self._client.log_batch(self._places[run].run, metrics, params, tags)
 
+    def _log_dataset(self, run: str, dataset: Mapping[str, str]) -> None:
+        named = Dataset(**{**dataset, "name": text(dataset["name"], LONGEST_DATASET)})
+        given = DatasetInput(named, [InputTag(*CONTEXT)])
+        self._client.log_inputs(self._places[run].run, [given])
+
     def _uploads(self, batch: Batch) -> Iterator[Call]:
         return ((artifact.run, self._upload, artifact) for artifact in batch.artifacts)
 
@@ -183,10 +193,10 @@ class ClientStore:
         self._client.log_artifact(self._places[run].run, str(path))
 
     def _end(self, run: str, end: End) -> None:
-        experiment, run_id = self._places[run]
+        place, run_id = self._places[run]
         if run in self._unanswered:
             # A request that was given up may have been carried out all the same, much later.
-            for found in self._found(experiment, run):
+            for found in self._found(place, run):
                 if found.info.run_id != run_id and found.info.lifecycle_stage == "active":
                     self._client.delete_run(found.info.run_id)
         status = STATUS.get(end.outcome, "FINISHED")
@@ -211,22 +221,18 @@ def experiment_id(client: MlflowClient, uri: str, name: str) -> str:
     for _ in range(2):
         if found := client.get_experiment_by_name(name):
             if found.lifecycle_stage != "active":
-                raise MlflowException(
-                    f"the experiment {name!r} is deleted: restore it, or set tracking.experiment",
-                    error_code=INVALID_STATE,
-                )
+                raise MlflowException(experiment.deleted(name), error_code=INVALID_STATE)
+            for key, value in experiment.TAGS.items():
+                if key not in found.tags:
+                    client.set_experiment_tag(found.experiment_id, key, value)
             return str(found.experiment_id)
         try:
-            return str(client.create_experiment(name, artifact_location(uri)))
+            location = experiment.artifact_location(uri)
+            return str(client.create_experiment(name, location, dict(experiment.TAGS)))
         except MlflowException as error:  # somebody else was first
             if error.error_code != "RESOURCE_ALREADY_EXISTS":
                 raise
     raise MlflowException(f"the experiment {name} can neither be found nor created")
-
-
-def artifact_location(uri: str) -> str | None:
-    """Where a new experiment keeps its artifacts: a server knows, a database has no place."""
-    return None if uri.startswith("http") else Path("mlruns/artifacts").absolute().as_uri()
 
 
 def _metrics(points: Points) -> Iterator[Metric]:

@@ -6,10 +6,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 import sqlalchemy as sa
-from mlflow.store.tracking.dbmodels.models import SqlMetric
 
 from runner.naming import key
 from runner.tracking.batch import Points
+from runner.tracking.tables import METRICS
 
 LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
 
@@ -86,7 +86,7 @@ def _values(columns: Iterable[Column]) -> Iterator[tuple[float]]:
     return chain.from_iterable(zip(c.values.tolist(), strict=True) for c in columns)
 
 
-_INTO = f"INSERT INTO {SqlMetric.__tablename__} (key, run_uuid, value, timestamp, step, is_nan)"
+_INTO = f"INSERT INTO {METRICS.name} (key, run_uuid, value, timestamp, step, is_nan)"
 
 # PostgreSQL takes arrays several times as fast as rows.
 _FROM_ARRAYS = (

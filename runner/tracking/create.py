@@ -7,12 +7,13 @@ say, make no SQL.
 """
 
 import os
+import time
 from pathlib import Path
 
 import sqlalchemy as sa
 from filelock import FileLock
-from mlflow.store.db.utils import _initialize_tables
-from mlflow.store.tracking.dbmodels.models import SqlExperiment
+
+from runner.tracking.tables import EXPERIMENTS
 
 
 def create(uri: str) -> None:
@@ -30,6 +31,8 @@ def create(uri: str) -> None:
         if not path.exists():  # nobody else was first
             for left in (new, Path(f"{new}-journal")):  # by one that was killed
                 left.unlink(missing_ok=True)
+            from mlflow.store.db.utils import _initialize_tables  # now that it is worth its import
+
             engine = sa.create_engine(sa.make_url(uri).set(database=str(new)))
             try:
                 _initialize_tables(engine)
@@ -42,13 +45,17 @@ def create(uri: str) -> None:
 
 def _add_first_experiment(engine: sa.Engine) -> None:
     """The row that MLflow would add when it first opens the store here."""
+    now = int(time.time() * 1000)
     row = {
         "experiment_id": 0,
         "name": "Default",
         "artifact_location": str(Path("mlruns/0").absolute()),
+        "lifecycle_stage": "active",
+        "creation_time": now,
+        "last_update_time": now,
     }
     with engine.begin() as connection:
-        connection.execute(sa.insert(SqlExperiment.__table__).values(row))
+        connection.execute(sa.insert(EXPERIMENTS).values(row))
 
 
 def _give_name(new: Path, path: Path) -> None:

@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import NamedTuple
 
 import sqlalchemy as sa
-from mlflow.utils.file_utils import local_file_uri_to_path
 
 from runner import project
+from runner.tracking.artifact_uri import local_path
 
 MLRUNS = "/mlruns/"
 
@@ -39,7 +39,7 @@ class _Row(NamedTuple):
     """The same path in the project folder."""
 
     def is_here(self) -> bool:
-        return os.path.exists(local_file_uri_to_path(self.here))
+        return os.path.exists(local_path(self.here))
 
 
 def mend(uri: str) -> None:
@@ -60,9 +60,9 @@ def mend(uri: str) -> None:
 
 def path_here(uri: str) -> Path:
     """The path of an artifact: if it is not there, then in the project folder, if it is here."""
-    given = local_file_uri_to_path(uri)
+    given = local_path(uri)
     if not os.path.exists(given) and (found := _through_another(uri)):
-        here = local_file_uri_to_path(found[1])
+        here = local_path(found[1])
         return Path(here if os.path.exists(here) else given)
     return Path(given)
 
@@ -73,7 +73,7 @@ def _moved(rows: list[_Row]) -> list[_Row]:
     for folder in dict.fromkeys(row.folder for row in rows):
         own = [row for row in rows if row.folder == folder]
         runs = [row for row in own if row.table == "runs"]
-        is_gone = not os.path.exists(local_file_uri_to_path(folder + MLRUNS))
+        is_gone = not os.path.exists(local_path(folder + MLRUNS))
         if any(row.is_here() for row in runs) or (is_gone and not runs):
             moved += [row for row in own if is_gone or row.table == "experiments" or row.is_here()]
     return moved
