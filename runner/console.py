@@ -47,6 +47,11 @@ def python() -> str:
     return project.shown(here)
 
 
+def command(typed: str) -> str:
+    """How a person here starts that command of ours."""
+    return f"{python()} -m runner.{typed}"
+
+
 def say(line: str) -> None:
     """Print a line, control characters in it escaped, on whatever there is."""
     _print(line, sys.stdout)

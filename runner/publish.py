@@ -16,6 +16,7 @@ from runner import journal, project
 from runner.console import complain, escaped, prepare, say
 from runner.journal import FOLDER
 from runner.tracking.address import fault
+from runner.tracking.session import see_it
 from runner.tracking.uri import recorded, scrubbed
 
 LOG = Path("mlruns/publish.log")
@@ -147,12 +148,12 @@ def publish(uri: str | None) -> int:
             complain(f"kept        {FOLDER}: meant for {store}: {why}; --uri names another one")
             left = 1
             continue
-        actual = _with_credentials(store)
+        actual = with_credentials(store)
         _log_to_file(actual)
         publisher = Publisher(journal.folder(), actual, keep=True, ended=ended)
         report = publisher.recover(everything=uri is not None, wait=WAIT_SECONDS)
         if report.published:
-            say(f"published   {report.published} run(s)\nsee it      {report.where}")
+            say(f"published   {report.published} run(s)\n{see_it()}")
         if report.deleted:
             say(f"deleted     {report.deleted} run(s), by somebody in MLflow: left as they are")
         for damage in report.damaged:
@@ -186,7 +187,7 @@ def status() -> int:
     return 0
 
 
-def _with_credentials(store: str) -> str:
+def with_credentials(store: str) -> str:
     """The store's URI as the environment has it, if that is the same store."""
     known = os.environ.get("MLFLOW_TRACKING_URI", "")
     return known if known and recorded(known) == store else store

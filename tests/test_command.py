@@ -200,7 +200,7 @@ def test_tags_tell_loop_outcome_and_versions(diabetes):
     _, _, run = diabetes
     tags = run.data.tags
     assert run.info.status == "FINISHED"
-    assert run.info.run_name == "adam lr=0.5 dataset=diabetes model=linear epochs=20"
+    assert run.info.run_name == "adam diabetes linear lr=0.5 epochs=20"
     assert (tags["loop"], tags["outcome"]) == ("module", "exhausted")
     assert tags["overrides"] == "dataset=diabetes model=linear optimizer=adam lr=0.5 epochs=20"
     assert tags["version.torch"].startswith("2.")
@@ -382,8 +382,8 @@ def test_a_name_says_the_lr_that_the_optimizer_has(tmp_path, runner, store):
     runner(tmp_path, *own, "epochs=2")
     _, runs = store(tmp_path)
     assert {run.info.run_name for run in runs} == {
-        "sgd ~optimizer.lr gradient=by_hand lr=0.5 epochs=2",
-        "by_hand lr=auto optimizer._target_=own.Own epochs=2",
+        "lr=0.5 epochs=2 gradient=by_hand ~optimizer.lr",
+        "by_hand epochs=2 _target_=own.Own optimizer.lr=auto",
     }
 
 

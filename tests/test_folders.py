@@ -49,7 +49,7 @@ def test_the_folder_changes_while_a_run_goes_on(change, tmp_path, environment, r
     path = f"{ROOT}{os.pathsep}{tmp_path}"
     done = runner(tmp_path, *typed, *QUICK, PYTHONPATH=path)
     assert "see it      " in done.stdout
-    assert done.stdout.rstrip().endswith("sqlite:///mlruns/mlflow.db")
+    assert done.stdout.rstrip().endswith("-m runner.ui")
     client, runs = store(tmp_path)
     assert len([run for run in runs if "lr" in run.data.params]) == (2 if "-m" in typed else 1)
     assert {run.info.status for run in runs} == {"FINISHED"}
@@ -83,7 +83,7 @@ def test_a_moved_project_goes_on_where_it_is(tmp_path, environment, runner, stor
     write_journal(old / "mlruns" / "journal" / "0.db", "sqlite:///mlruns/mlflow.db", 100, 1, "left")
     shutil.move(old, new)
     shutil.move(new / "mlruns" / "journal" / "published", tmp_path)
-    there = command(new, environment, "runner.report", "sgd lr=0.1 gradient=by_hand epochs=3")
+    there = command(new, environment, "runner.report", "lr=0.1 epochs=3 gradient=by_hand")
     assert len(there.splitlines()[1].split()) == 10  # with what only the trajectory tells
     runner(new, *QUICK, "lr=0.2")
     assert "everything" in command(new, environment, "runner.publish", "--status")

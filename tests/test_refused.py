@@ -86,8 +86,8 @@ REFUSED = {
 
 DONE = {
     # what is typed: the first words that are printed
-    "sweep.dry_run=true lr=0.1": "1 cell: sgd lr=0.1, loop optimizer",
-    "sweep.dry_run=true gradient=by_hand": "1 cell: sgd lr=0.01 gradient=by_hand, loop numpy",
+    "sweep.dry_run=true lr=0.1": "1 cell: lr=0.1, loop optimizer",
+    "sweep.dry_run=true gradient=by_hand": "1 cell: gradient=by_hand, loop numpy",
     "-m sweep.dry_run=true sweep.stack=true gradient=by_hand lr=1,2": "2 cells: 1 stack (2)",
     "-m sweep.dry_run=true sweep.stack=false gradient=by_hand lr=1,2": "2 cells: 0 stacks (0)",
     "-m sweep.dry_run=true gradient=by_hand seed=0,1": "2 cells: 1 stack (2)",

@@ -35,6 +35,11 @@ def find(words: Sequence[str], uri: str | None, *, trust: bool) -> tuple[Run | N
     return (sweeps[0] if len(words) == 1 and sweeps else None), unique
 
 
+def find_one(word: str, uri: str | None, *, trust: bool) -> Run:
+    """The run or the sweep that the word names, as `find` looks for it. Raises NotFound."""
+    return _Sources(uri, trust=trust).one(word)[0]
+
+
 class _Sources:
     """The journals, and MLflow once something is not there."""
 

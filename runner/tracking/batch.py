@@ -109,9 +109,6 @@ class Store(Protocol):
     def add(self, run: str, path: Path) -> None:
         """Add an artifact to a run that has been written, by its id in the journal."""
 
-    def where(self, runs: list[str]) -> str:
-        """How a person gets to see these runs."""
-
 
 def pairs(values: Mapping[str, str], most: int) -> dict[str, str]:
     """Params or tags as every store takes them, no value longer than `most`."""

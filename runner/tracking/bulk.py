@@ -20,10 +20,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runner.console import python
 from runner.journal import End, Start
 from runner.naming import text
 from runner.tracking import experiment, files
+from runner.tracking.address import LONGEST_EXPERIMENT
 from runner.tracking.artifact_uri import below, is_local, local_path
 from runner.tracking.batch import (
     LONGEST_NAME,
@@ -50,7 +50,6 @@ from runner.tracking.tables import (
     RUNS,
     TAGS,
 )
-from runner.tracking.uri import without_credentials
 
 ADDED = (EXPERIMENTS, EXPERIMENT_TAGS, RUNS, PARAMS, TAGS, DATASETS, INPUTS, INPUT_TAGS)
 """Tables whose rows stay as they are once they are there."""
@@ -76,9 +75,6 @@ class BulkStore:
         self._set_latest = insert_or_set(insert(LATEST), [*newer, "is_nan"], newer)
         self._experiments: dict[str, tuple[int, str]] = {}  # by name: id, artifact location
         self._artifact_uris: dict[str, str] = {}
-
-    def where(self, runs: list[str]) -> str:
-        return f"{python()} -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
 
     def write(self, batch: Batch) -> None:
         starts = self._rows(batch)
@@ -196,8 +192,8 @@ class BulkStore:
         return None if found is None else (found[0], found[1], found[2])
 
     def _create_experiment(self, connection: sa.Connection, name: str) -> None:
-        if not name or len(name) > experiment.LONGEST_NAME:
-            most = experiment.LONGEST_NAME
+        most = LONGEST_EXPERIMENT
+        if not 1 <= len(name) <= most:
             raise _NoExperiment(f"an experiment's name has 1 to {most} characters, not {len(name)}")
         now = int(time.time() * 1000)
         row = {

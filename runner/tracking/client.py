@@ -11,7 +11,6 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE
 
-from runner.console import python
 from runner.journal import End, Start
 from runner.naming import key, text
 from runner.tracking import experiment
@@ -30,7 +29,6 @@ from runner.tracking.batch import (
     Refused,
     pairs,
 )
-from runner.tracking.uri import without_credentials
 
 # What one call to MLflow takes, and how many of the most are params or tags.
 MOST_ITEMS = 1000
@@ -60,15 +58,6 @@ class ClientStore:
         self._experiments: dict[str, str] = {}
         self._places: dict[str, Place] = {}  # by the run's id in the journal
         self._unanswered: set[str] = set()  # runs that may have been created more than once
-
-    def where(self, runs: list[str]) -> str:
-        if not self._uri.startswith("http"):
-            return f"{python()} -m mlflow ui --backend-store-uri {without_credentials(self._uri)}"
-        page = f"{without_credentials(self._uri)}/#/experiments"
-        places = [self._places[run] for run in runs if run in self._places]
-        if len(places) == 1:
-            return f"{page}/{places[0].experiment}/runs/{places[0].run}"
-        return f"{page}/{places[0].experiment}" if places else page
 
     def write(self, batch: Batch) -> None:
         reasons: dict[str, str] = {}

@@ -13,9 +13,6 @@ A sweep is a run that holds its cells: `python -m runner.ui latest` opens them o
 TAGS = {"mlflow.experimentKind": "custom_model_development", "mlflow.note.content": NOTE}
 """MLflow's UI takes an experiment for one of generative AI unless the first says otherwise."""
 
-LONGEST_NAME = 256
-"""In characters, which MLflow's tables have room for."""
-
 
 def artifact_location(uri: str) -> str | None:
     """Where a new experiment keeps its artifacts: a server knows, a database has no place."""

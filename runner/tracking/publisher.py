@@ -41,8 +41,6 @@ class Report:
     """What became of the runs in the journals."""
 
     published: int = 0
-    where: str = ""
-    """How a person gets to see them."""
     why: str = ""
     """Why some are not published; empty if all are."""
     damaged: list[str] = field(default_factory=list)
@@ -260,11 +258,10 @@ class Publisher:
             self._ended.wait(PAUSE_SECONDS)
 
     def _report(self, runs: list[str], why: str = "") -> Report:
-        where = self._store.where(runs) if self._store else ""
         kept = {run: why for run, why in self._refused.items() if run not in self._deleted}
         reasons = dict.fromkeys([*kept.values(), *self._unreadable])
         why = scrubbed(why or "; ".join(reasons), self._uri)
-        return Report(len(self._published), where, why, self._damaged, len(self._deleted))
+        return Report(len(runs), why, self._damaged, len(self._deleted))
 
 
 def _is_for_good(error: Exception) -> bool:

@@ -9,14 +9,12 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 
 from runner import journal, project
-from runner.console import python, say
+from runner.console import command, say
 from runner.journal import FOLDER, Journal
 from runner.tracking import process
 from runner.tracking.uri import recorded
 
 PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for
-PUBLISH_COMMAND = f"publish it with: {python()} -m runner.publish"
-STATUS_COMMAND = f"see {python()} -m runner.publish --status"
 
 
 @dataclass(frozen=True)
@@ -77,11 +75,11 @@ class Session:
         with suppress(BrokenPipeError):  # it is gone; the journal is not
             self._publisher.stdin.close()
         if not self.settings.wait:
-            return f"publishing  goes on by itself; {STATUS_COMMAND}"
+            return f"publishing  goes on by itself; see {_status()}"
         try:
             return _told(_answer(self._publisher))
         except KeyboardInterrupt:
-            return f"publishing  goes on by itself; {STATUS_COMMAND}"
+            return f"publishing  goes on by itself; see {_status()}"
 
 
 def _answer(publisher: process.Publisher) -> str:
@@ -118,21 +116,31 @@ def finish() -> None:
             say(told)
 
 
+def see_it() -> str:
+    """The line that says how a person gets to see what is recorded."""
+    return f"{'see it':<12}{command('ui')}"
+
+
+def _status() -> str:
+    return command("publish --status")
+
+
 def _told(printed: str) -> str:
     """The publisher's report in a line."""
     try:
         report = json.loads(printed)
     except ValueError:
-        report = {"why": "the publisher ended without a word"}
-    if not report["why"] and not report["where"]:  # somebody has moved the folder, say
+        report = {"why": "the publisher died before it could report"}
+    if not any(map(report.get, ("why", "published", "deleted"))):  # somebody has moved it, say
         report["why"] = "the publisher found no journal"
     if report["why"]:
-        return f"kept        {FOLDER}: {report['why']}\n            {PUBLISH_COMMAND}"
-    lines = [f"see it      {report['where']}"]
-    if report["deleted"]:
+        how = f"publish it with: {command('publish')}"
+        return f"kept        {FOLDER}: {report['why']}\n            {how}"
+    lines = [see_it()]
+    if report.get("deleted"):
         lines.insert(
             0, f"deleted     {report['deleted']} run(s), by somebody in MLflow: left as they are"
         )
-    if report["left"]:
-        lines.append(f"kept        {report['left']} earlier run(s); {STATUS_COMMAND}")
+    if report.get("left"):
+        lines.append(f"kept        {report['left']} earlier run(s); see {_status()}")
     return "\n".join(lines)
