@@ -12,7 +12,7 @@ from runner.drive import Run, execute
 from runner.experiment import Experiment, compose
 from runner.failure import summary
 from runner.signals import signals
-from runner.tracking.session import Settings, session
+from runner.tracking.session import Session, Settings, session
 
 
 def run(cell: Cell) -> float:
@@ -28,6 +28,15 @@ def run(cell: Cell) -> float:
         say(f"1 cell: {identity.name(cell)}, loop {compose(cell.values).loop}; nothing is run")
         return math.nan
     tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
+    done, received = carry_out(cell, tracked)
+    raise_failure(done)
+    if done.end.outcome == "interrupted":
+        raise SystemExit(128 + signal.Signals[(received or ["SIGINT"])[0]])
+    return math.inf if done.end.outcome == "diverged" else done.last.loss
+
+
+def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
+    """Compose the run, execute, record and show it; and the signal that has stopped it, if any."""
     data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
     experiment = compose(cell.values, data)
     start = identity.start(cell, experiment.loop, experiment.tensors, data, tracked.store)
@@ -35,13 +44,15 @@ def run(cell: Cell) -> float:
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         done = execute(cell.values, experiment, start, tracked.journal, console, received)
     console.say(_closing_block(experiment, done, start.name))
+    return done, received
+
+
+def raise_failure(done: Run) -> None:
+    """Raise what has ended the run, if anything has."""
     if isinstance(done.failure, Exception):
         raise done.failure
     if done.failure is not None:  # sys.exit(0), say: nobody else has to take it for an end
         raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
-    if done.end.outcome == "interrupted":
-        raise SystemExit(128 + signal.Signals[(received or ["SIGINT"])[0]])
-    return math.inf if done.end.outcome == "diverged" else done.last.loss
 
 
 def _closing_block(experiment: Experiment, done: Run, name: str) -> str:

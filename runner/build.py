@@ -31,6 +31,11 @@ def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     return function
 
 
+def known_as(node: Mapping[str, Any]) -> str:
+    """What a message calls the node's part: its class, also where an object was given."""
+    return str(node.get("kind") or node["_target_"])
+
+
 @cache
 def _named(name: str) -> Any:
     return pkgutil.resolve_name(name)  # which looks for files, each time
@@ -57,7 +62,7 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the constructor of somebody's class raises
-        why = f"{node['_target_']} refused its values: {said(error)}"
+        why = f"{known_as(node)} refused its values: {said(error)}"
         raise ConfigError(f"{where}: {why}") from error
     _instantiated.add(node["_target_"])
     return made

@@ -7,7 +7,9 @@ import re
 import shutil
 import sys
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from contextvars import ContextVar
 from pathlib import Path
 from typing import Any, TextIO
 
@@ -52,9 +54,34 @@ def command(typed: str) -> str:
     return f"{python()} -m runner.{typed}"
 
 
+_quiet: ContextVar[bool] = ContextVar("quiet", default=False)
+
+
+@contextmanager
+def quietly(quiet: bool) -> Iterator[None]:
+    """Say nothing, and show no bar, until the `with` ends."""
+    token = _quiet.set(quiet)
+    try:
+        yield
+    finally:
+        _quiet.reset(token)
+
+
+def on_terminal() -> bool:
+    """Whether a person looks on while it goes on, and so may see a bar."""
+    return not _quiet.get() and sys.stdout.isatty() and sys.stderr.isatty()
+
+
 def say(line: str) -> None:
     """Print a line, control characters in it escaped, on whatever there is."""
-    _print(line, sys.stdout)
+    if not _quiet.get():
+        _print(line, sys.stdout)
+
+
+def show(drawing: str) -> None:
+    """Print what has been drawn, its colours as they are; names in it have been escaped."""
+    if not _quiet.get():
+        _print(drawing, sys.stdout, drawn=True)
 
 
 def complain(line: str) -> None:
@@ -62,13 +89,14 @@ def complain(line: str) -> None:
     _print(line, sys.stderr)
 
 
-def _print(line: str, stream: TextIO | None) -> None:
+def _print(line: str, stream: TextIO | None, *, drawn: bool = False) -> None:
     """Carry on in silence once nobody reads (`... | head`) or the disk is full."""
     if stream is None:  # closed by whoever has started this
         return
     encoding = getattr(stream, "encoding", None) or "utf-8"
-    parts = _PAINTED.split(line) if stream.isatty() else [line]  # every other one is painted
-    line = "".join(part if at % 2 else escaped(part) for at, part in enumerate(parts))
+    if not drawn:
+        parts = _PAINTED.split(line) if stream.isatty() else [line]  # every other one is painted
+        line = "".join(part if at % 2 else escaped(part) for at, part in enumerate(parts))
     try:
         print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except OSError:
@@ -139,8 +167,8 @@ class Console:
         self._epochs = epochs
         self._quiet = quiet
         self._bar: Any = None
-        on_terminal = not quiet and sys.stdout.isatty() and sys.stderr.isatty()
-        self._bar_due = time.monotonic() + BAR_DELAY if on_terminal else math.inf
+        shows = not quiet and on_terminal()
+        self._bar_due = time.monotonic() + BAR_DELAY if shows else math.inf
 
     def say(self, line: str) -> None:
         """Print a line; carry on in silence once nobody reads (`... | head`)."""

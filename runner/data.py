@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from runner.build import build
+from runner.build import build, known_as
 from runner.config import ConfigError, Values
 from runner.dataset import Dataset, prepare
 
@@ -45,7 +45,7 @@ class Draws:
         if key not in self._drawn:
             made = build("dataset", own)
             if not isinstance(made, tuple | list) or len(made) != 2:
-                target, kind = node["_target_"], type(made).__name__
+                target, kind = known_as(node), type(made).__name__
                 raise ConfigError(f"dataset: expected {target} to return (x, y), got {kind}")
             self._drawn[key] = (made[0], made[1])
         return self._drawn[key]

@@ -12,7 +12,7 @@ from runner import device, loop, naming
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
-from runner.build import build
+from runner.build import build, known_as
 from runner.config import ConfigError, Values
 from runner.data import Draws
 from runner.dataset import Dataset
@@ -148,7 +148,7 @@ def network_for(values: Values, data: Dataset, place: str) -> tuple[Any, tuple[i
         raise ConfigError(f"model._target_: expected a torch.nn.Module, got {network!r}")
     network.to(device=place, dtype=getattr(torch, values["dtype"]))
     x = torch.tensor(data.x, device=place)
-    return network, trial.output_shape(node["_target_"], network, x, len(data.y))
+    return network, trial.output_shape(known_as(node), network, x, len(data.y))
 
 
 def network_start(values: Values, data: Dataset, network: Any) -> tuple[models.Tensors, Array]:
@@ -164,7 +164,7 @@ def network_start(values: Values, data: Dataset, network: Any) -> tuple[models.T
         with _refused("model."):
             networks.start(network, values["model"].get("initial"))
     if not tensors:
-        raise ConfigError(f"model: {values['model']['_target_']} has no parameters to learn")
+        raise ConfigError(f"model: {known_as(values['model'])} has no parameters to learn")
     if faults := naming.meeting(tensors):
         raise ConfigError("\n".join(f"model: {fault}: rename it" for fault in faults))
     return tensors, networks.values(network)
@@ -203,7 +203,7 @@ def torch_loss(node: Values, place: str, y: Any) -> Any:
     loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
     if isinstance(loss, torch.nn.Module):
         loss.to(place)
-    trial.check_loss(node["_target_"], loss, y)
+    trial.check_loss(known_as(node), loss, y)
     return loss
 
 
@@ -213,7 +213,7 @@ def torch_optimizer(node: Values, parameters: list[Any]) -> tuple[Any, bool]:
 
     hooked.without_compiler()
     closure = trial.wants_closure(
-        node["_target_"], lambda copies: build("optimizer", node, copies), parameters
+        known_as(node), lambda copies: build("optimizer", node, copies), parameters
     )
     return build("optimizer", node, parameters), closure
 

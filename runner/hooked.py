@@ -59,6 +59,11 @@ def without_compiler() -> None:
     setattr(function, "__dynamo_disable", function)
 
 
+def with_compiler() -> None:
+    """Take that back."""
+    vars(inspect.unwrap(Optimizer.add_param_group)).pop("__dynamo_disable", None)
+
+
 def _hooks(there: Any) -> bool:
     """Whether a class's object, or a module of Python, has any: both keep them in dictionaries."""
     named = (value for name, value in vars(there).items() if "hooks" in name)

@@ -9,6 +9,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from runner import run_name
+from runner.caller import source
 from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config import Values, leaves
 from runner.dataset import Dataset
@@ -68,14 +69,17 @@ def _tags(cell: Cell) -> dict[str, str]:
     return {"overrides": " ".join(mine), **surroundings()}
 
 
-@cache
 def surroundings() -> dict[str, str]:
     """The git commit, the versions of what runs, and what MLflow's UI shows."""
+    return {"mlflow.source.name": source(), **_of_this_process()}
+
+
+@cache
+def _of_this_process() -> dict[str, str]:
     commit = git_commit()
     return {
         **({"git_commit": commit, "mlflow.source.git.commit": commit[:40]} if commit else {}),
         "mlflow.user": _user(),
-        "mlflow.source.name": "python -m runner",
         "mlflow.source.type": "LOCAL",
         "version.python": platform.python_version(),
         **{f"version.{library}": version(library) for library in LIBRARIES},

@@ -279,24 +279,25 @@ class Reader:
 
     def is_gone(self) -> bool:
         """Whether the journal has been deleted."""
-        return not self._place().exists()
+        return not self.place().exists()
 
     def _rows(self, ask: Callable[[sqlite3.Connection], Iterable[Any]]) -> Iterator[Any]:
         """What the database answers; asked once more if the journal was put away meanwhile."""
         while True:
-            place = self._place()
+            place = self.place()
             try:
                 with closing(sqlite3.connect(f"{place.as_uri()}?mode=rw", uri=True)) as database:
                     # Without this, SQLite would refuse all of a file that has lost its tail.
                     database.execute("PRAGMA writable_schema=ON")
                     yield from ask(database)
             except sqlite3.Error as error:
-                if self._place() == place:
+                if self.place() == place:
                     raise self._unreadable(error) from error
-            if self._place() == place:
+            if self.place() == place:
                 return
 
-    def _place(self) -> Path:
+    def place(self) -> Path:
+        """Where the journal is now: it may have been put away."""
         here = self._here
         put_away = here.parent.name == PUT_AWAY
         there = here.parent.parent if put_away else here.parent / PUT_AWAY

@@ -9,6 +9,7 @@ import sys
 import threading
 from contextlib import suppress
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -81,6 +82,7 @@ def follow() -> int:
     out = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints
     uri, publisher = "", None
+    undrawn: list[str] = []
     try:
         gc.disable()  # looking for garbage takes a fifth of the imports, which make none
         from runner.tracking import files
@@ -99,14 +101,21 @@ def follow() -> int:
         threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
         _log_to_file(uri)
         publisher = Publisher(journal.folder(), uri, keep=told["keep_journal"], ended=ended)
-        report = asdict(publisher.follow(told["name"], live=told["live"]))
+        if told.get("calls"):
+            draw = partial(_draw_one, publisher, told)
+            served = publisher.serve(told["name"], undrawn, live=told["live"], draw=draw)
+            report = asdict(served)
+        else:
+            report = asdict(publisher.follow(told["name"], live=told["live"]))
     except Exception as error:
         log.exception("the publisher failed")
         report = {"why": scrubbed(str(error), uri)}
     with suppress(BrokenPipeError):  # nobody waits
         print(json.dumps(report), file=out, flush=True)  # which lets the command return
     try:
-        if publisher is not None:
+        for name in undrawn:
+            _draw_one(publisher, told, name)
+        if publisher is not None and not told.get("calls"):
             _draw(publisher, told)
     except Exception:
         log.exception("not all is drawn")
@@ -120,6 +129,15 @@ def _draw(publisher: Any, told: dict[str, Any]) -> None:
     if hasattr(os, "nice"):
         os.nice(10)
     publisher.draw(told["name"], pictures=told["pictures"], page=told["page"])
+
+
+def _draw_one(publisher: Any, told: dict[str, Any], name: str) -> None:
+    """Draw what the call has recorded whose journals begin with that name."""
+    try:
+        if told["pictures"] is not False or told["page"]:
+            publisher.draw(name, pictures=told["pictures"], page=told["page"])
+    except Exception:
+        log.exception("not all of %s is drawn", name)
 
 
 def _wait_for_the_end(ended: threading.Event) -> None:

@@ -20,6 +20,11 @@ OUTCOMES = {
 """Every way in which a run may end. The first three are decided here, after each step."""
 
 
+def is_ranked(outcome: str, final_loss: float) -> bool:
+    """Whether a run ends in a number of its own, and so can be the best."""
+    return outcome not in ("diverged", "failed") and not math.isnan(final_loss)
+
+
 class Limits(NamedTuple):
     """What a step is held against: numbers, or arrays (cells,)."""
 

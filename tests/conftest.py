@@ -26,7 +26,7 @@ SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMET
 @pytest.fixture(autouse=True)
 def the_current_folder():
     """Let each test's project folder be the one that is current when it first asks."""
-    project.folder.cache_clear()
+    project.forget()
 
 
 @pytest.fixture

@@ -30,18 +30,22 @@ from runner.report.runs import page_path
 from runner.settings import faults as settings_faults
 from runner.signals import signals
 from runner.tracking.session import Session, Settings, session
+from runner.tracking.uri import recorded
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""
 
 
-class Done(NamedTuple):
+class Ended(NamedTuple):
     """A sweep that has ended."""
 
+    cells: Sequence[Cell]
     run: str
     """Its own, in the journal; empty where everything was done already."""
     results: list[Result]
     verified: Verified | None
+    received: list[str]
+    """The signal that has stopped it, if one has"""
 
 
 def launch(
@@ -53,24 +57,36 @@ def launch(
     recorded kept, if a signal stopped it.
     """
     cells = compose(loader, master, overrides)
-    settings = _settings(cells)
-    refuse_the_same(cells)
+    chosen = settings(cells)
     tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
-    tracked = None if settings["dry_run"] else session(tracking, len(cells))
+    tracked = None if chosen["dry_run"] else session(tracking, len(cells))
     try:
-        planned = plan(
-            cells,
-            stack=settings["stack"],
-            done=done(tracking.store, tracking.experiment) if settings["resume"] else {},
-            workers=settings["workers"] or 1,
-        )
-        say("\n".join(planned.lines()))
-        if tracked is None:
-            return []
-        with signals(signal.SIGINT, signal.SIGTERM) as received:
-            run, results, verified = _carry_out(planned, settings, tracked, received)
+        ended = carry_out(cells, chosen, tracked)
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error
+    if ended.received:
+        raise SystemExit(128 + signal.Signals[ended.received[0]])
+    if ended.verified and ended.verified.different:
+        raise SystemExit(1)
+    return _returned(cells, overrides, ended.results) if tracked else []
+
+
+def carry_out(cells: Sequence[Cell], chosen: Values, tracked: Session | None) -> Ended:
+    """Plan the sweep, execute it and show how it ended; only plan it where there is no session.
+
+    Raises ConfigError before anything runs if a cell cannot, and JournalError.
+    """
+    planned = plan(
+        cells,
+        stack=chosen["stack"],
+        done=done(*_place(cells)) if chosen["resume"] else {},
+        workers=chosen["workers"] or 1,
+    )
+    say("\n".join(planned.lines()))
+    if tracked is None:
+        return Ended(cells, "", [], None, [])
+    with signals(signal.SIGINT, signal.SIGTERM) as received:
+        run, results, verified = _carry_out(planned, chosen, tracked, received)
     say(table.printed(cells, results))
     if run and tracked.store and tracked.settings.page:
         say(f"report      {page_path(run)}, in a moment")
@@ -78,32 +94,38 @@ def launch(
         say("\n".join(verified.lines))
     if received:
         say("stopped     go on with: sweep.resume=true")
-        raise SystemExit(128 + signal.Signals[received[0]])
-    if verified and verified.different:
-        raise SystemExit(1)
-    return _returned(cells, overrides, results)
+    return Ended(cells, run, results, verified, received)
 
 
-def _settings(cells: Sequence[Cell]) -> Values:
+def _place(cells: Sequence[Cell]) -> tuple[str, str]:
+    """The store and the experiment that the runs go to."""
+    node = cells[0].values["tracking"]
+    return recorded(node["uri"]) if node["uri"] else "", node["experiment"]
+
+
+def settings(cells: Sequence[Cell]) -> Values:
     """The sweep's own settings. Raises ConfigError where they are not one for all cells."""
     faults = [
         f"{node}: is one for the whole sweep, and cannot be swept"
         for node in SWEPT_ALONE
         if any(cell.values[node] != cells[0].values[node] for cell in cells)
     ]
-    settings: Values = cells[0].values["sweep"]
-    faults += settings_faults(settings)
+    chosen: Values = cells[0].values["sweep"]
+    faults += settings_faults(chosen)
     if faults:
         raise ConfigError("\n".join(faults))
-    return settings
+    refuse_the_same(cells)
+    return chosen
 
 
-def _carry_out(planned: Plan, settings: Values, tracked: Session, received: list[str]) -> Done:
+def _carry_out(
+    planned: Plan, settings: Values, tracked: Session, received: list[str]
+) -> tuple[str, list[Result], Verified | None]:
     """Execute what is to be done, as children of a run of the sweep's own."""
     cells, earlier = planned.cells, list(planned.done)
     if not planned.units:
         none = _verified(planned, [], settings["verify"], tracked)
-        return Done("", earlier, none)
+        return "", earlier, none
     began = time.perf_counter()
     run = parent.begin(tracked.journal, planned, tracked.store)
     progress = Progress(sum(len(unit.numbers) for unit in planned.units))
@@ -139,7 +161,7 @@ def _carry_out(planned: Plan, settings: Values, tracked: Session, received: list
             seconds=time.perf_counter() - began,
             verified=verified,
         )
-    return Done(run, sorted(earlier + progress.results), verified)
+    return run, sorted(earlier + progress.results), verified
 
 
 def work(planned: Plan, unit: Unit, run: str, store: str) -> Work:

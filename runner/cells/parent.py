@@ -1,11 +1,10 @@
 """The sweep's own run: what was swept, what became of it, and the table of all cells."""
 
 import math
-import shlex
-import sys
 from collections.abc import Sequence
 
 from runner import identity
+from runner.caller import asked
 from runner.cell import Cell
 from runner.cells import table
 from runner.cells.plan import Plan
@@ -27,7 +26,7 @@ def begin(journal: Journal, planned: Plan, store: str) -> str:
         experiment=cells[0].values["tracking"]["experiment"],
         params={"swept": ", ".join(keys), **common(cells)},
         tags={
-            "command": _command(),
+            "command": asked(),
             "plan": "\n".join(planned.lines()),
             "cells": str(len(cells)),
             "mlflow.note.content": f"A sweep of {what}; `cells.csv` has them all{report}.",
@@ -86,9 +85,3 @@ def end(
     outcome = "failed" if failure else "interrupted" if interrupted else "finished"
     assert not any(math.isnan(value) for value in metrics.values())
     journal.end(run, End(outcome, metrics, {**tags, "outcome": outcome}, failure))
-
-
-def _command() -> str:
-    """The command as it was typed, less what is said of tracking: its URI may hold a password."""
-    typed = [text for text in sys.argv[1:] if not text.lstrip("+~").startswith("tracking")]
-    return shlex.join(["python", "-m", "runner", *typed])

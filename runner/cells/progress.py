@@ -1,12 +1,11 @@
 """What a person sees while a sweep goes on: a bar over cells, and how long it may take."""
 
-import sys
 import time
 from typing import Any
 
 from runner.cells import table
 from runner.cells.result import Result
-from runner.console import say
+from runner.console import on_terminal, say
 
 BAR_DELAY = 1.5  # seconds; a shorter sweep shows no bar
 WORTH_TELLING = 5.0  # seconds that are left
@@ -26,7 +25,7 @@ class Progress:
         """Take note of a cell that has ended."""
         self.results.append(result)
         now = time.monotonic()
-        if sys.stdout.isatty() and sys.stderr.isatty() and now - self._shown > 0.1:
+        if on_terminal() and now - self._shown > 0.1:
             self._show(now)
 
     def _show(self, now: float) -> None:

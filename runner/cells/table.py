@@ -14,7 +14,7 @@ from runner.config import leaves
 from runner.console import WIDTH, painted
 from runner.report.differing import distinct, informative
 from runner.report.runs import FIGURES, KNOWN
-from runner.stop import OUTCOMES
+from runner.stop import OUTCOMES, is_ranked
 
 BEST, FAILED = 5, 10
 """So many of the best and of the failed cells are printed."""
@@ -50,11 +50,6 @@ def _value(cell: Cell, key: str) -> str:
     there = {top: cell.values[top]} if top in cell.values else {}
     own = [(k, v) for k, v in leaves(there) if k == key or k.startswith(f"{key}.")]
     return str(own[0][1]) if len(own) == 1 else str(own)
-
-
-def is_ranked(outcome: str, final_loss: float) -> bool:
-    """Whether a cell ends in a number of its own, and so can be the best."""
-    return outcome not in ("diverged", "failed") and not math.isnan(final_loss)
 
 
 def best(results: Sequence[Result]) -> list[Result]:

@@ -11,9 +11,9 @@ import numpy as np
 
 from runner import project
 from runner.console import complain, prepare, say
-from runner.report.comparison import Comparison, compare
+from runner.report.comparison import compare
 from runner.report.find import NotFound, find
-from runner.report.runs import SourceError, page_path
+from runner.report.runs import SourceError
 from runner.report.text import as_csv, printed
 from runner.tracking.address import fault
 
@@ -74,20 +74,10 @@ def _report(typed: argparse.Namespace) -> int:
     if csv:
         csv.write_text(as_csv(compared), "utf-8", "backslashreplace", newline="")
         say(f"{'csv':<12}{typed.csv}")
+    from runner.report.page import write  # now that it is worth Bokeh's import
+
     say(f"{'report':<12}{project.shown(write(compared, html))}")
     return 0
-
-
-def write(compared: Comparison, path: Path | None = None) -> Path:
-    """Write the page; where it is."""
-    from runner.report.page import page  # now that it is worth Bokeh's import
-
-    lines = [line.run for line in compared.lines if line.run]
-    known = compared.sweep or (lines[0] if lines else None)
-    path = path or project.folder() / page_path(known.id if known else "nothing")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(compared), "utf-8", "backslashreplace")
-    return path
 
 
 if __name__ == "__main__":

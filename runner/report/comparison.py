@@ -7,12 +7,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.cells.table import is_ranked
 from runner.config import ConfigError
 from runner.journal import Rows
 from runner.report.differing import PARAM, informative
 from runner.report.problem import Problem, problem
 from runner.report.runs import FIGURES, KNOWN, Run, cell_rows, number
+from runner.stop import is_ranked
 
 Array = NDArray[np.floating[Any]]
 

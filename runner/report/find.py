@@ -35,8 +35,14 @@ def find(words: Sequence[str], uri: str | None, *, trust: bool) -> tuple[Run | N
     return (sweeps[0] if len(words) == 1 and sweeps else None), unique
 
 
+def find_all(word: str, uri: str | None, *, trust: bool) -> tuple[Run, list[Run]]:
+    """The run or the sweep that the word names, and the sweep's cells. Raises NotFound."""
+    run, source = _Sources(uri, trust=trust).one(word)
+    return run, source.cells(run) if run.is_sweep else []
+
+
 def find_one(word: str, uri: str | None, *, trust: bool) -> Run:
-    """The run or the sweep that the word names, as `find` looks for it. Raises NotFound."""
+    """The run or the sweep alone. Raises NotFound."""
     return _Sources(uri, trust=trust).one(word)[0]
 
 

@@ -59,9 +59,14 @@ class Journals:
         if not told:  # it was cut off before it wrote its table
             own = [run for run, head in self._heads.items() if head.parent == sweep.id]
             return sorted(self._runs(own), key=cell_number)
-        if not self._heads.keys() >= set(told):  # an earlier sweep had done some
+        return self.by_id(told)  # an earlier sweep may have done some
+
+    def by_id(self, ids: Iterable[str]) -> list[Run]:
+        """The runs of these ids, in their order; those that are nowhere are left out."""
+        wanted = list(ids)
+        if not self._heads.keys() >= set(wanted):
             self._scan_all()
-        return self._runs(run for run in told if run in self._heads)
+        return self._runs(run for run in wanted if run in self._heads)
 
     def parentless(self) -> list[str]:
         """The ids of the runs that are no cells of a sweep."""
@@ -134,6 +139,7 @@ class Journals:
             rows=partial(_rows, head, start.tensors),
             file=partial(_file, head),
             trusted=True,
+            journal=head.reader.place(),
         )
 
     def _cut_off(self, head: _Head) -> End:

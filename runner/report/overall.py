@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.cells.table import is_ranked
 from runner.config import ConfigError
 from runner.report import plots_overall as plots
 from runner.report.comparison import Comparison
@@ -16,6 +15,7 @@ from runner.report.parity import parity
 from runner.report.plots import TOP
 from runner.report.problem import edge
 from runner.report.section import Section, section
+from runner.stop import is_ranked
 
 Array = NDArray[np.floating[Any]]
 

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Sequence
 from importlib import resources
+from pathlib import Path
 from typing import Any
 
 from bokeh.embed import components
@@ -13,13 +14,13 @@ from bokeh.resources import Resources
 from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 
-from runner.cells.table import is_ranked
+from runner import project
 from runner.report import curves, overall
 from runner.report.comparison import Comparison, Line
 from runner.report.differing import distinct
 from runner.report.drawn import choose, groups, label
-from runner.report.runs import Run
-from runner.stop import OUTCOMES
+from runner.report.runs import Run, page_path
+from runner.stop import OUTCOMES, is_ranked
 
 LABELS = {
     "rank": "rank",
@@ -67,6 +68,16 @@ def page(compared: Comparison) -> str:
         js=Markup(_own("page.js")),
     )
     return text
+
+
+def write(compared: Comparison, path: Path | None = None) -> Path:
+    """Write the page, to its place in mlruns unless another is given; where it is."""
+    lines = [line.run for line in compared.lines if line.run]
+    known = compared.sweep or (lines[0] if lines else None)
+    path = path or project.folder() / page_path(known.id if known else "nothing")
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(page(compared), "utf-8", "backslashreplace")
+    return path
 
 
 def _template() -> Any:

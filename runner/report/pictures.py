@@ -33,7 +33,7 @@ def draw(run: Run, folder: Path) -> Iterator[Path]:
     rows = run.rows()
     if len(rows) < 2:
         return
-    yield _saved(_loss(run, rows), folder / "loss.png")
+    yield _saved(loss_picture(run, rows), folder / "loss.png")
     yield _saved(_parameters(run, rows), folder / "parameters.png")
     picture = _landscape(run, rows)
     if picture is not None:
@@ -65,7 +65,8 @@ def _mark_the_end(run: Run, axes: Any, x: float, y: float) -> None:
     axes.set_title(said, fontsize=10)
 
 
-def _loss(run: Run, rows: Rows) -> Figure:
+def loss_picture(run: Run, rows: Rows) -> Figure:
+    """The loss over the epochs."""
     picture, axes = _new(run, "epoch", "loss")
     steps, loss = rows["step"][1:], rows["loss"][1:]
     kept = thin(loss, MOST_POINTS)

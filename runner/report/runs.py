@@ -46,6 +46,8 @@ class Run:
     """The content of a file that belongs to the run."""
     trusted: bool
     """Whether the config was written by this machine's own runs."""
+    journal: Path | None = None
+    """Its file, where it was found in one."""
 
     @property
     def is_sweep(self) -> bool:

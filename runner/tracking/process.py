@@ -39,6 +39,27 @@ def start(orders: Mapping[str, Any]) -> Publisher:
     return publisher
 
 
+def close(publisher: Publisher) -> None:
+    """Let it know that nothing more will come."""
+    assert publisher.stdin
+    with suppress(BrokenPipeError):  # it is gone; the journals are not
+        publisher.stdin.close()
+
+
+def read(publisher: Publisher) -> str:
+    """Its report, once it has one; empty if it died before."""
+    assert publisher.stdout
+    return publisher.stdout.readline()
+
+
+def abandon(publisher: Publisher) -> Publisher:
+    """Let it finish by itself, with nobody to hear of it."""
+    close(publisher)
+    assert publisher.stdout
+    publisher.stdout.close()
+    return publisher
+
+
 def dismiss(publisher: Publisher) -> None:
     """End one that has nothing to do."""
     publisher.kill()

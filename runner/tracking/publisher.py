@@ -8,6 +8,7 @@ import logging
 import re
 import threading
 import time
+from collections.abc import Callable
 from contextlib import ExitStack, closing
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -111,6 +112,53 @@ class Publisher:
             return replace(self._report(mine), why=before.why, left=left)
         except (GivenUp, OSError) as error:  # OSError: no room for what is built
             return self._report(self._published, str(error))
+
+    def serve(
+        self, name: str, undrawn: list[str], *, live: bool, draw: Callable[[str], None]
+    ) -> Report:
+        """Publish the journals of that name until `ended`, each as it grows and to its end.
+
+        Each belongs to a call by itself, but for those of a pool's processes. What somebody else
+        has left behind comes first. `draw` is called for what is published when there is nothing
+        else to do; what is not drawn when it ends is left in `undrawn`.
+        """
+        growing: dict[Path, tuple[ExitStack, Publication]] = {}
+        try:
+            journal.tidy(self._folder)
+            self.recover()
+            while True:
+                over = self._ended.is_set()  # asked first: what came before is read below
+                moved = False
+                for path in sorted(self._folder.glob(f"{name}*.db"), key=_in_order):
+                    if path not in growing and (live or not journal.is_being_written(path)):
+                        stack = ExitStack()
+                        if publication := self._publication(path, stack):
+                            growing[path] = stack, publication
+                        else:
+                            stack.close()
+                for path, (stack, publication) in list(growing.items()):
+                    written = journal.is_being_written(path)
+                    advanced = self._advance(publication)
+                    moved |= advanced
+                    if not written and not advanced:
+                        self._finish(publication)
+                        stack.close()
+                        del growing[path]
+                        undrawn.append(path.stem)
+                if moved:
+                    continue
+                if over and not growing:
+                    break
+                if undrawn and not growing:
+                    draw(undrawn.pop(0))
+                else:
+                    self._ended.wait(SOON_SECONDS if growing else POLL_SECONDS)
+            return self._report(self._published)
+        except (GivenUp, OSError) as error:
+            return self._report(self._published, str(error))
+        finally:
+            for stack, _ in growing.values():
+                stack.close()
 
     def recover(self, *, everything: bool = False, wait: float = 0) -> Report:
         """Publish what nobody writes or publishes any more, if it is meant for this store.

@@ -4,9 +4,9 @@ import json
 import os
 import threading
 import time
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import Any
 
 from runner import journal, project
 from runner.console import command, say
@@ -34,59 +34,70 @@ class Settings:
         """Where the runs go, as a journal may say it; empty for none."""
         return recorded(self.uri) if self.uri else ""
 
+    def orders(self) -> dict[str, Any]:
+        """As a publisher takes them."""
+        return asdict(self)
+
+
+def new_name() -> str:
+    """With which the journals of an invocation begin, in the order of time."""
+    return f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
+
 
 class Session:
     """The journal of this process, and the publisher that carries it into the store."""
 
-    def __init__(self, settings: Settings, runs: int) -> None:
-        """Tell the publisher what to do. The journal comes with the first run, not before."""
+    def __init__(
+        self, settings: Settings, name: str, publisher: process.Publisher | None = None
+    ) -> None:
+        """The journal comes with the first run, not before; its name begins with `name`."""
         self.settings = settings
         self.store = settings.store
-        self._name = f"{time.strftime('%Y%m%d-%H%M%S')}-{os.getpid()}-{os.urandom(2).hex()}"
+        self.name = name
         self._journal: Journal | None = None
-        orders = {**asdict(settings), "name": self._name, "runs": runs}
-        self._publisher = process.start(orders) if settings.uri else None
+        self._publisher = publisher
 
     @property
     def journal(self) -> Journal:
         """The journal, created when first asked for. Raises JournalError."""
         if self._journal is None:
-            self._journal = Journal(journal.folder() / f"{self._name}.db")
+            self._journal = Journal(journal.folder() / f"{self.name}.db")
         return self._journal
 
     def path(self, suffix: str) -> Path:
         """Where a further journal of this invocation belongs: another process's."""
-        return journal.folder() / f"{self._name}-{suffix}.db"
+        return journal.folder() / f"{self.name}-{suffix}.db"
 
     def paths(self) -> list[Path]:
         """Every journal of this invocation so far."""
-        return journal.paths(self._name)
+        return journal.paths(self.name)
+
+    def close(self) -> None:
+        """Give the journal over to whoever publishes it."""
+        if self._journal is not None:
+            self._journal.close()
 
     def finish(self) -> str:
         """Close the journal and see it published; what a person should know of that."""
-        if self._journal is not None:
-            self._journal.close()
+        self.close()
         if self._publisher is None:
             return f"kept        {project.shown(self._journal.path)}" if self._journal else ""
         if self._journal is None:  # no run has begun, so there is nothing to publish
             process.dismiss(self._publisher)
             return ""
-        assert self._publisher.stdin
-        with suppress(BrokenPipeError):  # it is gone; the journal is not
-            self._publisher.stdin.close()
+        process.close(self._publisher)
         if not self.settings.wait:
             return f"publishing  goes on by itself; see {_status()}"
         try:
-            return _told(_answer(self._publisher))
+            return told(_answer(self._publisher))
         except KeyboardInterrupt:
             return f"publishing  goes on by itself; see {_status()}"
 
 
 def _answer(publisher: process.Publisher) -> str:
     """The line that the publisher reports; it may go on drawing when all is published."""
-    out, heard = publisher.stdout, list[str]()
-    assert out
-    listener = threading.Thread(target=lambda: heard.append(out.readline()), daemon=True)
+    heard: list[str] = []
+    listener = threading.Thread(target=lambda: heard.append(process.read(publisher)), daemon=True)
     listener.start()
     listener.join(PATIENCE_SECONDS)
     if listener.is_alive():
@@ -104,7 +115,10 @@ def session(settings: Settings, runs: int = 1) -> Session:
     `runs` are expected by then, and more may come.
     """
     if settings not in _sessions:
-        _sessions[settings] = Session(settings, runs)
+        name = new_name()
+        orders = {**settings.orders(), "name": name, "runs": runs}
+        publisher = process.start(orders) if settings.uri else None
+        _sessions[settings] = Session(settings, name, publisher)
     return _sessions[settings]
 
 
@@ -112,8 +126,8 @@ def finish() -> None:
     """End every session of this process, and say what became of its runs."""
     process.dismiss_ahead()
     while _sessions:
-        if told := _sessions.popitem()[1].finish():
-            say(told)
+        if said := _sessions.popitem()[1].finish():
+            say(said)
 
 
 def see_it() -> str:
@@ -125,7 +139,7 @@ def _status() -> str:
     return command("publish --status")
 
 
-def _told(printed: str) -> str:
+def told(printed: str) -> str:
     """The publisher's report in a line."""
     try:
         report = json.loads(printed)

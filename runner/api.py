@@ -1,0 +1,211 @@
+"""What `runner.run`, `runner.sweep` and `runner.load` do; see them for what they promise."""
+
+import itertools
+import random
+import signal
+import threading
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from runner import alone, given, project
+from runner.caller import call
+from runner.cell import Cell
+from runner.cells import launch
+from runner.composing import many_cells, one_cell
+from runner.config import ConfigError, Values, check
+from runner.console import quietly
+from runner.isolated import isolated
+from runner.report.find import find_all
+from runner.report.journals import Journals
+from runner.results import Run, Sweep
+from runner.run_name import within_sweep
+from runner.settings import check_alone
+from runner.tracking import background
+from runner.tracking.session import Session, Settings
+from runner.words import Words, short, words
+
+_one_at_a_time = threading.RLock()
+"""PyTorch's random state, its switches and Hydra's singletons are the whole process's."""
+
+Keywords = Mapping[str, Any]
+
+
+def run(
+    typed: Sequence[str], config_dir: str | Path | None, keywords: Keywords, *, verbose: bool
+) -> Run:
+    """See `runner.run`."""
+    asked = words(typed, keywords, swept=False)
+    objects = {part: found[0] for part, found in asked.objects.items()}
+    with ExitStack() as stack:
+        stack.enter_context(_called(asked.shown("runner.run"), verbose=verbose))
+        composed = one_cell(_checked(asked), config_dir)
+        cell = _with_objects(composed, objects, stack.enter_context(given.held(objects)))
+        _refuse_a_dry_run(cell)
+        check_alone(cell.values["sweep"], is_swept=False)
+        check(cell.values, cell.choices)
+        stack.enter_context(_torch_state([cell]))
+        tracked = stack.enter_context(_session(cell))
+        done, received = alone.carry_out(cell, tracked)
+        alone.raise_failure(done)
+        _interrupt(received if done.end.outcome == "interrupted" else [])
+        [record] = Journals(tracked.name).found(done.id)
+        return Run(record, keep=not tracked.settings.keep_journal)
+
+
+def sweep(
+    typed: Sequence[str], config_dir: str | Path | None, keywords: Keywords, *, verbose: bool
+) -> Sweep:
+    """See `runner.sweep`."""
+    asked = words(typed, keywords, swept=True)
+    combined = [
+        dict(zip(asked.objects, some, strict=True))
+        for some in itertools.product(*asked.objects.values())
+    ]
+    with ExitStack() as stack:
+        stack.enter_context(_called(asked.shown("runner.sweep"), verbose=verbose))
+        composed = many_cells(_checked(asked), config_dir)
+        cells = []
+        for objects in combined:
+            nodes = stack.enter_context(given.held(objects))
+            cells += [_with_objects(cell, objects, nodes) for cell in composed]
+        if asked.objects:
+            names = within_sweep(cells)
+            cells = [cell._replace(name=name) for cell, name in zip(cells, names, strict=True)]
+        _refuse_a_dry_run(cells[0])
+        settings = launch.settings(cells)
+        # A pool's processes would not have the objects, and would import the caller's script.
+        settings = {**settings, "workers": settings["workers"] or 1}
+        if asked.objects and settings["workers"] > 1:
+            raise ConfigError("sweep.workers: expected 1, for an object is in this process alone")
+        stack.enter_context(_torch_state(cells))
+        tracked = stack.enter_context(_session(cells[0]))
+        ended = launch.carry_out(cells, settings, tracked)
+        _interrupt(ended.received)
+        _warn(ended)
+        journals = Journals(tracked.name)
+        record = journals.found(ended.run)[0] if ended.run else None
+        runs = journals.by_id([r.run for r in ended.results if r.run])
+        return Sweep(record, runs, keep=not tracked.settings.keep_journal)
+
+
+def load(word: str, uri: str | None, *, trust: bool) -> Run | Sweep:
+    """See `runner.load`."""
+    with project.here():
+        record, cells = find_all(word, uri, trust=trust)
+    return Sweep(record, cells) if record.is_sweep else Run(record)
+
+
+def finish() -> str:
+    """See `runner.finish`."""
+    with project.here():
+        return "\n".join(background.finish())
+
+
+@contextmanager
+def _called(text: str, *, verbose: bool) -> Iterator[None]:
+    """One call at a time, quiet, with the caller's own state put back when it ends."""
+    with _one_at_a_time, project.here(), call(text), quietly(not verbose), _random_state():
+        yield
+
+
+@contextmanager
+def _random_state() -> Iterator[None]:
+    """Put back where the caller's random numbers of Python and NumPy were."""
+    python, legacy = random.getstate(), np.random.get_state()
+    try:
+        yield
+    finally:
+        random.setstate(python)
+        np.random.set_state(legacy)
+
+
+@contextmanager
+def _torch_state(cells: Sequence[Cell]) -> Iterator[None]:
+    """Put back PyTorch's random numbers, threads and switches, if a cell needs PyTorch."""
+    if all(cell.values["gradient"] == "by_hand" for cell in cells):
+        yield
+        return
+    import torch
+
+    from runner import hooked
+
+    random_state, threads = torch.get_rng_state(), torch.get_num_threads()
+    gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
+    try:
+        with isolated():
+            yield
+    finally:
+        torch.set_rng_state(random_state)
+        torch.set_num_threads(threads)
+        hooked.with_compiler()
+        if gpus is not None:
+            torch.cuda.set_rng_state_all(gpus)
+
+
+@contextmanager
+def _session(cell: Cell) -> Iterator[Session]:
+    """The journal of this call, closed when it ends."""
+    node = {**cell.values["tracking"], **cell.values["report"]}
+    tracked = background.session(Settings(**node))
+    try:
+        yield tracked
+    finally:
+        tracked.close()
+
+
+def _checked(asked: Words) -> list[str]:
+    """The overrides. Raises ConfigError for those that a call or an object makes meaningless."""
+    for text in asked.overrides:
+        key = text.lstrip("+~").partition("=")[0]
+        if key.startswith(("hydra.", "hydra/")):
+            raise ConfigError(f"{text}: Hydra's own settings are for the command line")
+        part = key.partition(".")[0].partition("@")[0]
+        kept = [f"{part}.{name}" for name in given.KEPT.get(part, ())]
+        if part in asked.objects and key not in kept:
+            raise ConfigError(f"{text}: {part} is an object in this call, and takes no such value")
+    return asked.overrides
+
+
+def _with_objects(cell: Cell, objects: Keywords, nodes: Mapping[str, Values]) -> Cell:
+    """The cell with these parts in the place of those that its config names."""
+    values, choices, overrides = dict(cell.values), dict(cell.choices), list(cell.overrides)
+    typed = {text.lstrip("+").partition("=")[0] for text in overrides}
+    for part, node in nodes.items():
+        kept = {k: values[part][k] for k in given.KEPT.get(part, ()) if f"{part}.{k}" in typed}
+        if node.get("lr") == "${lr}":
+            node = {**node, "lr": values["lr"]}
+        values[part] = {**node, **kept}
+        choices[part] = short(objects[part])
+        overrides.append(f"{part}={choices[part]}")
+    return Cell(values, choices, overrides)
+
+
+def _refuse_a_dry_run(cell: Cell) -> None:
+    if cell.values["sweep"]["dry_run"]:
+        raise ConfigError("sweep.dry_run: prints a plan, which is for the command line")
+
+
+def _interrupt(received: Sequence[str]) -> None:
+    """Hand on the signal that has ended it, now that all is recorded."""
+    if not received:
+        return
+    if received[0] == "SIGINT":
+        raise KeyboardInterrupt
+    signal.raise_signal(signal.Signals[received[0]])
+    raise SystemExit(128 + signal.Signals[received[0]])
+
+
+def _warn(ended: launch.Ended) -> None:
+    """Say what the command would end with another exit status for."""
+    failed = [r for r in ended.results if r.outcome == "failed"]
+    if failed:
+        first = f"{ended.cells[failed[0].cell].name}: {failed[0].reason}"
+        said = f"{len(failed)} of {len(ended.cells)} cells failed; the first: {first}"
+        warnings.warn(said, stacklevel=4)
+    if ended.verified and ended.verified.different:
+        warnings.warn("\n".join(ended.verified.lines), stacklevel=4)

@@ -1,0 +1,35 @@
+"""Who asks for a run: a command line, or a call from Python."""
+
+import shlex
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
+
+_call: ContextVar[str] = ContextVar("call", default="")
+
+
+@contextmanager
+def call(text: str) -> Iterator[None]:
+    """Be asked by this call, as a person may read it, until the `with` ends."""
+    token = _call.set(text)
+    try:
+        yield
+    finally:
+        _call.reset(token)
+
+
+def source() -> str:
+    """What MLflow's UI shows as a run's source."""
+    return "runner, from Python" if _call.get() else "python -m runner"
+
+
+def asked() -> str:
+    """The call or the command as it was typed, less what is said of tracking.
+
+    A store's URI may hold a password.
+    """
+    if call := _call.get():
+        return call
+    typed = [text for text in sys.argv[1:] if not text.lstrip("+~").startswith("tracking")]
+    return shlex.join(["python", "-m", "runner", *typed])

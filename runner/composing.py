@@ -1,0 +1,99 @@
+"""Hydra for a call from Python: configs composed as by the command, and nothing left behind.
+
+Hydra keeps what it knows in singletons. A program that uses Hydra itself has its own in them, so
+they are as they were once a config is composed.
+"""
+
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from copy import deepcopy
+from pathlib import Path
+from typing import Any
+
+from hydra._internal.config_loader_impl import ConfigLoaderImpl
+from hydra._internal.utils import create_config_search_path
+from hydra.core.config_loader import ConfigLoader
+from hydra.core.config_search_path import SearchPathQuery
+from hydra.core.config_store import ConfigStore
+from hydra.core.global_hydra import GlobalHydra
+from hydra.core.hydra_config import HydraConfig
+from hydra.core.override_parser.overrides_parser import OverridesParser
+from hydra.core.singleton import Singleton
+from hydra.core.utils import setup_globals
+from hydra.types import RunMode
+from hydra.version import setbase
+from omegaconf import open_dict
+from omegaconf.basecontainer import BaseContainer
+
+from runner import CONF
+from runner.cell import Cell
+from runner.cells.compose import compose
+from runner.cells.split import batches
+from runner.config import ConfigError, plain, register
+from runner.refused import message_with_place
+
+STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
+
+
+def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
+    """What `python -m runner WORDS` would run. Raises ConfigError with what that would print."""
+    with _hydra(words, config_dir) as loader:
+        config = loader.load_configuration("config", list(words), RunMode.RUN)
+        HydraConfig.instance().set_config(config)  # where ${hydra:...} looks
+        if config.hydra.mode is RunMode.MULTIRUN:
+            raise ConfigError("a grid is a sweep: expected runner.sweep(...)")
+        choices = dict(config.hydra.runtime.choices)
+        with open_dict(config):
+            del config["hydra"]
+        return Cell(plain(config), choices, list(words))
+
+
+def many_cells(words: Sequence[str], config_dir: str | Path | None) -> list[Cell]:
+    """What `python -m runner -m WORDS` would run. Raises ConfigError, as `one_cell` does."""
+    with _hydra(words, config_dir) as loader:
+        master = loader.load_configuration("config", list(words), RunMode.MULTIRUN)
+        if master.hydra.launcher.get("_target_") != STACKS:
+            raise ConfigError("hydra/launcher: is for the command line: a call starts none")
+        params = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
+        parser = OverridesParser.create(config_loader=loader)
+        [cells] = batches(parser.parse_overrides([*params, *words]), None)
+        return compose(loader, master, cells)
+
+
+@contextmanager
+def _hydra(words: Sequence[str], config_dir: str | Path | None) -> Iterator[ConfigLoader]:
+    """Hydra's loader, and every refusal of Hydra's as a ConfigError."""
+    before = dict(Singleton._instances), dict(BaseContainer._resolvers)
+    store = ConfigStore.instance()
+    stored = deepcopy(store.repo)
+    try:
+        for kind in (GlobalHydra, HydraConfig):
+            Singleton._instances.pop(kind, None)
+        setbase("1.3")
+        setup_globals()
+        register()
+        yield _loader(config_dir)
+    except ConfigError:
+        raise
+    except Exception as error:  # what Hydra raises is not always its own
+        raise ConfigError(message_with_place(error, words)) from error
+    finally:
+        store.repo = stored
+        _restore(Singleton._instances, before[0])
+        _restore(BaseContainer._resolvers, before[1])
+
+
+def _loader(config_dir: str | Path | None) -> ConfigLoader:
+    path = create_config_search_path(str(CONF))
+    if config_dir is not None:
+        folder = Path(config_dir).expanduser().absolute()
+        if not folder.is_dir():
+            raise ConfigError(f"config_dir: {folder}: there is no such folder")
+        first = SearchPathQuery(provider="schema")
+        path.prepend(provider="command-line", path=f"file://{folder}", anchor=first)
+    return ConfigLoaderImpl(config_search_path=path)
+
+
+def _restore(there: dict[Any, Any], before: dict[Any, Any]) -> None:
+    there.clear()
+    there.update(before)

@@ -1,0 +1,151 @@
+"""Objects of the caller's own as parts of a run, where a config would name a class.
+
+A config is plain values, so it holds an object's digest, and the object itself is kept here while
+a call lasts. Each run takes a copy: what the caller has given is never trained.
+"""
+
+import hashlib
+import inspect
+import os
+import pkgutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from copy import deepcopy
+from functools import partial
+from typing import Any
+
+import numpy as np
+
+from runner.config import ConfigError, Values
+from runner.refused import shortly
+
+PARTS = ("dataset", "model", "loss", "optimizer")
+
+KEPT = {"dataset": ("standardize", "probe")}
+"""Keys of a part's node that are not its class's, and so can be said beside an object."""
+
+_objects: dict[str, Any] = {}
+
+
+def is_object(key: str, value: Any) -> bool:
+    """Whether it is an object for that part, and nothing that an override could say."""
+    if key not in PARTS:
+        return False
+    if key == "dataset" and isinstance(value, list | tuple):
+        return True
+    plain = (str, bytes, bool, int, float, Mapping, list, tuple, range, set, frozenset)
+    return value is not None and not isinstance(value, (*plain, np.generic, np.ndarray))
+
+
+@contextmanager
+def held(objects: Mapping[str, Any]) -> Iterator[dict[str, Values]]:
+    """The node of each part for which there is an object, good until the `with` ends."""
+    before = dict(_objects)
+    try:
+        yield {part: _node(part, value) for part, value in objects.items()}
+    finally:
+        _objects.clear()
+        _objects.update(before)
+
+
+def model(*, object: str, kind: str, repr: str) -> Any:
+    """A copy of the module that was given, or what the class or function makes from the seed."""
+    given = _given(object)
+    return deepcopy(given) if hasattr(given, "parameters") and not _makes(given) else given()
+
+
+def loss(*, object: str, kind: str, repr: str) -> Any:
+    """A copy of the module or function that was given, or what the class makes."""
+    given = _given(object)
+    return given() if _makes(given) else deepcopy(given)
+
+
+def dataset(*, object: str, kind: str, repr: str) -> Any:
+    """The samples that were given, or what the function returns."""
+    given = _given(object)
+    return given() if callable(given) else given
+
+
+def optimizer(params: Any, *, object: str, kind: str, repr: str, lr: Any = None) -> Any:
+    """The optimizer of these parameters that the function makes."""
+    given = _given(object)
+    return given(params) if lr is None else given(params, lr=lr)
+
+
+def _given(digest: str) -> Any:
+    if digest not in _objects:
+        raise LookupError("the object was given in a call from Python, and is gone by now")
+    return _objects[digest]
+
+
+def _makes(value: Any) -> bool:
+    return isinstance(value, type)
+
+
+def _node(part: str, value: Any) -> Values:
+    """What a config says of the object. Raises ConfigError for one that the part cannot be."""
+    if fault := _fault(part, value):
+        raise ConfigError(f"{part}: expected {fault}, got {shortly(_repr(value))}")
+    name = _importable(value)
+    node: Values = {"_target_": name} if name else {"_target_": f"{__name__}.{part}"}
+    if part == "optimizer" and "lr" not in getattr(value, "keywords", {}) and _takes_lr(value):
+        node["lr"] = "${lr}"
+    if name:
+        return node
+    digest = _digest(value)
+    _objects[digest] = value
+    return {**node, "object": digest, "kind": _kind(value), "repr": _repr(value)}
+
+
+def _fault(part: str, value: Any) -> str:
+    """What would do in its place."""
+    if part == "dataset" and not (callable(value) or isinstance(value, list | tuple)):
+        return "(x, y), or a function that returns it"
+    if part == "optimizer" and (not callable(value) or hasattr(value, "param_groups")):
+        return "a class or function that makes one from parameters: torch.optim.SGD, say"
+    if part in ("model", "loss") and not callable(value):
+        return "a torch.nn.Module" if part == "model" else "a function of (prediction, y)"
+    return ""
+
+
+def _importable(value: Any) -> str:
+    """The name under which any process finds this class or function; empty if there is none."""
+    module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
+    if not (module and name) or module == "__main__" or not callable(value):
+        return ""
+    try:
+        return f"{module}.{name}" if pkgutil.resolve_name(f"{module}.{name}") is value else ""
+    except (ImportError, AttributeError, ValueError):  # local to a function, say
+        return ""
+
+
+def _takes_lr(value: Any) -> bool:
+    try:
+        return "lr" in inspect.signature(value).parameters
+    except (TypeError, ValueError):
+        return False
+
+
+def _kind(value: Any) -> str:
+    """Its class, or of a function its name."""
+    known = value.func if isinstance(value, partial) else value
+    known = known if inspect.isroutine(known) or isinstance(known, type) else type(known)
+    return f"{known.__module__}.{known.__qualname__}"
+
+
+def _repr(value: Any) -> str:
+    """As it shows itself; of samples the shapes, for their numbers would fill pages."""
+    if isinstance(value, list | tuple):
+        return f"({', '.join(str(np.shape(one)) for one in value)})"
+    return " ".join(repr(value).split())
+
+
+def _digest(value: Any) -> str:
+    """16 hexadecimal digits of its content; of what cannot be pickled, new ones each time."""
+    import cloudpickle
+
+    try:
+        content = cloudpickle.dumps(value)
+    except Exception:  # whatever the object's own way to be pickled raises
+        content = os.urandom(16)
+    return hashlib.sha256(content).hexdigest()[:16]

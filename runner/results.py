@@ -1,0 +1,271 @@
+"""Runs and sweeps as Python has them: figures, trajectories as tables, pictures in a notebook."""
+
+import base64
+import html
+import io
+import math
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.model import parameter_names
+from runner.naming import MOST_SCALARS, parameter_metrics
+from runner.report import runs as recorded
+from runner.stop import is_ranked
+from runner.trajectory import norms
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
+
+PICTURE = (5.0, 2.6)  # inches
+PAGE_HEIGHT = 720  # pixels
+
+
+class Run:
+    """A run that was recorded. Its trajectory is read when it is asked for."""
+
+    def __init__(self, record: recorded.Run, *, keep: bool = False) -> None:
+        """`keep` reads the trajectory now: its journal will be deleted."""
+        self._record = record
+        self._rows: Any = record.rows() if keep else None
+
+    @property
+    def id(self) -> str:
+        """32 hexadecimal digits, with which `runner.load` and the commands find it."""
+        return self._record.id
+
+    @property
+    def name(self) -> str:
+        return self._record.name
+
+    @property
+    def outcome(self) -> str:
+        """`converged`, `exhausted`, `diverged`, `interrupted` or `failed`; `running` so far."""
+        return self._record.outcome
+
+    @property
+    def reason(self) -> str:
+        """Why it failed or was cut off, in a line; empty otherwise."""
+        return self._record.reason
+
+    @property
+    def figures(self) -> dict[str, float]:
+        """What was recorded at its end: final_loss, best_loss, epochs_run, seconds, ..."""
+        return dict(self._record.figures)
+
+    @property
+    def final_loss(self) -> float:
+        """Of the last step that is recorded, before its update; NaN if there is none."""
+        return self._record.figures.get("final_loss", math.nan)
+
+    @property
+    def best_loss(self) -> float:
+        return self._record.figures.get("best_loss", math.nan)
+
+    @property
+    def epochs(self) -> int:
+        """How many were run."""
+        return int(self._record.figures.get("epochs_run", 0))
+
+    @property
+    def seconds(self) -> float:
+        """What the loop took."""
+        return self._record.figures.get("seconds", math.nan)
+
+    @property
+    def loop(self) -> str:
+        """`numpy`, `autograd`, `optimizer` or `module`."""
+        return self._record.tags.get("loop", "")
+
+    @property
+    def params(self) -> dict[str, str]:
+        """Every value of the config under its dotted name, as MLflow has it."""
+        return dict(self._record.params)
+
+    @property
+    def tags(self) -> dict[str, str]:
+        return dict(self._record.tags)
+
+    @property
+    def config(self) -> dict[str, Any]:
+        """The composed config, as far as it defines the experiment."""
+        return dict(self._record.config())
+
+    @property
+    def parameters(self) -> NDArray[Any]:
+        """Every parameter after every step, (steps + 1, parameters), in the run's dtype."""
+        values: NDArray[Any] = self._read()["parameters"]
+        return values
+
+    @property
+    def trajectory(self) -> "DataFrame":
+        """A row for each step, from 0, the start: loss, grad_norm and each parameter.
+
+        The loss is the one before the step's update, as is the gradient's norm; the parameters are
+        those after it. Of more than 64 parameters there is a norm for each tensor, as in MLflow,
+        and `parameters` has all of them.
+        """
+        from pandas import DataFrame, Index, to_datetime
+
+        rows, tensors = self._read(), self._record.tensors()
+        table = {
+            "time": to_datetime(rows["time"], unit="s"),
+            "loss": rows["loss"],
+            "grad_norm": rows["grad_norm"],
+        }
+        values, names = rows["parameters"], parameter_metrics(tensors)
+        if len(parameter_names(tensors)) > MOST_SCALARS:
+            sizes = [math.prod(shape) for shape in tensors.values()]
+            parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)
+            values = np.stack([norms(part) for part in parts], 1)
+        table |= dict(zip(names, values.T, strict=True))
+        return DataFrame(table, index=Index(rows["step"], name="step"))
+
+    def _read(self) -> Any:
+        if self._rows is None:
+            self._rows = self._record.rows()
+        return self._rows
+
+    def __repr__(self) -> str:
+        after = f"after {self.epochs} epochs" if self.epochs else "before its first step"
+        loss = f", final loss {self.final_loss:.6g}" if self.epochs else ""
+        return f"<runner.Run {self.name!r}: {self.outcome} {after}{loss}>"
+
+    def _repr_html_(self) -> str:
+        rows = {
+            "outcome": self.outcome + (f": {self.reason}" if self.reason else ""),
+            "epochs": str(self.epochs),
+            "final loss": f"{self.final_loss:.6g}",
+            "best loss": f"{self.best_loss:.6g}",
+            "loop": self.loop,
+            "seconds": f"{self.seconds:.3g}",
+        }
+        body = "".join(
+            f"<tr><th style='text-align:left'>{html.escape(key)}</th>"
+            f"<td style='text-align:left'>{html.escape(text)}</td></tr>"
+            for key, text in rows.items()
+        )
+        title = f"<b>{html.escape(self.name)}</b>"
+        return f"{title}{self._picture()}<table>{body}</table>"
+
+    def _picture(self) -> str:
+        """The loss over the steps, as an image that the page holds itself."""
+        if self.epochs < 2:
+            return ""
+        from runner.report.pictures import loss_picture
+
+        picture = loss_picture(self._record, self._read())
+        picture.set_size_inches(*PICTURE)
+        content = io.BytesIO()
+        picture.savefig(content, format="png", dpi=100)
+        data = base64.b64encode(content.getvalue()).decode()
+        return f"<div><img alt='loss over epochs' src='data:image/png;base64,{data}'></div>"
+
+
+class Sweep(Sequence[Run]):
+    """A sweep's runs in the order of its cells: `sweep[3]`, `len(sweep)`, `for run in sweep`."""
+
+    def __init__(
+        self,
+        record: recorded.Run | None,
+        cells: Sequence[recorded.Run],
+        *,
+        keep: bool = False,
+    ) -> None:
+        """`record` is the sweep's own run; None where every cell had been done before."""
+        self._record = record
+        self._cells = list(cells)
+        self._runs = [Run(cell, keep=keep) for cell in cells]
+
+    @property
+    def id(self) -> str:
+        """Of its own run; empty where every cell had been done before."""
+        return self._record.id if self._record else ""
+
+    @property
+    def name(self) -> str:
+        return self._record.name if self._record else f"{len(self)} cells, done before"
+
+    @property
+    def cells(self) -> "DataFrame":
+        """A row for each cell that has a run: what was swept, and what became of it."""
+        from pandas import DataFrame, Index
+
+        swept = self._swept()
+        rows = [
+            {
+                "name": run.name,
+                **{key: _value(run.params.get(key, "")) for key in swept},
+                "outcome": run.outcome,
+                "epochs": run.epochs,
+                "final_loss": run.final_loss,
+                "best_loss": run.best_loss,
+                "seconds": run.seconds,
+                "reason": run.reason,
+                "id": run.id,
+            }
+            for run in self._runs
+        ]
+        return DataFrame(rows, index=Index(range(len(rows)), name="cell"))
+
+    @property
+    def best(self) -> Run:
+        """The run with the least final loss. Raises LookupError where none ends in a number."""
+        ended = [run for run in self._runs if is_ranked(run.outcome, run.final_loss)]
+        if not ended:
+            raise LookupError("no cell of the sweep ends in a number")
+        return min(ended, key=lambda run: (run.final_loss, run.epochs))
+
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write the page that compares its cells, one file that needs no network; where it is."""
+        from runner.report.comparison import compare
+        from runner.report.page import write
+
+        with np.errstate(all="ignore"):
+            return write(compare(self._cells, self._record), None if path is None else Path(path))
+
+    def _swept(self) -> list[str]:
+        if self._record:
+            return [key for key in self._record.params.get("swept", "").split(", ") if key]
+        return []
+
+    def __len__(self) -> int:
+        return len(self._runs)
+
+    def __getitem__(self, place: Any) -> Any:
+        return self._runs[place]
+
+    def __iter__(self) -> Iterator[Run]:
+        return iter(self._runs)
+
+    def __repr__(self) -> str:
+        counts: dict[str, int] = {}
+        for run in self._runs:
+            counts[run.outcome] = counts.get(run.outcome, 0) + 1
+        told = ", ".join(f"{count} {outcome}" for outcome, count in counts.items()) or "no run"
+        return f"<runner.Sweep {self.name!r}: {told}>"
+
+    def _repr_html_(self) -> str:
+        """Its page, in a frame of its own."""
+        from runner.report.comparison import compare
+        from runner.report.page import page
+
+        with np.errstate(all="ignore"):
+            content = html.escape(page(compare(self._cells, self._record)), quote=True)
+        look = f"width:100%;height:{PAGE_HEIGHT}px;border:0"
+        return (
+            f'<iframe title="{html.escape(self.name)}" style="{look}" srcdoc="{content}"></iframe>'
+        )
+
+
+def _value(text: str) -> Any:
+    """A swept value as the number that it is, or as the text."""
+    for kind in (int, float):
+        try:
+            return kind(text)
+        except ValueError:
+            continue
+    return text

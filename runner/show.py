@@ -1,0 +1,162 @@
+"""One screen about a run or a sweep: `python -m runner.show [RUN_OR_SWEEP]`."""
+
+import argparse
+import os
+import shutil
+import sys
+from collections.abc import Iterator, Sequence
+
+import numpy as np
+
+from runner import project
+from runner.console import closing_block, complain, escaped, painted, prepare, say, show
+from runner.report import runs as recorded
+from runner.report.find import NotFound, find_all
+from runner.report.runs import Run, SourceError
+from runner.stop import OUTCOMES, is_ranked
+from runner.tracking.address import fault
+
+PARTS = ("dataset", "model", "loss", "optimizer", "device")
+NUMBERS = ("lr", "epochs", "tolerance", "seed", "dtype")
+
+BEST = 5
+"""So many cells of a sweep are told and drawn."""
+
+ROWS = 12
+"""Of a curve, in lines of the terminal."""
+
+COLOURS = ("blue", "green", "magenta", "cyan", "red")
+
+WIDE = 100.0  # between the largest and the least loss, for a scale of powers of ten
+
+MOST_COLUMNS = 100
+MARGIN = 18  # columns beside a curve, for its numbers
+
+
+def main() -> int:
+    """Print the screen; the exit status is 1 if there is no such run."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.show",
+        description="One screen: parts, loop, outcome, figures, a curve of the loss, and files.",
+    )
+    parser.add_argument(
+        "word",
+        nargs="?",
+        default="latest",
+        metavar="RUN_OR_SWEEP",
+        help="an id or its beginning, a name, or `latest`, the default",
+    )
+    parser.add_argument("--uri", help="the MLflow store to look in, instead of the journals")
+    typed = parser.parse_args()
+    project.folder()
+    if typed.uri is not None and (why := fault(typed.uri)):
+        complain(f"--uri: {why}")
+        return 2
+    try:
+        record, cells = find_all(typed.word, typed.uri, trust=False)
+        best = _best(cells) if record.is_sweep else [record]
+        say("\n".join(_sweep(record, cells, best) if record.is_sweep else _run(record)))
+        if curves := _curves(best):
+            show(curves)
+    except (NotFound, SourceError) as error:
+        complain(str(error))
+        return 1
+    return 0
+
+
+def _run(run: Run) -> Iterator[str]:
+    said = OUTCOMES.get(run.outcome, run.reason or "its process is at it")
+    rows = {
+        "run": run.name,
+        "parts": _chosen(run, PARTS),
+        "numbers": _chosen(run, NUMBERS),
+        "loop": run.tags.get("loop", ""),
+        "outcome": f"{painted(run.outcome, run.outcome)}: {said}",
+        "reason": run.reason,
+        **_figures(run),
+        "id": run.id,
+        "files": _files(run),
+    }
+    yield closing_block({label: text for label, text in rows.items() if text})
+
+
+def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[str]:
+    counts = {outcome: sum(run.outcome == outcome for run in cells) for outcome in OUTCOMES}
+    page = project.folder() / recorded.page_path(sweep.tags.get("journal", sweep.id))
+    rows = {
+        "sweep": sweep.name,
+        "command": sweep.tags.get("command", ""),
+        "in common": _chosen(sweep, (*PARTS, *NUMBERS)),
+        "outcome": ", ".join(f"{n} {painted(one, one)}" for one, n in counts.items() if n),
+        "seconds": f"{sweep.figures['seconds']:.3g}" if "seconds" in sweep.figures else "",
+        "id": sweep.id,
+        "page": project.shown(page) if page.exists() else "",
+    }
+    yield closing_block({label: text for label, text in rows.items() if text})
+    for number, run in enumerate(best, 1):
+        outcome = painted(f"{run.outcome:<11}", run.outcome)
+        yield f"{'best' if number == 1 else '':<12}{_final(run):<14.8g}{outcome} {run.name}"
+
+
+def _best(cells: Sequence[Run]) -> list[Run]:
+    ranked = [run for run in cells if is_ranked(run.outcome, _final(run))]
+    ranked.sort(key=lambda run: (_final(run), run.figures.get("epochs_run", 0)))
+    return ranked[:BEST]
+
+
+def _figures(run: Run) -> dict[str, str]:
+    told = {key: f"{value:.8g}" for key, value in run.figures.items()}
+    before, after = (told.pop(f"prediction_{when}", "") for when in ("before", "after"))
+    shown = {key.removesuffix("_run").replace("_", " "): text for key, text in told.items()}
+    return {**shown, "prediction": f"{before} before, {after} after" if before and after else ""}
+
+
+def _final(run: Run) -> float:
+    return run.figures.get("final_loss", float("nan"))
+
+
+def _chosen(run: Run, keys: Sequence[str]) -> str:
+    return " ".join(f"{key}={run.params[key]}" for key in keys if key in run.params)
+
+
+def _files(run: Run) -> str:
+    """Where the journal is that has it, if one does."""
+    return project.shown(run.journal) if run.journal else ""
+
+
+def _curves(runs: Sequence[Run]) -> str:
+    """The losses over the epochs, on a scale of powers of ten where they span several."""
+    import plotille
+
+    read = [(run, run.rows()[1:]) for run in runs]
+    finite = [(run, rows[np.isfinite(rows["loss"])]) for run, rows in read]
+    drawn = [(run, rows) for run, rows in finite if len(rows) > 1]
+    coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
+    drawn = drawn if coloured else drawn[:1]  # nobody could tell several apart
+    if not drawn:
+        return ""
+    losses = np.concatenate([rows["loss"] for _, rows in drawn])
+    log = losses.min() > 0 and losses.max() / losses.min() > WIDE
+    low, high = losses.min(), losses.max()
+    low, high = (np.log10(low), np.log10(high)) if log else (low, high)
+    figure = plotille.Figure()
+    figure.width = min(shutil.get_terminal_size().columns, MOST_COLUMNS) - MARGIN
+    figure.height = ROWS
+    figure.color_mode = "names"
+    figure.with_colors, figure.origin = coloured, False
+    figure.set_x_limits(0, int(max(rows["step"][-1] for _, rows in drawn)))
+    figure.set_y_limits(float(low), float(high if high > low else low + 1))
+    figure.x_label, figure.y_label = "epoch", "log10 loss" if log else "loss"
+    figure.x_ticks_fkt = lambda low, _: f"{low:.0f}"
+    figure.y_ticks_fkt = lambda low, _: f"{low:.3g}"
+    for colour, (run, rows) in zip(COLOURS, drawn, strict=False):
+        some = rows[np.unique(np.linspace(0, len(rows) - 1, 4 * figure.width).astype(int))]
+        values = np.log10(some["loss"]) if log else some["loss"]
+        label = escaped(run.name) if len(drawn) > 1 else None
+        figure.plot(some["step"].tolist(), values.tolist(), lc=colour, label=label)
+    return "\n" + str(figure.show(legend=len(drawn) > 1))
+
+
+if __name__ == "__main__":
+    prepare()
+    sys.exit(main())
