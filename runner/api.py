@@ -182,7 +182,7 @@ def _with_objects(cell: Cell, objects: Keywords, nodes: Mapping[str, Values]) ->
         values[part] = {**node, **kept}
         choices[part] = short(objects[part])
         overrides.append(f"{part}={choices[part]}")
-    return Cell(values, choices, overrides)
+    return cell._replace(values=values, choices=choices, overrides=overrides)
 
 
 def _refuse_a_dry_run(cell: Cell) -> None:

@@ -136,9 +136,10 @@ def _curves(runs: Sequence[Run]) -> str:
     if not drawn:
         return ""
     losses = np.concatenate([rows["loss"] for _, rows in drawn])
-    log = losses.min() > 0 and losses.max() / losses.min() > WIDE
+    above = losses[losses > 0]
+    log = losses.min() >= 0 and above.size > 0 and above.max() / above.min() > WIDE
     low, high = losses.min(), losses.max()
-    low, high = (np.log10(low), np.log10(high)) if log else (low, high)
+    low, high = (np.log10(above.min()), np.log10(high)) if log else (low, high)
     figure = plotille.Figure()
     figure.width = min(shutil.get_terminal_size().columns, MOST_COLUMNS) - MARGIN
     figure.height = ROWS
@@ -150,6 +151,7 @@ def _curves(runs: Sequence[Run]) -> str:
     figure.x_ticks_fkt = lambda low, _: f"{low:.0f}"
     figure.y_ticks_fkt = lambda low, _: f"{low:.3g}"
     for colour, (run, rows) in zip(COLOURS, drawn, strict=False):
+        rows = rows[rows["loss"] > 0] if log else rows
         some = rows[np.unique(np.linspace(0, len(rows) - 1, 4 * figure.width).astype(int))]
         values = np.log10(some["loss"]) if log else some["loss"]
         label = escaped(run.name) if len(drawn) > 1 else None

@@ -12,7 +12,7 @@ import numpy as np
 from runner.config import ConfigError
 from runner.given import PARTS, is_object
 
-PLAIN = re.compile(r"[A-Za-z_][\w./\\@:%-]*")
+PLAIN = re.compile(r"[A-Za-z_][\w./@:%-]*")
 """What Hydra's grammar takes for a word without quotes."""
 
 MEANINGFUL = re.compile(r"true|false|null|nan|inf", re.IGNORECASE)

@@ -16,6 +16,7 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from multiprocessing import connection, resource_tracker
 from pathlib import Path
+from types import ModuleType
 from typing import Any, NamedTuple
 
 from runner.cells.result import Result, result
@@ -97,7 +98,7 @@ class Pool:
         while True:
             process = self._context.Process(target=_serve, args=(theirs, path))
             try:
-                with _without_interrupts():
+                with _without_interrupts(), _without_main():
                     process.start()
                 break
             except (EOFError, OSError):  # what forks was killed; once it is gone, another comes
@@ -183,6 +184,17 @@ def _without_interrupts() -> Iterator[None]:
         yield
     finally:
         signal.pthread_sigmask(signal.SIG_SETMASK, before)
+
+
+@contextmanager
+def _without_main() -> Iterator[None]:
+    """Let what is started now not import the script that runs here: it needs nothing of it."""
+    main = sys.modules["__main__"]
+    sys.modules["__main__"] = ModuleType("__main__")
+    try:
+        yield
+    finally:
+        sys.modules["__main__"] = main
 
 
 def _send(worker: _Worker, message: Any) -> None:
