@@ -4,11 +4,10 @@
 # make check                              format, lint, types
 # make bench                              speed, as a table of ratios
 # make pictures                           those of the README, anew
-# make ui                                 the MLflow UI over mlruns/
+# make ui ARGS=latest                     MLflow's UI at a run or a sweep
 PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
-STORE = sqlite:///mlruns/mlflow.db
 BIN = .venv/bin
 
 .PHONY: run test test-slow check bench pictures ui
@@ -34,8 +33,7 @@ pictures: .venv/installed
 	@$(BIN)/python -m docs.pictures
 
 ui: .venv/installed
-	@echo "MLflow UI: http://$(HOST):$(PORT)   (Ctrl-C ends it)"
-	@MLFLOW_DISABLE_TELEMETRY=true $(BIN)/mlflow ui --backend-store-uri $(STORE) --host $(HOST) --port $(PORT)
+	@$(BIN)/python -m runner.ui --host $(HOST) --port $(PORT) $(ARGS)
 
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv

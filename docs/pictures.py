@@ -14,8 +14,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.browser import PLOTS_ARE_DRAWN, chromium, unfold, visit
-from tests.conftest import ROOT, TrackingServer
+from tests.browser import PLOTS_ARE_DRAWN, chromium, visit
+from tests.conftest import ROOT, unused_port
+from tests.test_ui import address_in, chart, opened
 
 HERE = Path(__file__).resolve().parent
 SWEEP = (
@@ -33,11 +34,8 @@ def main() -> None:
         command = [sys.executable, "-m", "runner", *SWEEP]
         subprocess.run(command, cwd=folder, env=environment, check=True)
         report(browser, _drawn(folder))
-        server = TrackingServer(folder, environment, "mlruns/mlflow.db").start()
-        try:
-            charts(browser, server.uri)
-        finally:
-            server.kill()
+        with opened(folder, environment, "--port", str(unused_port())) as (_, said):
+            charts(browser, address_in(said))
 
 
 def _drawn(folder: Path) -> Path:
@@ -59,18 +57,16 @@ def report(browser, path: Path) -> None:
         _save(page.screenshot(clip=size, full_page=True), "report.png")
 
 
-def charts(browser, uri: str) -> None:
-    """MLflow's own charts of the sweep's cells."""
-    with visit(browser, uri, viewport={"width": 1400, "height": 720}) as (page, _):
-        unfold(page, uri, "&compareRunsMode=CHART")
-        search = page.get_by_role("searchbox", name="Search metric charts")
-        search.fill("^(loss|w|b)$")
+def charts(browser, address: str) -> None:
+    """What `python -m runner.ui` opens of the sweep: MLflow's own charts of its cells."""
+    base = address.partition("/#")[0]
+    with visit(browser, base, viewport={"width": 1500, "height": 950}) as (page, _):
+        page.goto(address)
         for metric in ("loss", "w", "b"):
-            chart = page.get_by_test_id("experiment-view-compare-runs-card").filter(
-                has=page.get_by_role("heading", name=metric, exact=True)
+            chart(page, metric).locator(".scatterlayer path.js-line").nth(7).wait_for(
+                state="attached"
             )
-            chart.locator(".scatterlayer path.js-line").nth(7).wait_for(state="attached")
-        search.blur()
+        page.wait_for_timeout(1000)  # for the last of its animations
         _save(page.screenshot(), "mlflow.png")
 
 

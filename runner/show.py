@@ -30,7 +30,7 @@ COLOURS = ("blue", "green", "magenta", "cyan", "red")
 WIDE = 100.0  # between the largest and the least loss, for a scale of powers of ten
 
 MOST_COLUMNS = 100
-MARGIN = 18  # columns beside a curve, for its numbers
+MARGIN = 24  # columns beside a curve, for its numbers
 
 
 def main() -> int:
@@ -152,6 +152,8 @@ def _curves(runs: Sequence[Run]) -> str:
     figure.y_ticks_fkt = lambda low, _: f"{low:.3g}"
     for colour, (run, rows) in zip(COLOURS, drawn, strict=False):
         rows = rows[rows["loss"] > 0] if log else rows
+        if not len(rows):
+            continue
         some = rows[np.unique(np.linspace(0, len(rows) - 1, 4 * figure.width).astype(int))]
         values = np.log10(some["loss"]) if log else some["loss"]
         label = escaped(run.name) if len(drawn) > 1 else None

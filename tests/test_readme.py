@@ -1,4 +1,4 @@
-"""The README's own commands, as they stand there, in a copy of the repository."""
+"""The commands of the README and of the pages in docs/, as they stand there, in a copy."""
 
 import os
 import re
@@ -11,10 +11,22 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
-BLOCKS = [
-    block for block in re.findall(r"```bash\n(.*?)```", README, re.S) if "make ui" not in block
-]
-COPIED = ("conf", "hydra_plugins", "runner", "tests", "mlruns/.gitignore", "Makefile", "README.md")
+PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+
+
+def blocks(language):
+    """Every block of that language: the page's name and the text."""
+    return [
+        (page.stem, block)
+        for page in PAGES
+        for block in re.findall(rf"```{language}\n(.*?)```", page.read_text(), re.S)
+    ]
+
+
+COPIED = (
+    *("conf", "docs", "examples", "hydra_plugins", "runner", "tests", "mlruns/.gitignore"),
+    *("CONTRIBUTING.md", "Makefile", "README.md"),
+)
 STAMPED = ("pyproject.toml", "constraints.txt")
 
 
@@ -33,15 +45,12 @@ def copy(tmp_path_factory):
     return folder
 
 
-LATER = [pytest.mark.slow, pytest.mark.xdist_group("readme")]  # one after another, in one copy
-
-
+@pytest.mark.slow
+@pytest.mark.xdist_group("readme")  # one after another, in one copy
 @pytest.mark.parametrize(
-    "block",
-    [pytest.param(block, marks=LATER if at else []) for at, block in enumerate(BLOCKS)],
-    ids=lambda block: block.splitlines()[0][:60],
+    ("page", "block"), blocks("bash"), ids=lambda text: text.splitlines()[0][:60]
 )
-def test_commands_work_as_they_stand(block, copy):
+def test_commands_work_as_they_stand(page, block, copy):
     """Each block of commands, in the environment that the README activates."""
     done = subprocess.run(
         ["bash", "-euo", "pipefail", "-c", block],
@@ -61,7 +70,8 @@ def test_commands_work_as_they_stand(block, copy):
 
 def test_sample_output_is_what_comes_out(tmp_path, runner):
     """The lines shown under the first run, but for what tells that the machine is slow."""
-    shown = re.search(r"```text\n(Prediction.*?)```", README, re.S)[1]
+    [shown, again] = [block for _, block in blocks("text") if block.startswith("Prediction")]
+    assert shown == again  # in the README and in the first steps
     path = f"{sys.prefix}/bin{os.pathsep}{os.environ['PATH']}"
     printed = runner(tmp_path, "optimizer=sgd", "lr=0.1", PATH=path).stdout
     seconds = re.compile(r"seconds +[\d.]+|publishing .*\n")
@@ -70,7 +80,7 @@ def test_sample_output_is_what_comes_out(tmp_path, runner):
 
 def test_tree_names_every_module_and_option():
     """What is where, with nothing missing and nothing that is gone."""
-    tree = re.search(r"```text\n(conf/.*?)```", README, re.S)[1]
+    [tree] = [block for _, block in blocks("text") if block.startswith("conf/")]
     for path in (ROOT / "runner").glob("*.py"):
         assert path.name == "__init__.py" or f"  {path.name} " in tree, path
     for folder in (ROOT / "conf").iterdir():
@@ -83,6 +93,29 @@ def test_tree_names_every_module_and_option():
 
 def test_pictures_are_there():
     """Those that it shows, and none that is slow to load."""
-    shown = re.findall(r"!\[[^]]+\]\((.*?)\)", README)
-    assert sorted(shown) == sorted(str(p.relative_to(ROOT)) for p in ROOT.glob("docs/*.png"))
-    assert all((ROOT / name).stat().st_size < 300_000 for name in shown)
+    shown = {
+        (page.parent / name).resolve()
+        for page in PAGES
+        for name in re.findall(r"!\[[^]]+\]\((.*?)\)", page.read_text())
+    }
+    assert shown == set(ROOT.glob("docs/*.png"))
+    assert all(path.stat().st_size < 300_000 for path in shown)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    ("page", "block"), blocks("python"), ids=lambda text: text.splitlines()[0][:60]
+)
+def test_calls_work_as_they_stand(page, block, tmp_path, environment):
+    """Each block of Python, as a script in a folder of its own."""
+    (tmp_path / "script.py").write_text(block)
+    done = subprocess.run(
+        [sys.executable, "script.py"],
+        cwd=tmp_path,
+        env=environment,
+        capture_output=True,
+        text=True,
+        timeout=280,
+    )
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
