@@ -1,6 +1,7 @@
 """What `runner.run`, `runner.sweep` and `runner.load` do; see them for what they promise."""
 
 import itertools
+import os
 import random
 import signal
 import threading
@@ -95,7 +96,7 @@ def sweep(
 
 def load(word: str, uri: str | None, *, trust: bool) -> Run | Sweep:
     """See `runner.load`."""
-    with project.here():
+    with project.here(), _environment():
         record, cells = find_all(word, uri, trust=trust)
     return Sweep(record, cells) if record.is_sweep else Run(record)
 
@@ -111,6 +112,17 @@ def _called(text: str, *, verbose: bool) -> Iterator[None]:
     """One call at a time, quiet, with the caller's own state put back when it ends."""
     with _one_at_a_time, project.here(), call(text), quietly(not verbose), _random_state():
         yield
+
+
+@contextmanager
+def _environment() -> Iterator[None]:
+    """Put the caller's environment variables back: MLflow's patience is among them."""
+    before = dict(os.environ)
+    try:
+        yield
+    finally:
+        os.environ.clear()
+        os.environ.update(before)
 
 
 @contextmanager

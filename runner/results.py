@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner import project
 from runner.model import parameter_names
 from runner.naming import MOST_SCALARS, parameter_metrics
 from runner.report import runs as recorded
@@ -224,7 +225,7 @@ class Sweep(Sequence[Run]):
         from runner.report.comparison import compare
         from runner.report.page import write
 
-        with np.errstate(all="ignore"):
+        with project.here(), np.errstate(all="ignore"):
             return write(compare(self._cells, self._record), None if path is None else Path(path))
 
     def _swept(self) -> list[str]:

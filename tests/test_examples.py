@@ -40,6 +40,44 @@ def test_the_notebook_executes(tmp_path, environment, monkeypatch):
     assert "see it" in printed
 
 
+@pytest.mark.slow
+def test_an_interrupted_cell_keeps_its_run(tmp_path, environment):
+    """As *interrupt* in a notebook does it: a real kernel gets a real signal."""
+    from jupyter_client.manager import start_new_kernel
+
+    manager, client = start_new_kernel(cwd=str(tmp_path), env=environment)
+
+    def execute(code, after=None):
+        """What the cell prints, and the name of what it raises."""
+        said, running = [], client.execute(code)
+        while True:
+            message = client.get_iopub_msg(timeout=120)
+            if message["parent_header"].get("msg_id") != running:
+                continue
+            kind, content = message["msg_type"], message["content"]
+            if kind == "stream":
+                said.append(content["text"])
+                if after and after in content["text"]:
+                    manager.interrupt_kernel()
+            elif kind == "error":
+                said.append(content["ename"])
+            elif kind == "status" and content["execution_state"] == "idle":
+                return "".join(said)
+
+    try:
+        long = "'gradient=by_hand', 'tracking=off', epochs=10**8, tolerance=0"
+        printing = f"import runner; runner.run({long}, print_every=1000, verbose=True)"
+        assert execute(printing, after="epoch 5001:").endswith("KeyboardInterrupt")
+        again = execute(
+            "run = runner.load('latest'); print(run.outcome, len(run.trajectory) > 5000)"
+        )
+        assert again == "interrupted True\n"
+        assert execute("print(runner.run('tracking=off', lr=0.1).outcome)") == "converged\n"
+    finally:
+        client.stop_channels()
+        manager.shutdown_kernel(now=True)
+
+
 def test_the_notebook_is_stored_without_outputs():
     """What it shows is what it shows today."""
     notebook = json.loads((ROOT / "examples" / "notebook.ipynb").read_text())

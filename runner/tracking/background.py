@@ -25,8 +25,14 @@ class _Background:
     def __init__(self, settings: Settings) -> None:
         self.name = new_name()
         self.numbers = itertools.count(1)
+        self.latest: Session | None = None
+        self.has_recorded = False
         orders = {**settings.orders(), "name": self.name, "runs": 1, "calls": True}
         self.publisher = process.start(orders)
+
+    def note(self) -> None:
+        """Remember whether there is anything to hear of."""
+        self.has_recorded |= self.latest is not None and self.latest.has_recorded
 
 
 def session(settings: Settings) -> Session:
@@ -37,9 +43,14 @@ def session(settings: Settings) -> Session:
     with _lock:
         _leaving[:] = [one for one in _leaving if one.poll() is None]
         found = _publishers.get(key)
-        if found is None or found.publisher.poll() is not None:
+        if found is not None and found.publisher.poll() is not None:  # somebody has killed it
+            process.abandon(found.publisher)
+            found = None
+        if found is None:
             found = _publishers[key] = _Background(settings)
-        return Session(settings, f"{found.name}-{next(found.numbers):06d}")
+        found.note()
+        found.latest = Session(settings, f"{found.name}-{next(found.numbers):06d}")
+        return found.latest
 
 
 def finish() -> list[str]:
@@ -52,9 +63,12 @@ def finish() -> list[str]:
         ended = [_publishers.pop(key) for key in mine]
     for one in ended:
         process.close(one.publisher)
-    said = [told(process.read(one.publisher)) for one in ended]
-    for one in ended:  # which may have something left to draw
-        _leaving.append(process.abandon(one.publisher))
+    said = []
+    for one in ended:
+        one.note()
+        report = process.read(one.publisher)
+        said += [told(report)] if one.has_recorded else []
+        _leaving.append(process.abandon(one.publisher))  # it may have something left to draw
     return said
 
 

@@ -207,7 +207,7 @@ class Publisher:
         journals = Journals(name)
         if own := journals.parentless():
             draw(journals, own, pictures=wanted, page=page, add=add)
-        else:  # published, and not kept
+        elif self._followed:  # published, and not kept
             with closing(MlflowRuns(self._uri, trust=False)) as runs:
                 draw(runs, self._followed, pictures=wanted, page=page, add=add)
 

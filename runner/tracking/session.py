@@ -64,6 +64,11 @@ class Session:
             self._journal = Journal(journal.folder() / f"{self.name}.db")
         return self._journal
 
+    @property
+    def has_recorded(self) -> bool:
+        """Whether a run has begun."""
+        return self._journal is not None
+
     def path(self, suffix: str) -> Path:
         """Where a further journal of this invocation belongs: another process's."""
         return journal.folder() / f"{self.name}-{suffix}.db"
