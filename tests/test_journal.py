@@ -378,7 +378,7 @@ def test_asking_leaves_nothing_behind(tmp_path):
 
 def test_a_journal_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
     """It gets its name when it can be read: a reader or a kill may come while it is made."""
-    monkeypatch.setattr(journal, "SCHEMA", "CREATE TABLE half-way")
+    monkeypatch.setattr(journal.writer, "SCHEMA", "CREATE TABLE half-way")
     with pytest.raises(JournalError, match="cannot be created"):
         Journal(tmp_path / "first.db")
     assert not (tmp_path / "first.db").exists()
@@ -393,12 +393,12 @@ KILLED_TOO_SOON = """
 import os, signal, sys
 from pathlib import Path
 from runner import journal
-connect = journal.sqlite3.connect
+connect = journal.writer.sqlite3.connect
 def with_a_kill(*args, **how):
     database = connect(*args, **how)
     database.execute("CREATE TABLE half_way (a)")
     os.kill(os.getpid(), signal.SIGKILL)
-journal.sqlite3.connect = with_a_kill
+journal.writer.sqlite3.connect = with_a_kill
 journal.Journal(Path(sys.argv[1]))
 """
 
@@ -479,7 +479,7 @@ def test_put_away_while_somebody_reads(tmp_path, monkeypatch):
     with closing(reading) as other:
         other.execute("BEGIN")
         assert len(other.execute("SELECT id FROM record").fetchall()) == CHUNKS + 2
-        monkeypatch.setattr(journal, "PATIENCE_SECONDS", 0.1)
+        monkeypatch.setattr(journal.files, "PATIENCE_SECONDS", 0.1)
         journal.put_away(path, keep=True)
         assert path.exists()
         assert len(list(journal.ends(path))) == 1

@@ -1,0 +1,101 @@
+"""Where journals are: those that are being written or published, and those done with."""
+
+import sqlite3
+import time
+from contextlib import closing, suppress
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+
+from runner import project
+
+FOLDER = Path("mlruns/journal")
+"""Of the project folder."""
+
+PUT_AWAY = "published"
+"""The folder in it for the journals that are done with."""
+
+PATIENCE_SECONDS = 2.0  # for those who read a journal that is to be put away
+
+
+def folder() -> Path:
+    """The journals' folder, absolute."""
+    return project.folder() / FOLDER
+
+
+def paths(name: str = "") -> list[Path]:
+    """The journals that begin with that name, the published ones first."""
+    # Looked for in the order in which they move: one that is put away just now is found.
+    new, old = (sorted(place.glob(f"{name}*.db")) for place in (folder(), folder() / PUT_AWAY))
+    there = {path.name for path in old}
+    return [*old, *(path for path in new if path.name not in there)]
+
+
+def is_being_written(path: Path) -> bool:
+    """Whether the process that writes the journal is alive."""
+    lock = lock_path(path)
+    if not lock.exists():  # and asking must not create it
+        return False
+    try:
+        # Not at the first attempt: somebody else may be asking at the same moment.
+        with FileLock(lock).acquire(timeout=0.1, poll_interval=0.001):
+            return False
+    except Timeout:
+        return True
+
+
+def put_away(path: Path, *, keep: bool) -> None:
+    """Move a journal that is done with into its folder, as one file; or delete it.
+
+    While somebody reads it, it may stay where it is: whoever publishes next comes back to it.
+    """
+    log = Path(f"{path}-wal")
+    if keep:
+        if not _merged(path):
+            return
+        folder = path.parent / PUT_AWAY
+        folder.mkdir(exist_ok=True)
+        path.replace(folder / path.name)  # first: without its log it would be read as a shorter one
+        with suppress(FileNotFoundError):  # as a rule; or its last reader has just removed it
+            log.replace(folder / log.name)
+    for name in (path, log, Path(f"{path}-shm"), lock_path(path)):
+        name.unlink(missing_ok=True)
+
+
+def take_back() -> None:
+    """Bring the journals that were put away back to where they are published from."""
+    for path in sorted((folder() / PUT_AWAY).glob("*.db")):
+        log = Path(f"{path}-wal")
+        if log.exists():  # first: without it the journal would be published as a shorter one
+            log.replace(folder() / log.name)
+        path.replace(folder() / path.name)
+
+
+def _merged(path: Path) -> bool:
+    """Bring the journal into one file, if it can be; False if somebody goes on reading it."""
+    deadline = time.monotonic() + PATIENCE_SECONDS
+    with closing(sqlite3.connect(path, timeout=0)) as database:
+        while True:
+            try:
+                database.execute("PRAGMA journal_mode=DELETE")
+                return True
+            except sqlite3.Error as error:
+                if getattr(error, "sqlite_errorcode", 0) & 0xFF != sqlite3.SQLITE_BUSY:
+                    return True  # damaged, or the disk is full: it is moved in two files
+            if time.monotonic() > deadline:
+                return False
+            time.sleep(0.01)
+
+
+def tidy(folder: Path) -> None:
+    """Remove what processes have left that were killed before their journal was there."""
+    for name in folder.glob("*.lock"):
+        with suppress(Timeout), FileLock(name).acquire(timeout=0):
+            if not name.with_suffix(".db").exists():
+                for path in folder.glob(f"{name.stem}.*"):
+                    path.unlink(missing_ok=True)
+
+
+def lock_path(path: Path) -> Path:
+    """Of the journal's lock, which its writer holds."""
+    return path.with_suffix(".lock")
