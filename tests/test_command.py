@@ -326,7 +326,10 @@ def test_multirun_leaves_a_run_for_each_cell(tmp_path, runner, store):
     [
         "gradient=by_hand optimizer=adam lr=0.1 dataset=noisy_line model=linear seed=3",
         "optimizer=adam lr=0.1 dataset=noisy_line model=linear seed=3",
-        "optimizer=by_hand dataset=plane model=linear seed=3 loss=huber",
+        pytest.param(
+            "optimizer=by_hand dataset=plane model=linear seed=3 loss=huber",
+            marks=pytest.mark.slow,
+        ),
     ],
 )
 def test_the_same_seed_gives_the_same_bits(typed, tmp_path, runner, store):

@@ -107,7 +107,9 @@ def cells(runs):
     return [run for run in runs if "lr" in run.data.params]
 
 
-@pytest.mark.parametrize("typed", [["seed=1"], ["-m", "seed=1,2"]])
+@pytest.mark.parametrize(
+    "typed", [["seed=1"], pytest.param(["-m", "seed=1,2"], marks=pytest.mark.slow)]
+)
 @pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg2"])
 def test_credentials_of_an_absent_store(scheme, typed, tmp_path, runner, environment, closed_port):
     """Typed, in a run and in a multirun; kept, and not published by the next command either."""

@@ -671,7 +671,7 @@ def test_four_invocations_share_a_store(tmp_path, environment, store):
     assert not log.exists(), log.read_text()
 
 
-@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
+@pytest.mark.parametrize("lock", ["IMMEDIATE", pytest.param("EXCLUSIVE", marks=pytest.mark.slow)])
 def test_a_busy_database_is_waited_for(lock, tmp_path, environment, empty_store, store):
     """Somebody else writes for seconds, and may even keep readers out; no one is told of it."""
     uri = empty_store(tmp_path)
