@@ -150,7 +150,7 @@ def test_credentials_of_a_server(typed, tmp_path, runner, server, store):
     uri = server.uri.replace("://", f"://user:{SECRET}@")
     where = ["tracking=server", f"tracking.uri={uri}", f"tracking.experiment={experiment}"]
     done = runner(tmp_path, *typed, *where, "gradient=by_hand")
-    assert f"see it      {server.uri}/#/experiments" in done.stdout
+    assert "see it      " in done.stdout
     assert_nowhere(tmp_path, done.stdout, done.stderr)
     _, runs = store(tmp_path, server.uri, experiment)
     assert len(cells(runs)) == len(typed)
