@@ -20,18 +20,28 @@ from runner.cells import launch
 from runner.composing import many_cells, one_cell
 from runner.config import ConfigError, Values, check
 from runner.console import quietly
-from runner.isolated import isolated
-from runner.report.find import find_all
+from runner.isolated import isolated, plain_modes
+from runner.report.find import NotFound, find_all
 from runner.report.journals import Journals
 from runner.results import Run, Sweep
 from runner.run_name import within_sweep
 from runner.settings import check_alone
 from runner.tracking import background
 from runner.tracking.session import Session, Settings
-from runner.words import Words, short, words
+from runner.words import Words, labels, short, words
 
 _one_at_a_time = threading.RLock()
 """PyTorch's random state, its switches and Hydra's singletons are the whole process's."""
+
+
+def _new_lock() -> None:
+    """In a child that was forked while another thread was in a call: nobody would let go of it."""
+    global _one_at_a_time
+    _one_at_a_time = threading.RLock()
+
+
+if hasattr(os, "register_at_fork"):
+    os.register_at_fork(after_in_child=_new_lock)
 
 Keywords = Mapping[str, Any]
 
@@ -45,7 +55,8 @@ def run(
     with ExitStack() as stack:
         stack.enter_context(_called(asked.shown("runner.run"), verbose=verbose))
         composed = one_cell(_checked(asked), config_dir)
-        cell = _with_objects(composed, objects, stack.enter_context(given.held(objects)))
+        names = {part: short(value) for part, value in objects.items()}
+        cell = _with_objects(composed, names, stack.enter_context(given.held(objects)))
         _refuse_a_dry_run(cell)
         check_alone(cell.values["sweep"], is_swept=False)
         check(cell.values, cell.choices)
@@ -53,7 +64,8 @@ def run(
         tracked = stack.enter_context(_session(cell))
         done, received = alone.carry_out(cell, tracked)
         alone.raise_failure(done)
-        _interrupt(received if done.end.outcome == "interrupted" else [])
+        if done.end.outcome == "interrupted":
+            _hand_on(received)
         [record] = Journals(tracked.name).found(done.id)
         return Run(record, keep=not tracked.settings.keep_journal)
 
@@ -63,20 +75,20 @@ def sweep(
 ) -> Sweep:
     """See `runner.sweep`."""
     asked = words(typed, keywords, swept=True)
-    combined = [
-        dict(zip(asked.objects, some, strict=True))
-        for some in itertools.product(*asked.objects.values())
-    ]
+    named = [list(zip(labels(given), given, strict=True)) for given in asked.objects.values()]
+    combined = [dict(zip(asked.objects, some, strict=True)) for some in itertools.product(*named)]
     with ExitStack() as stack:
         stack.enter_context(_called(asked.shown("runner.sweep"), verbose=verbose))
         composed = many_cells(_checked(asked), config_dir)
         cells = []
         for objects in combined:
-            nodes = stack.enter_context(given.held(objects))
-            cells += [_with_objects(cell, objects, nodes) for cell in composed]
+            names = {part: name for part, (name, _) in objects.items()}
+            own = {part: value for part, (_, value) in objects.items()}
+            nodes = stack.enter_context(given.held(own))
+            cells += [_with_objects(cell, names, nodes) for cell in composed]
         if asked.objects:
-            names = within_sweep(cells)
-            cells = [cell._replace(name=name) for cell, name in zip(cells, names, strict=True)]
+            called = within_sweep(cells)
+            cells = [cell._replace(name=name) for cell, name in zip(cells, called, strict=True)]
         _refuse_a_dry_run(cells[0])
         settings = launch.settings(cells)
         # A pool's processes would not have the objects, and would import the caller's script.
@@ -86,16 +98,20 @@ def sweep(
         stack.enter_context(_torch_state(cells))
         tracked = stack.enter_context(_session(cells[0]))
         ended = launch.carry_out(cells, settings, tracked)
-        _interrupt(ended.received)
+        _hand_on(ended.received)
         _warn(ended)
         journals = Journals(tracked.name)
-        record = journals.found(ended.run)[0] if ended.run else None
-        runs = journals.by_id([r.run for r in ended.results if r.run])
-        return Sweep(record, runs, keep=not tracked.settings.keep_journal)
+        keep = not tracked.settings.keep_journal
+        if ended.run:
+            [record] = journals.found(ended.run)
+            return Sweep(record, journals.cells(record), keep=keep)
+        return Sweep(None, journals.by_id([r.run for r in ended.results]), keep=keep)
 
 
 def load(word: str, uri: str | None, *, trust: bool) -> Run | Sweep:
     """See `runner.load`."""
+    if not isinstance(word, str):
+        raise NotFound(f"{word!r}: expected an id, a name or 'latest'")
     with project.here(), _environment():
         record, cells = find_all(word, uri, trust=trust)
     return Sweep(record, cells) if record.is_sweep else Run(record)
@@ -138,7 +154,10 @@ def _random_state() -> Iterator[None]:
 
 @contextmanager
 def _torch_state(cells: Sequence[Cell]) -> Iterator[None]:
-    """Put back PyTorch's random numbers, threads and switches, if a cell needs PyTorch."""
+    """PyTorch as it begins, whatever the caller has switched; afterwards as the caller has it.
+
+    If a cell needs PyTorch: its random numbers, threads, switches and modes.
+    """
     if all(cell.values["gradient"] == "by_hand" for cell in cells):
         yield
         return
@@ -149,7 +168,7 @@ def _torch_state(cells: Sequence[Cell]) -> Iterator[None]:
     random_state, threads = torch.get_rng_state(), torch.get_num_threads()
     gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
-        with isolated():
+        with isolated(), plain_modes():
             yield
     finally:
         torch.set_rng_state(random_state)
@@ -183,8 +202,8 @@ def _checked(asked: Words) -> list[str]:
     return asked.overrides
 
 
-def _with_objects(cell: Cell, objects: Keywords, nodes: Mapping[str, Values]) -> Cell:
-    """The cell with these parts in the place of those that its config names."""
+def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Values]) -> Cell:
+    """The cell with these parts, under these names, in place of those that its config names."""
     values, choices, overrides = dict(cell.values), dict(cell.choices), list(cell.overrides)
     typed = {text.lstrip("+").partition("=")[0] for text in overrides}
     for part, node in nodes.items():
@@ -192,7 +211,7 @@ def _with_objects(cell: Cell, objects: Keywords, nodes: Mapping[str, Values]) ->
         if node.get("lr") == "${lr}":
             node = {**node, "lr": values["lr"]}
         values[part] = {**node, **kept}
-        choices[part] = short(objects[part])
+        choices[part] = names[part]
         overrides.append(f"{part}={choices[part]}")
     return cell._replace(values=values, choices=choices, overrides=overrides)
 
@@ -202,14 +221,13 @@ def _refuse_a_dry_run(cell: Cell) -> None:
         raise ConfigError("sweep.dry_run: prints a plan, which is for the command line")
 
 
-def _interrupt(received: Sequence[str]) -> None:
-    """Hand on the signal that has ended it, now that all is recorded."""
-    if not received:
-        return
-    if received[0] == "SIGINT":
-        raise KeyboardInterrupt
-    signal.raise_signal(signal.Signals[received[0]])
-    raise SystemExit(128 + signal.Signals[received[0]])
+def _hand_on(received: Sequence[str]) -> None:
+    """Let the caller's own handler have the signal that has ended it, now that all is recorded.
+
+    Python's raises KeyboardInterrupt for Ctrl-C; after one that returns, so does the call.
+    """
+    for name in received[:1]:
+        signal.raise_signal(signal.Signals[name])
 
 
 def _warn(ended: launch.Ended) -> None:

@@ -76,11 +76,22 @@ def _hydra(words: Sequence[str], config_dir: str | Path | None) -> Iterator[Conf
     except ConfigError:
         raise
     except Exception as error:  # what Hydra raises is not always its own
+        if _was_interrupted(error):
+            raise KeyboardInterrupt from error
         raise ConfigError(message_with_place(error, words)) from error
     finally:
         store.repo = stored
         _restore(Singleton._instances, before[0])
         _restore(BaseContainer._resolvers, before[1])
+
+
+def _was_interrupted(error: BaseException | None) -> bool:
+    """Whether a Ctrl-C came first, in the middle of what cleans up and raises something else."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
 
 
 def _loader(config_dir: str | Path | None) -> ConfigLoader:

@@ -118,7 +118,8 @@ def _predict(
     """Say and return the prediction at the dataset's probe point, if it has one."""
     if experiment.predict is None:
         return {}
-    value = experiment.predict(parameters)
+    with np.errstate(over="ignore", invalid="ignore"):
+        value = experiment.predict(parameters)
     console.say(prediction_line(when, values["dataset"]["probe"], value))
     return {f"prediction_{when}": value}
 

@@ -31,7 +31,11 @@ def is_object(key: str, value: Any) -> bool:
     """Whether it is an object for that part, and nothing that an override could say."""
     if key not in PARTS:
         return False
-    if key == "dataset" and isinstance(value, list | tuple):
+    if (
+        key == "dataset"
+        and value is not None
+        and not isinstance(value, str | Mapping | int | float)
+    ):
         return True
     plain = (str, bytes, bool, int, float, Mapping, list, tuple, range, set, frozenset)
     return value is not None and not isinstance(value, (*plain, np.generic, np.ndarray))
@@ -51,13 +55,16 @@ def held(objects: Mapping[str, Any]) -> Iterator[dict[str, Values]]:
 def model(*, object: str, kind: str, repr: str) -> Any:
     """A copy of the module that was given, or what the class or function makes from the seed."""
     given = _given(object)
-    return deepcopy(given) if hasattr(given, "parameters") and not _makes(given) else given()
+    if _makes(given):
+        return given()
+    # A function may return the same module each time.
+    return _copied(given if hasattr(given, "parameters") else given())
 
 
 def loss(*, object: str, kind: str, repr: str) -> Any:
     """A copy of the module or function that was given, or what the class makes."""
     given = _given(object)
-    return given() if _makes(given) else deepcopy(given)
+    return given() if _makes(given) else _copied(given)
 
 
 def dataset(*, object: str, kind: str, repr: str) -> Any:
@@ -78,6 +85,14 @@ def _given(digest: str) -> Any:
     return _objects[digest]
 
 
+def _copied(value: Any) -> Any:
+    try:
+        return deepcopy(value)
+    except Exception as error:  # whatever the object's own way to be copied raises
+        why = f"it cannot be copied ({error}): give a class, or a function that makes it anew"
+        raise ValueError(why) from error
+
+
 def _makes(value: Any) -> bool:
     return isinstance(value, type)
 
@@ -88,6 +103,8 @@ def _node(part: str, value: Any) -> Values:
         raise ConfigError(f"{part}: expected {fault}, got {shortly(_repr(value))}")
     name = _importable(value)
     node: Values = {"_target_": name} if name else {"_target_": f"{__name__}.{part}"}
+    if name and part == "loss" and not _makes(value):  # the loss itself, not what makes one
+        node["_partial_"] = True
     if part == "optimizer" and "lr" not in getattr(value, "keywords", {}) and _takes_lr(value):
         node["lr"] = "${lr}"
     if name:
@@ -137,7 +154,10 @@ def _repr(value: Any) -> str:
     """As it shows itself; of samples the shapes, for their numbers would fill pages."""
     if isinstance(value, list | tuple):
         return f"({', '.join(str(np.shape(one)) for one in value)})"
-    return " ".join(repr(value).split())
+    try:
+        return " ".join(repr(value).split())
+    except Exception:  # whatever the object's own way to be shown raises
+        return type(value).__name__
 
 
 def _digest(value: Any) -> str:

@@ -5,6 +5,7 @@ import html
 import io
 import math
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import project
+from runner.journal import PUT_AWAY
 from runner.model import parameter_names
 from runner.naming import MOST_SCALARS, parameter_metrics
 from runner.report import runs as recorded
@@ -30,8 +32,8 @@ class Run:
 
     def __init__(self, record: recorded.Run, *, keep: bool = False) -> None:
         """`keep` reads the trajectory now: its journal will be deleted."""
-        self._record = record
-        self._rows: Any = record.rows() if keep else None
+        self._record = _read(record) if keep else record
+        self._rows: Any = None
 
     @property
     def id(self) -> str:
@@ -177,9 +179,9 @@ class Sweep(Sequence[Run]):
         keep: bool = False,
     ) -> None:
         """`record` is the sweep's own run; None where every cell had been done before."""
-        self._record = record
-        self._cells = list(cells)
-        self._runs = [Run(cell, keep=keep) for cell in cells]
+        self._record = _read(record) if keep and record else record
+        self._cells = [_read(cell) for cell in cells] if keep else list(cells)
+        self._runs = [Run(cell) for cell in self._cells]
 
     @property
     def id(self) -> str:
@@ -192,7 +194,7 @@ class Sweep(Sequence[Run]):
 
     @property
     def cells(self) -> "DataFrame":
-        """A row for each cell that has a run: what was swept, and what became of it."""
+        """A row for each cell: what was swept, and what became of it."""
         from pandas import DataFrame, Index
 
         swept = self._swept()
@@ -225,13 +227,21 @@ class Sweep(Sequence[Run]):
         from runner.report.comparison import compare
         from runner.report.page import write
 
+        place = None if path is None else Path(path)
+        if place is None and self._record and self._record.journal:  # wherever the caller is now
+            folder = self._record.journal.parents[
+                1 + (self._record.journal.parent.name == PUT_AWAY)
+            ]
+            place = folder / "report" / f"{self.id}.html"
         with project.here(), np.errstate(all="ignore"):
-            return write(compare(self._cells, self._record), None if path is None else Path(path))
+            return write(compare(self._cells, self._record), place)
 
     def _swept(self) -> list[str]:
         if self._record:
             return [key for key in self._record.params.get("swept", "").split(", ") if key]
-        return []
+        from runner.report.comparison import differing
+
+        return differing(self._cells)
 
     def __len__(self) -> int:
         return len(self._runs)
@@ -260,6 +270,12 @@ class Sweep(Sequence[Run]):
         return (
             f'<iframe title="{html.escape(self.name)}" style="{look}" srcdoc="{content}"></iframe>'
         )
+
+
+def _read(record: recorded.Run) -> recorded.Run:
+    """The run with its trajectory and its table in memory, for its journal will be gone."""
+    rows, table = record.rows(), record.file("cells.csv")
+    return replace(record, rows=lambda: rows, file={"cells.csv": table}.get)
 
 
 def _value(text: str) -> Any:

@@ -9,11 +9,13 @@ from runner.cell import NOT_THE_EXPERIMENT, Cell
 LONGEST = 200  # MLflow has room for 250 characters
 LONG_NUMBER = 8  # characters, from which on a number is rounded as far as its sweep allows
 FEWEST_DIGITS = 4  # of a number that is rounded
+DIGITS_ALONE = 6  # of one in the name of a lone run
 
 
 def of_lone_run(cell: Cell) -> str:
     """By what was typed, and where nothing was by its optimizer and lr: `sgd lr=0.01`."""
-    changes = dict(_changes(cell))
+    pairs = dict(_changes(cell))
+    changes = {key: _shortened([text], DIGITS_ALONE)[text] for key, text in pairs.items()}
     if not changes:
         lr = cell.values["optimizer"].get("lr")
         changes = {"optimizer": str(cell.choices.get("optimizer", "optimizer"))}
@@ -77,12 +79,15 @@ def _short_keys(keys: Mapping[str, object], cell: Cell) -> dict[str, str]:
     }
 
 
-def _shortened(values: Sequence[str | None]) -> dict[str | None, str]:
+def _shortened(values: Sequence[str | None], fewest: int = FEWEST_DIGITS) -> dict[str | None, str]:
     """Each value's text; long numbers with as few digits as tell all of them apart."""
     texts = {value: value or "" for value in values}
-    long = [v for v in values if v is not None and len(v) > LONG_NUMBER and _is_fraction(v)]
-    for digits in range(FEWEST_DIGITS, 17):
-        rounded = {value: f"{float(value):.{digits}g}" for value in long}
+    fractions = [value for value in values if value is not None and _is_fraction(value)]
+    for digits in range(fewest, 17):
+        rounded = {
+            value: f"{float(value):.{digits if len(value) > LONG_NUMBER else 15}g}"
+            for value in fractions
+        }
         if len({*(texts | rounded).values()}) == len(texts):
             return texts | rounded
     return texts

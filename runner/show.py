@@ -81,7 +81,8 @@ def _run(run: Run) -> Iterator[str]:
 
 
 def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[str]:
-    counts = {outcome: sum(run.outcome == outcome for run in cells) for outcome in OUTCOMES}
+    told = (*OUTCOMES, "running", "not run")
+    counts = {outcome: sum(run.outcome == outcome for run in cells) for outcome in told}
     page = project.folder() / recorded.page_path(sweep.tags.get("journal", sweep.id))
     rows = {
         "sweep": sweep.name,

@@ -4,7 +4,6 @@ import argparse
 import os
 import sys
 import webbrowser
-from contextlib import ExitStack
 from pathlib import Path
 
 from runner import journal, project
@@ -12,7 +11,7 @@ from runner.console import complain, prepare, say
 from runner.publish import BOUNDED, with_credentials
 from runner.report.find import NotFound, find_one
 from runner.report.runs import Run, SourceError
-from runner.tracking.address import fault
+from runner.tracking.address import NoPort, fault
 from runner.tracking.uri import without_credentials
 
 LOCAL = Path("mlruns/mlflow.db")
@@ -50,7 +49,7 @@ def main() -> int:
     os.environ.update(BOUNDED)
     try:
         return _open(typed)
-    except (NotFound, SourceError) as error:
+    except (NotFound, SourceError, NoPort) as error:
         complain(str(error))
     except KeyboardInterrupt:  # before there was anything to end
         return 130
@@ -60,7 +59,7 @@ def main() -> int:
 def _open(typed: argparse.Namespace) -> int:
     """Do what was typed. Raises NotFound and SourceError."""
     from runner.tracking import pages  # and mlflow, which takes seconds to import
-    from runner.tracking.server import Server, free_port, serving
+    from runner.tracking.server import serving, started
 
     run = find_one(typed.word, typed.uri, trust=False)
     uri = typed.uri or _store()
@@ -70,14 +69,9 @@ def _open(typed: argparse.Namespace) -> int:
     if found:
         say(f"{'server':<12}{found} serves this store already")
         return _show(pages.of(found, run), run, typed)
-    port = free_port(typed.host, typed.port)
-    if port != typed.port:
-        say(f"{'port':<12}{typed.port} is something else's: {port} instead")
-    with ExitStack() as stack:
-        server = stack.enter_context(Server(uri, typed.host, port))
-        if why := server.wait_until_it_answers():
-            complain(f"MLflow's server has not started: {why}")
-            return 1
+    with started(uri, typed.host, typed.port) as server:
+        if server.port != typed.port:
+            say(f"{'port':<12}{typed.port} is something else's: {server.port} instead")
         if status := _show(pages.of(server.address, run), run, typed):
             return status
         say(f"{'server':<12}of {without_credentials(uri)}, until Ctrl-C")

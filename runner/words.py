@@ -3,11 +3,12 @@
 import math
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from decimal import Decimal
 from enum import Enum
+from fractions import Fraction
+from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from runner.config import ConfigError
 from runner.given import PARTS, is_object
@@ -29,7 +30,7 @@ class Words(NamedTuple):
     def shown(self, function: str) -> str:
         """The call as a person may read it, less what is said of tracking."""
         own = [text for text in self.overrides if not text.lstrip("+~").startswith("tracking")]
-        given = [f"{part}={', '.join(map(short, own))}" for part, own in self.objects.items()]
+        given = [f"{part}={', '.join(labels(own))}" for part, own in self.objects.items()]
         return f"{function}({', '.join(map(repr, [*own, *given]))})"
 
 
@@ -62,7 +63,20 @@ def short(value: Any) -> str:
     """What an object is, briefly: the name of its class or function."""
     if isinstance(value, list | tuple):
         return "samples"
+    if isinstance(value, partial):
+        told = [*map(repr, value.args), *(f"{key}={one!r}" for key, one in value.keywords.items())]
+        return f"{short(value.func)}({', '.join(told)})"
     return str(getattr(value, "__name__", type(value).__name__)).strip("<>")
+
+
+def labels(values: Sequence[Any]) -> list[str]:
+    """What each is, briefly, with a number behind it where others are called the same."""
+    names = [short(value) for value in values]
+    own = [names[: place + 1].count(name) for place, name in enumerate(names)]
+    return [
+        f"{name}-{number}" if names.count(name) > 1 else name
+        for name, number in zip(names, own, strict=True)
+    ]
 
 
 def _values(key: str, value: Any) -> list[Any]:
@@ -70,15 +84,18 @@ def _values(key: str, value: Any) -> list[Any]:
     is_one = isinstance(value, str | bytes | Mapping | Enum) or is_object(key, value)
     if is_one and not (key == "dataset" and isinstance(value, list)):
         return [value]
-    if isinstance(value, np.ndarray):
-        return list(value.tolist()) if value.ndim else [value]
+    if hasattr(value, "tolist"):  # of NumPy, PyTorch or pandas
+        found = value.tolist()
+        return found if isinstance(found, list) else [found]
     return list(value) if isinstance(value, Iterable) else [value]
 
 
 def _text(key: str, value: Any) -> str:
     """The value in Hydra's grammar."""
-    if isinstance(value, np.generic | np.ndarray):
+    if hasattr(value, "tolist"):
         value = value.tolist()
+    if isinstance(value, Decimal | Fraction):
+        value = float(value)
     if isinstance(value, Enum):
         value = value.name
     if value is None:

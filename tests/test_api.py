@@ -10,6 +10,7 @@ import sys
 import textwrap
 import threading
 import warnings
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -133,6 +134,7 @@ def test_in_a_notebook_it_shows_itself():
 
 def test_it_prints_nothing_unless_asked(capfd):
     api.run(OFF, lr=0.1)
+    api.run(OFF, **{"model.initial.w": 3e38}, gradient="by_hand")  # too large for its prediction
     api.sweep(OFF, lr=[0.1, 0.2])
     assert capfd.readouterr() == ("", "")
     api.run(OFF, lr=0.1, verbose=True)
@@ -383,6 +385,164 @@ def test_a_part_that_breaks_fails_its_run():
     assert "ArithmeticError: on purpose" in swept.cells.reason[0]
 
 
+def test_a_function_of_a_module_is_a_loss():
+    """Also where it could be imported: it is the loss, and makes none."""
+    for loss in (torch.nn.functional.mse_loss, mean_square):
+        run = api.run(OFF, loss=loss, lr=0.1)
+        assert_same(run, api.run(OFF, lr=0.1))
+        assert run.params["loss._target_"].endswith(("mse_loss", "mean_square"))
+
+
+def mean_square(prediction, y):
+    return ((prediction - y) ** 2).mean()
+
+
+def test_a_function_that_returns_the_same_module_does_not_train_it():
+    model = torch.nn.Linear(1, 1)
+    before = [parameter.clone() for parameter in model.parameters()]
+    first, *others = api.sweep(OFF, model=lambda: model, seed=range(3), epochs=5)
+    for run in others:
+        assert_same(run, first)
+    assert all(map(torch.equal, before, model.parameters()))
+
+
+def test_what_cannot_be_copied_is_told():
+    model = torch.nn.Linear(1, 1)
+    model.lock = threading.Lock()
+    with pytest.raises(api.ConfigError, match=r"cannot be copied .*: give a class, or a function"):
+        api.run(OFF, model=model)
+
+
+def test_a_cell_that_never_began_has_its_row(here):
+    """In the sweep, when it is loaded, on the screen; the order is the sweep's."""
+    calls = []
+
+    def model():
+        calls.append(1)
+        if len(calls) == 2:
+            raise OSError("a flaky file")
+        return torch.nn.Linear(1, 1)
+
+    with pytest.warns(UserWarning, match="1 of 3 cells failed; the first: lr=0.1"):
+        swept = api.sweep(OFF, "sweep.stack=false", model=model, lr=[0.1, 0.2, 0.3], epochs=3)
+    for sweep in (swept, api.load("latest")):
+        assert sweep.cells.outcome.tolist() == ["failed", "exhausted", "exhausted"]
+        assert sweep.cells.lr.tolist() == [0.1, 0.2, 0.3]
+        assert "a flaky file" in sweep[0].reason
+        assert (sweep[0].id, len(sweep[0].trajectory), sweep[0].epochs) == ("", 0, 0)
+        assert sweep.report().exists()
+
+
+MODES = [
+    torch.no_grad,
+    torch.inference_mode,
+    lambda: torch.autocast("cpu", torch.bfloat16),
+    lambda: torch.device("meta"),
+]
+
+
+@pytest.mark.parametrize("mode", MODES, ids=["no_grad", "inference_mode", "autocast", "meta"])
+def test_the_callers_modes_do_not_matter(mode):
+    """What is recorded is what is recorded outside of them."""
+    expected = api.run(OFF, model=lambda: torch.nn.Linear(1, 1), lr=0.02, epochs=5)
+    with mode():
+        run = api.run(OFF, model=lambda: torch.nn.Linear(1, 1), lr=0.02, epochs=5)
+    assert_same(run, expected)
+
+
+def test_nor_does_the_callers_dtype():
+    expected = api.run(OFF, model=lambda: torch.nn.Linear(1, 1), lr=0.02, epochs=5)
+    torch.set_default_dtype(torch.float64)
+    try:
+        run = api.run(OFF, model=lambda: torch.nn.Linear(1, 1), lr=0.02, epochs=5)
+        assert torch.get_default_dtype() is torch.float64
+    finally:
+        torch.set_default_dtype(torch.float32)
+    assert_same(run, expected)
+
+
+def test_what_is_called_alike_is_told_apart():
+    """In names and in the table; numbers of Python's as a person writes them."""
+    sgd = partial(torch.optim.SGD, momentum=0.0), partial(torch.optim.SGD, momentum=0.5)
+    swept = api.sweep(OFF, optimizer=list(sgd), lr=np.array([0.01, 0.02]), epochs=2)
+    assert swept.cells.name.tolist() == [
+        f"SGD(momentum={momentum}) lr={lr}" for momentum in (0.0, 0.5) for lr in (0.01, 0.02)
+    ]
+    models = torch.nn.Linear(1, 1), torch.nn.Linear(1, 1)
+    swept = api.sweep(OFF, model=list(models), epochs=2)
+    assert swept.cells.name.tolist() == ["Linear-1", "Linear-2"]
+    assert swept.cells.model.tolist() == ["Linear-1", "Linear-2"]
+    swept = api.sweep(OFF, gradient="by_hand", lr=[10.0, 1e2, np.float32(0.1)], epochs=2)
+    assert swept.cells.name.tolist() == ["lr=10", "lr=100", "lr=0.1"]
+    assert api.run(OFF, gradient="by_hand", lr=np.float32(0.1)).name == "lr=0.1 gradient=by_hand"
+    logspaced = torch.logspace(-2, -1, 3)
+    assert api.sweep(OFF, gradient="by_hand", lr=logspaced).cells.lr.tolist() == logspaced.tolist()
+
+
+# --- Signals ---
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_handler_of_the_callers_gets_the_signal_once(number):
+    """When the run is recorded; if it returns, so does the call, with the interrupted run."""
+    heard = []
+    before = signal.signal(number, lambda *_: heard.append(api.load("latest").outcome))
+
+    def loss(prediction, y):
+        if torch.is_grad_enabled() and not heard and prediction.grad_fn is not None:
+            steps.append(1)
+            if len(steps) == 50:
+                signal.raise_signal(number)
+        return ((prediction - y) ** 2).mean()
+
+    steps = []
+    try:
+        run = api.run(OFF, loss=loss, tolerance=0, epochs=1000)
+    finally:
+        signal.signal(number, before)
+    assert heard == ["interrupted"]
+    assert (run.outcome, run.epochs < 60) == ("interrupted", True)
+
+
+def test_a_ctrl_c_while_hydra_cleans_up_is_a_ctrl_c(monkeypatch):
+    """Hydra raises something else from there, which would be taken for a bad config."""
+    from hydra._internal.config_loader_impl import ConfigLoaderImpl
+
+    def interrupted(*_, **__):
+        try:
+            raise KeyboardInterrupt
+        finally:
+            raise UnboundLocalError("old")
+
+    monkeypatch.setattr(ConfigLoaderImpl, "load_configuration", interrupted)
+    with pytest.raises(KeyboardInterrupt):
+        api.run(OFF, lr=0.1)
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
+def test_a_child_that_is_forked_in_the_middle_of_a_call(here, environment):
+    script = here / "script.py"
+    script.write_text(
+        "import os, threading, time, runner\n"
+        f"runner.run('{OFF}', 'gradient=by_hand')\n"
+        f"call = lambda: runner.run('{OFF}', 'gradient=by_hand', tolerance=0, epochs=10**5)\n"
+        "thread = threading.Thread(target=call)\n"
+        "thread.start()\n"
+        "time.sleep(0.5)\n"
+        "child = os.fork()\n"
+        "if not child:\n"
+        f"    print(runner.run('{OFF}', 'gradient=by_hand', lr=0.1).outcome, flush=True)\n"
+        "    os._exit(0)\n"
+        "os.waitpid(child, 0)\n"
+        "thread.join()\n"
+    )
+    command = [sys.executable, "-W", "ignore", str(script)]
+    done = subprocess.run(
+        command, cwd=here, env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.stdout == "converged\n", done.stderr
+
+
 # --- Refused ---
 
 REFUSED = [
@@ -392,6 +552,7 @@ REFUSED = [
     ({"model": torch.nn.Linear(3, 1)}, "torch.nn.modules.linear.Linear does not fit the dataset"),
     ({"dataset": ([1, 2], [1, "a"])}, "dataset.y: expected numbers"),
     ({"dataset": (1,)}, "to return (x, y), got tuple"),
+    ({"dataset": np.ones((2, 3))}, "dataset: expected (x, y), or a function that returns it"),
     ({"loss": 0.5}, "loss: expected the name of an option"),
     ({"model": torch.nn.Linear(1, 1), "model.bias": True}, "model is an object in this call"),
     ({"hydra.job.name": "x"}, "Hydra's own settings are for the command line"),
@@ -413,8 +574,9 @@ def test_what_cannot_run_is_refused(keywords, why, here):
 
 
 def test_a_sweep_is_refused_as_a_run_is(here):
-    x = [1.0, 2.0]
+    x = np.array([1.0, 2.0])
     for keywords, why in (
+        ({"dataset": [x, x]}, "dataset: expected (x, y), or a function that returns it"),
         ({"lr": []}, "lr: expected one value or more to sweep"),
         ({"dataset": ["line", (x, x)]}, "expected options or objects to sweep, got both"),
         ({"model": torch.nn.Linear(1, 1), "sweep.workers": 2}, "sweep.workers: expected 1"),
@@ -438,8 +600,10 @@ def test_the_message_is_the_commands(typed, front_door):
 
 
 def test_what_is_not_there():
-    with pytest.raises(api.NotFound, match="nothing: no such run"):
+    with pytest.raises(api.NotFound, match="nothing: no run is recorded here yet"):
         api.load("nothing")
+    with pytest.raises(api.NotFound, match="3: expected an id"):
+        api.load(3)
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = api.nothing
     with pytest.raises(LookupError, match="no cell"):
@@ -493,6 +657,7 @@ def test_what_is_resumed_is_found(here):
     assert [run.id for run in all_done] == [run.id for run in first]
     assert all_done.id == ""
     assert "done before" in repr(all_done)
+    assert all_done.cells.lr.tolist() == [0.1, 0.2]
 
 
 def test_a_journal_that_is_not_kept(published, here):
@@ -502,6 +667,9 @@ def test_a_journal_that_is_not_kept(published, here):
     assert list((here / "mlruns" / "journal").rglob("*.db")) == []
     assert len(run.trajectory) == 20
     assert api.load(run.id).final_loss == run.final_loss
+    swept = api.sweep("tracking.keep_journal=false", lr=[0.1, 0.2])
+    api.finish()
+    assert "sweep of 2 cells" in swept.report().read_text()
 
 
 def test_the_folder_is_the_callers_of_the_moment(here, monkeypatch):

@@ -79,7 +79,7 @@ def test_what_has_no_curve_has_figures(runner, tmp_path, screen):
 
 
 def test_what_is_not_there_is_one_message(tmp_path, screen):
-    assert screen(tmp_path, "nothing") == (1, "", "nothing: no such run, by id or by name\n")
+    assert screen(tmp_path, "nothing") == (1, "", "nothing: no run is recorded here yet\n")
     assert screen(tmp_path, "--uri", "nonsense")[0] == 2
 
 

@@ -175,6 +175,57 @@ def test_a_server_of_somebodys_is_opened(tmp_path, environment, runner, server):
     assert not (tmp_path / "mlruns" / "ui.log").exists()
 
 
+def test_two_at_once(folder, environment, runner, tmp_path):
+    """Two projects, started together: each gets a server of its own."""
+    runner(tmp_path, "gradient=by_hand", "epochs=4")
+    port = unused_port()
+    command = [sys.executable, "-m", "runner.ui", "--no-browser", "--port", str(port)]
+    both = [
+        subprocess.Popen(command, cwd=where, env=environment, stdout=subprocess.PIPE, text=True)
+        for where in (folder, tmp_path)
+    ]
+    try:
+        said = ["", ""]
+        for number, process in enumerate(both):
+            for line in process.stdout:
+                said[number] += line
+                if line.endswith("until Ctrl-C\n"):
+                    break
+        addresses = [address_in(text) for text in said]
+        assert len({address.partition("/#")[0] for address in addresses}) == 2, said
+    finally:
+        for process in both:
+            process.terminate()
+            process.wait(30)
+            process.stdout.close()
+
+
+def test_a_browser_is_opened(folder, environment, tmp_path):
+    """The one that the environment names."""
+    script = tmp_path / "browser"
+    script.write_text(f'#!/bin/sh\necho "$1" > {tmp_path}/opened\n')
+    script.chmod(0o755)
+    port = str(unused_port())
+    process = subprocess.Popen(
+        [sys.executable, "-m", "runner.ui", "--port", port],
+        cwd=folder,
+        env={**environment, "BROWSER": str(script)},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    try:
+        said = ""
+        for line in process.stdout:
+            said += line
+            if line.endswith("until Ctrl-C\n"):
+                break
+        assert (tmp_path / "opened").read_text() == f"{address_in(said)}\n"
+    finally:
+        process.terminate()
+        process.wait(30)
+        process.stdout.close()
+
+
 def test_what_cannot_be_opened_is_one_message(tmp_path, environment, runner, folder):
     """No run; one that is in no store; a server that cannot start."""
 
@@ -186,10 +237,12 @@ def test_what_cannot_be_opened_is_one_message(tmp_path, environment, runner, fol
         assert "Traceback" not in done.stderr
         return done.returncode, done.stderr
 
-    assert said(tmp_path) == (1, "latest: no such run, by id or by name\n")
+    assert said(tmp_path) == (1, "latest: no run is recorded here yet\n")
     assert said(tmp_path, "--port", "0")[0] == 2
     assert said(tmp_path, "--uri", "nonsense")[0] == 2
     runner(tmp_path, "gradient=by_hand", "epochs=3", "tracking=off")
+    complaint = said(folder, "--host", "192.0.2.1")  # of nobody's
+    assert (complaint[0], "cannot be started on 192.0.2.1" in complaint[1]) == (1, True), complaint
     status, complaint = said(tmp_path, "--port", str(unused_port()))
     assert (status, "is not in MLflow" in complaint) == (1, True), complaint
 

@@ -80,10 +80,11 @@ def rank(line: Line, place: int) -> tuple[Any, ...]:
 
 def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = None) -> Comparison:
     """Read each trajectory once, one after another, for what is told of all runs."""
+    runs = [run for run in runs if run.id]  # the sweep's table tells of those that never began
     told = cell_rows(sweep) if sweep else []
     by_id = {run.id: run for run in runs}
     columns = [key for key in told[0] if key not in (*KNOWN, *FIGURES)] if told else []
-    swept = [key.removeprefix(PARAM) for key in columns] or _differing(runs)
+    swept = [key.removeprefix(PARAM) for key in columns] or differing(runs)
     steps = _grid(max((_epochs(run) for run in runs), default=0))
     lines, losses, left_out = [], [], []
     journal_ids = {run.tags.get("journal", run.id): run for run in runs}
@@ -185,7 +186,7 @@ def _at(steps: NDArray[np.int64], rows: Rows, outcome: str) -> Array:
     return values
 
 
-def _differing(runs: Sequence[Run]) -> list[str]:
+def differing(runs: Sequence[Run]) -> list[str]:
     """The params that tell the runs apart, without those that follow from another one."""
     return informative(varying(runs))
 

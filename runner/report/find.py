@@ -68,6 +68,8 @@ class _Sources:
                 more = f"\n  and {len(found) - SHOWN} more" if len(found) > SHOWN else ""
                 raise NotFound(f"{word}: is the beginning of {len(found)} ids:\n{these}{more}")
             known += source.candidates()
+        if not known:
+            raise NotFound(f"{word}: no run is recorded here yet")
         near = get_close_matches(word, dict.fromkeys(known), SHOWN, 0.4)
         would = "\n".join(["; the nearest are:", *(f"  {name}" for name in near)]) if near else ""
         raise NotFound(f"{word}: no such run, by id or by name{would}")

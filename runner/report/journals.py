@@ -13,7 +13,7 @@ import numpy as np
 
 from runner import journal
 from runner.journal import End, File, JournalError, Reader, Record, Rows, Start
-from runner.report.runs import Run, cell_number, cell_rows
+from runner.report.runs import Run, cell_number, cell_rows, never_begun
 from runner.trajectory import Tally, row_type
 
 
@@ -55,11 +55,13 @@ class Journals:
         return self._runs([run for run in heads if run.startswith(word)])
 
     def cells(self, sweep: Run) -> list[Run]:
-        told = [row["run"] for row in cell_rows(sweep) if row["run"]]
-        if not told:  # it was cut off before it wrote its table
+        rows = cell_rows(sweep)
+        if not rows:  # it was cut off before it wrote its table
             own = [run for run, head in self._heads.items() if head.parent == sweep.id]
             return sorted(self._runs(own), key=cell_number)
-        return self.by_id(told)  # an earlier sweep may have done some
+        # An earlier sweep may have done some.
+        found = {run.id: run for run in self.by_id(row["run"] for row in rows)}
+        return [found.get(row["run"]) or never_begun(row, sweep) for row in rows]
 
     def by_id(self, ids: Iterable[str]) -> list[Run]:
         """The runs of these ids, in their order; those that are nowhere are left out."""

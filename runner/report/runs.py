@@ -8,8 +8,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+
 from runner import project
 from runner.journal import Rows
+from runner.trajectory import row_type
 
 PAGES = Path("mlruns/report")
 """Of the project folder."""
@@ -95,6 +98,27 @@ def cell_rows(sweep: Run) -> list[dict[str, str]]:
         return []
     is_ours = {*KNOWN, *FIGURES} <= {*(table.fieldnames or ())}
     return [row for row in rows if None not in row and None not in row.values()] if is_ours else []
+
+
+def never_begun(row: Mapping[str, str], sweep: Run) -> Run:
+    """A cell of which the sweep's table tells that it has no run, and why."""
+    swept = {key: text for key, text in row.items() if key not in (*KNOWN, *FIGURES)}
+    return Run(
+        id="",
+        name=row["name"],
+        time=sweep.time,
+        parent=sweep.id,
+        params=swept,
+        tags={"cell": row["cell"]},
+        figures={},
+        outcome=row["outcome"],
+        reason=row["reason"],
+        tensors=dict,
+        config=dict,
+        rows=lambda: np.empty(0, row_type(0, float)),
+        file=lambda _: None,
+        trusted=False,
+    )
 
 
 def cell_number(run: Run) -> int:

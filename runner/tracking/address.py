@@ -35,6 +35,11 @@ DRIVERS = {
 The first is the one of an address that names none.
 """
 
+
+class NoPort(Exception):
+    """A server that cannot be started, and why."""
+
+
 LONGEST_EXPERIMENT = 500  # characters that MLflow takes
 
 _NAMES = ("database", "dbname", "db", "service", "odbc_connect")  # in a query: which database

@@ -23,7 +23,7 @@ from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
 from runner.journal import Rows
-from runner.report.runs import Run, SourceError, cell_number, cell_rows
+from runner.report.runs import Run, SourceError, cell_number, cell_rows, never_begun
 from runner.tracking.address import fault
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here
@@ -112,8 +112,10 @@ class MlflowRuns:
     def cells(self, sweep: Run) -> list[Run]:
         own = self._search(f"tags.{PARENT_TAG} = '{sweep.id}'", most=None)
         there = {run.tags.get(JOURNAL_TAG, run.id) for run in own}
-        earlier = [row["run"] for row in cell_rows(sweep) if row["run"] not in there]
+        rows = cell_rows(sweep)
+        earlier = [row["run"] for row in rows if row["run"] not in there]
         own += [run for run_id in earlier if run_id for run in self.found(run_id)]
+        own += [never_begun(row, sweep) for row in rows if not row["run"]]
         return sorted(own, key=cell_number)
 
     def candidates(self) -> list[str]:

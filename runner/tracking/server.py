@@ -8,7 +8,7 @@ import sys
 import time
 import urllib.request
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
@@ -17,6 +17,7 @@ from mlflow import MlflowClient
 from runner import project
 from runner.report.runs import Run
 from runner.signals import signals
+from runner.tracking.address import NoPort
 from runner.tracking.pages import place
 from runner.tracking.uri import scrubbed
 
@@ -28,6 +29,9 @@ END_SECONDS = 10.0  # for a server to end by itself
 POLL_SECONDS = 0.1
 
 LOG = Path("mlruns/ui.log")
+
+STARTED = "Application startup complete"
+"""What uvicorn, MLflow's server, says when it listens."""
 
 QUIETLY = {
     "MLFLOW_DISABLE_TELEMETRY": "true",
@@ -46,15 +50,35 @@ def serving(host: str, port: int, run: Run) -> str | None:
     return None
 
 
-def free_port(host: str, port: int) -> int:
-    """The first of the ports on which nobody listens. Raises OSError if there is none."""
+@contextmanager
+def started(uri: str, host: str, port: int) -> Iterator["Server"]:
+    """A server over the store, once it answers, on the first free one of the ports.
+
+    Raises NoPort.
+    """
+    why = ""
     for one in _ports(port):
-        with socket.socket() as tried:
-            tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            with suppress(OSError):
-                tried.bind((host, one))
-                return one
-    raise OSError(f"no free port from {port} to {port + PORTS - 1} on {host}")
+        if why := _taken(host, one):
+            continue
+        with Server(uri, host, one) as server:
+            why = server.wait_until_it_answers()
+            if not why:
+                yield server
+                return
+            if not _taken(host, one):  # it is not the port
+                break
+    raise NoPort(f"MLflow's server cannot be started on {host}: {why}")
+
+
+def _taken(host: str, port: int) -> str:
+    """Why nobody can listen there; empty if it is free."""
+    with socket.socket() as tried:
+        tried.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            tried.bind((host, port))
+        except OSError as error:
+            return str(error.strerror or error)
+    return ""
 
 
 def _ports(first: int) -> Iterator[int]:
@@ -71,6 +95,7 @@ class Server:
     """A server of our own, for as long as the `with` lasts."""
 
     def __init__(self, uri: str, host: str, port: int) -> None:
+        self.port = port
         self.address = f"http://{host}:{port}"
         self._uri = uri
         self._log = project.folder() / LOG
@@ -115,12 +140,18 @@ class Server:
         """Why it does not; empty once it does."""
         deadline = time.monotonic() + START_SECONDS
         while time.monotonic() < deadline:
-            with suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=5):
-                return ""
             if self._process.poll() is not None:
                 return self._last_words()
+            # It may be another server that answers, to which this one has lost the port just now.
+            if self._listens_itself():
+                with suppress(OSError), urllib.request.urlopen(f"{self.address}/health", timeout=5):
+                    return ""
             time.sleep(POLL_SECONDS)
         return f"no answer within {START_SECONDS:.0f} s; see {LOG}"
+
+    def _listens_itself(self) -> bool:
+        """Whether its own log says that it has started."""
+        return STARTED in self._log.read_text("utf-8", "replace")
 
     def wait(self) -> int:
         """Until a signal comes, or it ends: then the exit status is 1."""
