@@ -57,6 +57,8 @@ class ClientStore:
         self._at_once = AT_ONCE if uri.startswith("http") else 1
         self._experiments: dict[str, str] = {}
         self._places: dict[str, Place] = {}  # by the run's id in the journal
+        self._datasets: set[tuple[str, str, str]] = set()
+        """That are there: experiment, name, digest"""
         self._unanswered: set[str] = set()  # runs that may have been created more than once
 
     def write(self, batch: Batch) -> None:
@@ -74,6 +76,7 @@ class ClientStore:
             (children if start.parent else parents).append((run, self._begin, start))
         self._make(parents, reasons)
         self._make(children, reasons)
+        self._log_datasets(batch, reasons)
         self._make(chain(self._logs(batch), self._uploads(batch)), reasons)
         self._make(((run, self._end, end) for run, end in batch.ends.items()), reasons)
         if reasons:
@@ -148,8 +151,6 @@ class ClientStore:
         for run in batch.runs():
             start, end = batch.starts.get(run), batch.ends.get(run)
             given = pairs(start.params, LONGEST_PARAM) if start else {}
-            if start and start.dataset:
-                yield run, self._log_dataset, start.dataset
             last = pairs(end.tags, LONGEST_TAG) if end else {}
             params = (Param(*pair) for pair in given.items())
             tags = (RunTag(*pair) for pair in last.items())
@@ -164,6 +165,24 @@ class ClientStore:
     def _log(self, run: str, *some: Any) -> None:
         metrics, params, tags = some
         self._client.log_batch(self._places[run].run, metrics, params, tags)
+
+    def _log_datasets(self, batch: Batch, reasons: dict[str, str]) -> None:
+        """The dataset of each run that begins; of those alike the first before all others.
+
+        Two at once would both create it, of which MLflow refuses one.
+        """
+        others: list[Call] = []
+        for run, start in batch.starts.items():
+            if not start.dataset:
+                continue
+            key = start.experiment, start.dataset["name"], start.dataset["digest"]
+            call: Call = (run, self._log_dataset, start.dataset)
+            if key in self._datasets:
+                others.append(call)
+            else:
+                self._make([call], reasons)
+                self._datasets.add(key)
+        self._make(others, reasons)
 
     def _log_dataset(self, run: str, dataset: Mapping[str, str]) -> None:
         named = Dataset(**{**dataset, "name": text(dataset["name"], LONGEST_DATASET)})

@@ -30,7 +30,7 @@ POLL_SECONDS = 0.1
 
 LOG = Path("mlruns/ui.log")
 
-STARTED = "Application startup complete"
+STARTED = "running on http"
 """What uvicorn, MLflow's server, says when it listens."""
 
 QUIETLY = {
