@@ -91,7 +91,7 @@ def sweep(
             cells = [cell._replace(name=name) for cell, name in zip(cells, called, strict=True)]
         _refuse_a_dry_run(cells[0])
         settings = launch.settings(cells)
-        # A pool's processes would not have the objects, and would import the caller's script.
+        # Processes of the caller's that nobody has asked for would be a surprise.
         settings = {**settings, "workers": settings["workers"] or 1}
         if asked.objects and settings["workers"] > 1:
             raise ConfigError("sweep.workers: expected 1, for an object is in this process alone")

@@ -672,6 +672,20 @@ def test_a_journal_that_is_not_kept(published, here):
     assert "sweep of 2 cells" in swept.report().read_text()
 
 
+def test_what_the_store_refuses_is_kept_and_told(published, here):
+    """Once, and what comes after it is published."""
+    from mlflow import MlflowClient
+
+    client = MlflowClient(f"sqlite:///{here}/mlruns/mlflow.db")
+    client.delete_experiment(client.create_experiment("gone"))
+    api.run("tracking.experiment=gone", lr=0.1)
+    run = api.run(lr=0.1)
+    said = api.finish()
+    assert "the experiment 'gone' is deleted" in said
+    assert client.get_run(run.id).info.status == "FINISHED"
+    assert len(list((here / "mlruns" / "journal").glob("*.db"))) == 1
+
+
 def test_the_folder_is_the_callers_of_the_moment(here, monkeypatch):
     for name in ("one", "two"):
         (here / name).mkdir()

@@ -118,19 +118,21 @@ class Publisher:
     ) -> Report:
         """Publish the journals of that name until `ended`, each as it grows and to its end.
 
-        Each belongs to a call by itself, but for those of a pool's processes. What somebody else
-        has left behind comes first. `draw` is called for what is published when there is nothing
-        else to do; what is not drawn when it ends is left in `undrawn`.
+        Each belongs to a call by itself, but for those of a pool's processes. When there is nothing
+        else to do, what somebody else has left behind is published, and `draw` called for what is;
+        what is not drawn when it ends is left in `undrawn`.
         """
         growing: dict[Path, tuple[ExitStack, Publication]] = {}
+        finished: set[Path] = set()  # of which some stay: what the store refuses, say
+        has_recovered = False
         try:
             journal.tidy(self._folder)
-            self.recover()
             while True:
                 over = self._ended.is_set()  # asked first: what came before is read below
                 moved = False
-                for path in sorted(self._folder.glob(f"{name}*.db"), key=_in_order):
-                    if path not in growing and (live or not journal.is_being_written(path)):
+                found = {*self._folder.glob(f"{name}*.db")} - finished - growing.keys()
+                for path in sorted(found, key=_in_order):
+                    if live or not journal.is_being_written(path):
                         stack = ExitStack()
                         if publication := self._publication(path, stack):
                             growing[path] = stack, publication
@@ -144,8 +146,13 @@ class Publisher:
                         self._finish(publication)
                         stack.close()
                         del growing[path]
+                        finished.add(path)
                         undrawn.append(path.stem)
                 if moved:
+                    continue
+                if not growing and not has_recovered:
+                    self.recover()
+                    has_recovered = True
                     continue
                 if over and not growing:
                     break
