@@ -9,8 +9,6 @@ PYTHON ?= python3
 HOST ?= 127.0.0.1
 PORT ?= 5000
 BIN = .venv/bin
-# One more than there are cores: a test waits for the processes that it starts.
-JOBS = $(shell $(PYTHON) -c "import os; print((os.cpu_count() or 1) + 1)")
 
 .PHONY: run test test-slow check bench pictures ui
 
@@ -18,7 +16,7 @@ run: .venv/installed
 	@$(BIN)/python -m runner $(ARGS)
 
 test: .venv/installed
-	$(BIN)/python -m pytest -n $(JOBS) --dist worksteal -m "not slow" $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow $(ARGS)

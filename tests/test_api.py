@@ -262,7 +262,8 @@ def test_the_import_is_light():
 def test_an_interrupted_call_keeps_its_run(signals, here, environment):
     """The run is interrupted and whole, and the caller gets what it would have got."""
     script = """
-        import runner
+        import runner, signal
+        signal.signal(signal.SIGINT, signal.default_int_handler)  # also where it came ignored
         try:
             long = "gradient=by_hand", "tolerance=0", "epochs=100000000", "print_every=1000"
             runner.run("tracking=off", *long, verbose=True)
