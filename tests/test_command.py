@@ -325,7 +325,9 @@ def test_multirun_leaves_a_run_for_each_cell(tmp_path, runner, store):
     "typed",
     [
         "gradient=by_hand optimizer=adam lr=0.1 dataset=noisy_line model=linear seed=3",
-        "optimizer=adam lr=0.1 dataset=noisy_line model=linear seed=3",
+        pytest.param(
+            "optimizer=adam lr=0.1 dataset=noisy_line model=linear seed=3", marks=pytest.mark.slow
+        ),
         pytest.param(
             "optimizer=by_hand dataset=plane model=linear seed=3 loss=huber",
             marks=pytest.mark.slow,

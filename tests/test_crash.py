@@ -378,6 +378,7 @@ def test_points_appear_while_the_run_goes_on(running, tmp_path, store):
     assert (run.info.status, end.outcome) == ("KILLED", "interrupted")
 
 
+@pytest.mark.slow
 def test_live_false_writes_nothing_before_the_end(running, tmp_path, store):
     """However much is in the journal; and everything afterwards."""
     process = running("tracking.live=false")

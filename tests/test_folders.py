@@ -220,6 +220,7 @@ def test_any_name_of_a_folder(name, tmp_path, monkeypatch, store):
     assert first.artifact_location == str(folder / "mlruns" / "0")
 
 
+@pytest.mark.slow
 def test_a_store_that_is_lost_is_filled_again(tmp_path, environment, runner, store):
     """From the journals that were published, by `--again`; what was deleted there stays deleted."""
     runner(tmp_path, *QUICK, "lr=0.1")

@@ -245,6 +245,7 @@ def test_what_is_whole_is_published(tmp_path, environment, store):
     assert "nothing was left" in again.stdout
 
 
+@pytest.mark.slow
 def test_what_cannot_be_read_now_is_not_damaged(tmp_path, environment, store):
     """It is kept where it is, with the reason, and published once it can be read."""
     path = write(tmp_path / "mlruns" / "journal" / "runs.db", "sqlite:///mlruns/mlflow.db", True)
@@ -564,6 +565,7 @@ def assert_publishable(path, folder, environment, store):
     return run.info.status, run.data.tags["reason"]
 
 
+@pytest.mark.slow
 def test_no_room_by_a_limit(tmp_path, environment, store):
     """A file may not grow any more: neither the journal nor, while the run goes on, the store."""
 

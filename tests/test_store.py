@@ -186,7 +186,10 @@ WAYS = {
 }
 ways = pytest.mark.parametrize(
     "way",
-    [pytest.param(way, marks=[] if "SQLite" in way else pytest.mark.slow) for way in WAYS],
+    [
+        pytest.param(way, marks=[] if way == "bulk into SQLite" else pytest.mark.slow)
+        for way in WAYS
+    ],
 )
 
 
@@ -601,6 +604,7 @@ def test_a_deleted_experiment_gets_no_runs(way, tmp_path, empty_store, small):
 # --- Several writers ---
 
 
+@pytest.mark.slow
 def test_two_publishers_share_a_new_store(tmp_path, publish_command):
     """Of two folders, at once, into one database that none of them has seen before."""
     uri = f"sqlite:///{tmp_path}/shared.db"
@@ -671,7 +675,8 @@ def test_four_invocations_share_a_store(tmp_path, environment, store):
     assert not log.exists(), log.read_text()
 
 
-@pytest.mark.parametrize("lock", ["IMMEDIATE", pytest.param("EXCLUSIVE", marks=pytest.mark.slow)])
+@pytest.mark.slow
+@pytest.mark.parametrize("lock", ["IMMEDIATE", "EXCLUSIVE"])
 def test_a_busy_database_is_waited_for(lock, tmp_path, environment, empty_store, store):
     """Somebody else writes for seconds, and may even keep readers out; no one is told of it."""
     uri = empty_store(tmp_path)

@@ -175,6 +175,7 @@ def crash(seeds, folder, environment, store):
         raise
 
 
+@pytest.mark.slow
 def test_some_kills_of_a_sweep(tmp_path, environment, store):
     """The leader, a worker and the publisher, while cells run."""
     crash((3, 8, 10), tmp_path, environment, store)
