@@ -10,7 +10,7 @@ from runner.tracking import process
 
 
 def main() -> None:
-    """Start the publisher, import the rest while it imports mlflow, and run."""
+    """Start the publisher, import the rest while it imports its own, and run."""
     if sys.stdout is None:  # closed by whoever has started this
         sys.stdout = open(os.devnull, "w")  # noqa: SIM115
     project.folder()  # before anything can change the current one

@@ -156,7 +156,7 @@ def publish(uri: str | None) -> int:
     if not meant - {""} and not uri:
         say(f"kept        {FOLDER}: for no store; --uri names one" if meant else NOTHING)
         return 0
-    from runner.tracking.publisher import Publisher  # now that it is worth mlflow's import
+    from runner.tracking.publisher import Publisher  # now that it is worth its imports
 
     left = 0
     ended = threading.Event()

@@ -11,7 +11,7 @@ import numpy as np
 from runner import project
 from runner.console import closing_block, complain, escaped, painted, prepare, say, show
 from runner.report import runs as recorded
-from runner.report.find import NotFound, find_all
+from runner.report.find import NotFound, find_all, take_word
 from runner.report.runs import Run, SourceError
 from runner.stop import OUTCOMES, is_ranked
 from runner.tracking.address import fault
@@ -39,13 +39,7 @@ def main() -> int:
         prog="python -m runner.show",
         description="One screen: parts, loop, outcome, figures, a curve of the loss, and files.",
     )
-    parser.add_argument(
-        "word",
-        nargs="?",
-        default="latest",
-        metavar="RUN_OR_SWEEP",
-        help="an id or its beginning, a name, or `latest`, the default",
-    )
+    take_word(parser)
     parser.add_argument("--uri", help="the MLflow store to look in, instead of the journals")
     typed = parser.parse_args()
     project.folder()

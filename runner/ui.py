@@ -4,18 +4,14 @@ import argparse
 import os
 import sys
 import webbrowser
-from pathlib import Path
 
 from runner import journal, project
 from runner.console import complain, prepare, say
 from runner.publish import BOUNDED, with_credentials
-from runner.report.find import NotFound, find_one
+from runner.report.find import NotFound, find_one, take_word
 from runner.report.runs import Run, SourceError
 from runner.tracking.address import NoPort, fault
-from runner.tracking.uri import without_credentials
-
-LOCAL = Path("mlruns/mlflow.db")
-"""Of the project folder: the store where nothing else is said."""
+from runner.tracking.uri import LOCAL, without_credentials
 
 PORT = 5000
 
@@ -27,13 +23,7 @@ def main() -> int:
         description="Open MLflow's UI: a sweep's cells over one another, or a run's own page.",
         epilog="It stays until Ctrl-C if it had to start MLflow's server.",
     )
-    parser.add_argument(
-        "word",
-        nargs="?",
-        default="latest",
-        metavar="RUN_OR_SWEEP",
-        help="an id or its beginning, a name, or `latest`, the default",
-    )
+    take_word(parser)
     parser.add_argument("--no-browser", action="store_true", help="print the address, and no more")
     parser.add_argument("--host", default="127.0.0.1", help="where the server listens (127.0.0.1)")
     parser.add_argument("--port", type=int, default=PORT, help=f"or the next free one ({PORT})")

@@ -1,6 +1,7 @@
 """From what a person typed to runs: in the journals of this folder first, then in MLflow."""
 
 import os
+from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
@@ -14,6 +15,17 @@ SHOWN = 5
 
 class NotFound(Exception):
     """No run, or several, for what was typed; what would do."""
+
+
+def take_word(parser: ArgumentParser) -> None:
+    """Let a command take one word for a run or a sweep, which need not be typed."""
+    parser.add_argument(
+        "word",
+        nargs="?",
+        default="latest",
+        metavar="RUN_OR_SWEEP",
+        help="an id or its beginning, a name, or `latest`, the default",
+    )
 
 
 def find(words: Sequence[str], uri: str | None, *, trust: bool) -> tuple[Run | None, list[Run]]:

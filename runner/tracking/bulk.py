@@ -1,8 +1,8 @@
 """SQL stores in bulk: the rows that MLflow's own store would have written, only faster.
 
 `MlflowClient.log_batch` makes an object of every point. Here the points go through MLflow's own
-tables straight into the database, a batch in one transaction. Rows that are there
-already stay as they are, so writing a batch again changes nothing.
+tables straight into the database, a batch in one transaction. Rows that are there already stay as
+they are, so writing a batch again changes nothing.
 
 How MLflow lays out its tables is its own affair, so this is used only with a schema that the tests
 compare with the stock store: see `runner.tracking.store`. Nobody imports mlflow for it.
@@ -38,7 +38,7 @@ from runner.tracking.batch import (
 )
 from runner.tracking.columns import Column, by_key, insert_points
 from runner.tracking.dataset_rows import add_datasets
-from runner.tracking.sql import execute, insert_or_set, open_engine
+from runner.tracking.sql import IDS_AT_ONCE, execute, insert_or_set, open_engine
 from runner.tracking.tables import (
     DATASETS,
     EXPERIMENT_TAGS,
@@ -53,8 +53,6 @@ from runner.tracking.tables import (
 
 ADDED = (EXPERIMENTS, EXPERIMENT_TAGS, RUNS, PARAMS, TAGS, DATASETS, INPUTS, INPUT_TAGS)
 """Tables whose rows stay as they are once they are there."""
-
-IDS_AT_ONCE = 500  # below the number of variables that any SQLite takes
 
 
 class _NoExperiment(Exception):

@@ -8,10 +8,8 @@ import sqlalchemy as sa
 
 from runner.naming import text
 from runner.tracking.batch import CONTEXT, LONGEST_DATASET
-from runner.tracking.sql import execute
+from runner.tracking.sql import IDS_AT_ONCE, execute
 from runner.tracking.tables import DATASETS, INPUT_TAGS, INPUTS
-
-AT_ONCE = 500  # below the number of variables that any SQLite takes
 
 Name = tuple[int, str, str]
 """A dataset's key: experiment, name, digest."""
@@ -51,8 +49,8 @@ def _row(name: Name, dataset: Mapping[str, str]) -> dict[str, Any]:
 def _ids(connection: sa.Connection, names: list[Name]) -> Iterator[tuple[Name, str]]:
     """Of the datasets that are there by now, whoever has written them."""
     c = DATASETS.c
-    for first in range(0, len(names), AT_ONCE):
-        digests = {digest for _, _, digest in names[first : first + AT_ONCE]}
+    for first in range(0, len(names), IDS_AT_ONCE):
+        digests = {digest for _, _, digest in names[first : first + IDS_AT_ONCE]}
         query = sa.select(c.experiment_id, c.name, c.digest, c.dataset_uuid)
         for *name, found in connection.execute(query.where(c.digest.in_(digests))):
             yield (name[0], name[1], name[2]), found

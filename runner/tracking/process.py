@@ -1,7 +1,7 @@
 """The publisher's process, as the invocation that starts it sees it.
 
-It is started before anything else is imported, so that it imports mlflow while this process gets
-ready, and told later what to publish. This file therefore imports nothing that takes time.
+It is started before anything else is imported, so that it gets ready while this process does, and
+told later what to publish. This file therefore imports nothing that takes time.
 """
 
 import json

@@ -1,7 +1,7 @@
 """Carries journals into MLflow: those of a running invocation as they grow, others from before.
 
-This runs in a process of its own, the only one that imports mlflow and the only one that writes
-into the store. So a run waits for nobody, and parallel runs cannot lock each other out.
+This runs in a process of its own, the only one that writes into the store. So a run waits for
+nobody, and parallel runs cannot lock each other out.
 """
 
 import logging

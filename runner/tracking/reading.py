@@ -27,10 +27,9 @@ from runner.report.runs import Run, SourceError, cell_number, cell_rows, never_b
 from runner.tracking.address import fault
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here
-from runner.tracking.uri import scrubbed, without_credentials
+from runner.tracking.uri import LOCAL, scrubbed, without_credentials
 from runner.trajectory import row_type
 
-LOCAL = Path("mlruns/mlflow.db")
 PAGE = 10_000  # runs asked for at once
 NAMED = 1000  # of the latest runs, as candidates for what was not found
 

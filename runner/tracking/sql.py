@@ -7,6 +7,7 @@ from typing import Any
 import sqlalchemy as sa
 
 CACHE_KIB = 65_536  # of SQLite, to hold what its indexes have in use: half as fast again
+IDS_AT_ONCE = 500  # in a query: below the number of variables that any SQLite takes
 BUSY_MILLISECONDS = 60_000  # how long to wait for somebody else's transaction in SQLite
 
 

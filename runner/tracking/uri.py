@@ -1,9 +1,13 @@
 """Store URIs without what must not be written down."""
 
 import re
+from pathlib import Path
 from urllib.parse import unquote
 
 from runner import project
+
+LOCAL = Path("mlruns/mlflow.db")
+"""Of the project folder: the store where nothing else is said."""
 
 SECRET = r"[^=&?#]*(?:passw(?:or)?d|passphrase|token|secret)[^=&?#]*"
 """The name of a parameter in a URI that has a secret value: `password`, `sslpassword`, ..."""
