@@ -3,7 +3,6 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
-from functools import partial
 from pathlib import Path
 from statistics import median
 
@@ -12,11 +11,10 @@ import torch
 from hydra import compose as compose_config
 from hydra import initialize_config_dir
 
-from runner import drive, experiment
+from runner import drive, experiment, stop
 from runner.config import plain, register
 from runner.console import Console
 from runner.journal import Journal, Start
-from runner.trajectory import Recorder
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 EPOCHS = {"numpy": 50_000, "autograd": 5_000, "optimizer": 5_000, "module": 5_000}
@@ -53,14 +51,21 @@ def recorded(loop: str, epochs: int) -> float:
     ready = experiment.compose(config)
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.db")
-        run_id = journal.begin(Start(loop, "", ""))
-        recorder = Recorder(ready.initial, partial(journal.record, run_id))
+        limits, look = stop.limits(epochs, 0), Console(config, ready.tensors)
+        ended: list[drive.Run] = []
         started = time.perf_counter()
-        outcome = drive.train(ready, config, recorder, Console(epochs), [])
-        recorder.flush()
+        drive.execute(
+            ready,
+            [Start(loop, "", "")],
+            limits,
+            journal,
+            [],
+            lambda _, run: ended.append(run),
+            look,
+        )
         seconds = time.perf_counter() - started
         journal.close()
-    assert outcome == "exhausted"
+    assert ended[0].end.outcome == "exhausted"
     return seconds / epochs
 
 

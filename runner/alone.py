@@ -12,6 +12,7 @@ from runner.drive import Run, execute
 from runner.experiment import Experiment, compose
 from runner.failure import summary
 from runner.signals import signals
+from runner.spacing import Spacing
 from runner.tracking.session import Session, Settings, session
 
 
@@ -32,18 +33,24 @@ def run(cell: Cell) -> float:
     raise_failure(done)
     if done.end.outcome == "interrupted":
         raise SystemExit(128 + signal.Signals[(received or ["SIGINT"])[0]])
-    return math.inf if done.end.outcome == "diverged" else done.last.loss
+    return math.inf if done.end.outcome == "diverged" else done.final_loss
 
 
 def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
     """Compose the run, execute, record and show it; and the signal that has stopped it, if any."""
     data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
     experiment = compose(cell.values, data)
-    start = identity.start(cell, experiment.loop, experiment.tensors, data, tracked.store)
-    console = Console(cell.values["epochs"])
+    start = identity.start(cell, experiment, data, tracked.store)
+    limits = stop.limits(cell.values["epochs"], cell.values["tolerance"])
+    look, ended = Console(cell.values, experiment.tensors), list[Run]()
     with signals(signal.SIGINT, signal.SIGTERM) as received:
-        done = execute(cell.values, experiment, start, tracked.journal, console, received)
-    console.say(_closing_block(experiment, done, start.name))
+        journal = tracked.journal
+        execute(
+            experiment, [start], limits, journal, received, lambda _, run: ended.append(run), look
+        )
+    look.close()
+    [done] = ended
+    say(_closing_block(experiment, done, start.name))
     return done, received
 
 
@@ -58,14 +65,21 @@ def raise_failure(done: Run) -> None:
 def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
     end = done.end
     at = f" (at epoch {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
+    few = {"recorded": _recorded(experiment.spacing)} if experiment.spacing else {}
     return closing_block(
         {
             "loop": experiment.loop
             + ("" if experiment.device == "cpu" else f" on {experiment.device}"),
             "outcome": f"{painted(end.outcome, end.outcome)}: {stop.OUTCOMES[end.outcome]}{at}",
             "epochs": f"{end.metrics['epochs_run']:.0f}",
-            "final loss": f"{done.last.loss:.8g}",
+            "final loss": f"{done.final_loss:.8g}",
             "seconds": f"{end.metrics['seconds']:.3f}",
+            **few,
             "run": name,
         }
     )
+
+
+def _recorded(spacing: Spacing) -> str:
+    told = f"the best, the last and {spacing.count} more: record.most_bytes"
+    return f"norms at every step, all parameters at {told}"

@@ -16,6 +16,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.console import escaped
 from runner.tracking.address import tracking_faults
+from runner.tracking.thinning import LEAST_POINTS
 
 
 class ConfigError(CompactHydraException):
@@ -40,6 +41,7 @@ class Tracking:
     live: bool = MISSING
     wait: bool = MISSING
     keep_journal: bool = MISSING
+    points: int | None = MISSING
 
 
 @dataclass
@@ -55,6 +57,11 @@ class Sweep:
     resume: bool = MISSING
     verify: int = MISSING
     on_error: OnError = MISSING
+
+
+@dataclass
+class Record:
+    most_bytes: int = MISSING
 
 
 @dataclass
@@ -81,6 +88,7 @@ class Config:
     dtype: Dtype = MISSING
     print_every: int = MISSING
     sweep: Sweep = MISSING
+    record: Record = MISSING
     report: Report = MISSING
 
 
@@ -146,6 +154,7 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
     `choices` has the option chosen for each config group.
     """
     lr, epochs, tolerance, seed = (values[key] for key in ("lr", "epochs", "tolerance", "seed"))
+    room, points = values["record"]["most_bytes"], values["tracking"]["points"]
     largest = float(np.finfo(values["dtype"]).max)
     size = f"at most {largest:.2g} in {values['dtype']}"
     rules = {
@@ -154,9 +163,15 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
         "tolerance": (0 <= tolerance < math.inf, "0 (never stop early) or a finite number above"),
         "seed": (0 <= seed < 2**63, f"a whole number of 0 or more, up to {2**63 - 1}"),
         "print_every": (values["print_every"] >= 0, "0 (no lines) or a number of epochs"),
+        "record.most_bytes": (room >= 0, "0 (never all parameters of every step) or more bytes"),
+        "tracking.points": (
+            points is None or points >= LEAST_POINTS,
+            f"{LEAST_POINTS} or more, or null for all",
+        ),
     }
+    told = dict(leaves(values))
     faults = [
-        f"{key}: expected {expected}, got {values[key]}"
+        f"{key}: expected {expected}, got {told[key]}"
         for key, (holds, expected) in rules.items()
         if not holds
     ]

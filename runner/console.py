@@ -17,6 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import project
+from runner.model import parameter_names
+from runner.program.step import Step
 
 WIDTH = 80
 """Columns: what every terminal and log file has."""
@@ -158,40 +160,49 @@ def prepare() -> None:
 
 
 class Console:
-    """Writes lines to standard output; on a terminal, keeps a bar below those of a longer run.
+    """Shows a run by itself: its lines, and on a terminal a bar below those of a longer one."""
 
-    A quiet one does neither.
-    """
-
-    def __init__(self, epochs: int, *, quiet: bool = False) -> None:
-        self._epochs = epochs
-        self._quiet = quiet
+    def __init__(self, values: Mapping[str, Any], tensors: Mapping[str, tuple[int, ...]]) -> None:
+        """`values` are those of the config."""
+        self._values, self._names = values, parameter_names(tensors)
+        self._print_every = values["print_every"]
         self._bar: Any = None
-        shows = not quiet and on_terminal()
-        self._bar_due = time.monotonic() + BAR_DELAY if shows else math.inf
+        self._bar_due = time.monotonic() + BAR_DELAY if on_terminal() else math.inf
+        self._shown = 0.0
 
-    def say(self, line: str) -> None:
-        """Print a line; carry on in silence once nobody reads (`... | head`)."""
-        if self._quiet:
-            return
+    def predicted(self, when: str, value: float) -> None:
+        """Tell the prediction at the dataset's probe point."""
+        self._say(prediction_line(when, self._values["dataset"]["probe"], value))
+
+    def step(self, epoch: int, step: Step, now: float) -> None:
+        """Print the epoch's line if it is one of those that have one, and move the bar."""
+        if self._print_every and (epoch - 1) % self._print_every == 0:
+            self._say(epoch_line(epoch, self._names, step.parameters, step.loss))
+        if now - self._shown > 0.1:
+            self._progress(epoch)
+            self._shown = now
+
+    def _say(self, line: str) -> None:
         if self._bar is None:
             say(line)
         else:
             self._bar.write(escaped(line))
 
-    def progress(self, epoch: int) -> None:
+    def _progress(self, epoch: int) -> None:
         """Move the bar to this epoch, once it is due."""
         if self._bar is not None:
             self._bar.update(epoch - self._bar.n)
         elif time.monotonic() > self._bar_due:
             from tqdm import tqdm
 
-            self._bar = tqdm(total=self._epochs, initial=epoch, unit=" epochs", leave=False)
+            total = self._values["epochs"]
+            self._bar = tqdm(total=total, initial=epoch, unit=" epochs", leave=False)
 
     def close(self) -> None:
         """Take the bar away."""
         if self._bar is not None:
             self._bar.close()
+            self._bar = None
 
 
 def epoch_line(

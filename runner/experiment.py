@@ -1,37 +1,69 @@
 """From a composed config to an experiment that is ready to run: parts built, loop matched."""
 
+import math
 import operator
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, loop, naming
+from runner import device, measure, naming, program, vectors
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
+from runner.batches import FullBatch
 from runner.build import build, known_as
 from runner.config import ConfigError, Values
 from runner.data import Draws
 from runner.dataset import Dataset
-from runner.loop.step import Step
+from runner.program.step import Step
+from runner.spacing import Spacing
 
 Array = NDArray[np.floating[Any]]
 
 
+Predict = Callable[[Array, NDArray[np.int64]], Array]
+"""From parameters, (some cells, parameters), and these cells' places, (some cells,) predictions"""
+
+
 class Experiment(NamedTuple):
-    """A loop before its first step, and what its consumer needs to know."""
+    """A program before its first step, its batches, and what its driver needs to know.
+
+    Of a run by itself, or of a stack: then arrays have an axis of cells before the others.
+    """
 
     loop: str
     device: str
     tensors: models.Tensors
     initial: Array
-    """(parameters,): the values before the first update"""
-    steps: Iterator[Step]
-    predict: Callable[[Array], float] | None
-    """From parameters, (parameters,), the prediction at the dataset's probe point, if it has one"""
+    """(parameters,), or (cells, parameters): the values before the first update"""
+    program: Any
+    """See `runner.program`."""
+    batches: FullBatch
+    recorded: Sequence[measure.Recorded]
+    """What is recorded of each cell."""
+    spacing: Spacing | None
+    """Of the steps at which all parameters are, where they are not at all."""
+    predict: Predict | None
+    """At the dataset's probe point, if it has one; a run by itself is one cell"""
+
+    @property
+    def steps(self) -> Iterator[Step]:
+        """The steps from where the program is, one after another, without end."""
+        return (self.program.advance(batch) for batch in self.batches)
+
+
+def recording(
+    values: Values, tensors: models.Tensors
+) -> tuple[list[measure.Recorded], Spacing | None]:
+    """What a run with these parameters records, and at which steps all of them, if not at all."""
+    parameters = sum(map(math.prod, tensors.values()))
+    size = values["epochs"], parameters, values["dtype"], values["record"]["most_bytes"]
+    whole = vectors.is_whole(*size)
+    recorded = measure.declared(tensors, values["dtype"], whole=whole)
+    return recorded, None if whole else vectors.spacing(*size)
 
 
 def compose(values: Values, data: Dataset | None = None) -> Experiment:
@@ -53,7 +85,7 @@ def compose(values: Values, data: Dataset | None = None) -> Experiment:
 def loop_for(values: Values) -> str:
     """The name of the loop that matches the parts. Raises ConfigError where there is none."""
     with _refused("no loop for this combination: "):
-        return loop.match(
+        return program.match(
             gradient=values["gradient"],
             model=str(values["model"].get("_target_")),
             loss=str(values["loss"].get("_target_")),
@@ -71,21 +103,25 @@ def resolved_device(values: Values) -> str:
 
 def _by_hand(values: Values, data: Dataset) -> Experiment:
     """The numpy loop."""
-    from runner.loop import numpy
+    from runner.program import numpy
 
     model = model_by_hand(values["model"], data)
     loss = build("loss", swapped(values["loss"], losses.BY_HAND))
     update = build("optimizer", swapped(values["optimizer"], optimizers.BY_HAND))
     w = start(model, values)
-    steps = numpy.steps(model.design(data.x), data.y, w, loss, update)
-    return Experiment("numpy", "cpu", model.tensors, w, steps, _prediction(model, data))
+    batches = FullBatch(model.design(data.x), data.y)
+    made = numpy.Program(w, loss, update)
+    kept = recording(values, model.tensors)
+    return Experiment(
+        "numpy", "cpu", model.tensors, w, made, batches, *kept, _prediction(model, data)
+    )
 
 
 def _tensor(matched: str, values: Values, data: Dataset, place: str) -> Experiment:
     """The autograd and the optimizer loop."""
     import torch
 
-    from runner.loop import autograd, optimizer
+    from runner.program import autograd, optimizer
 
     torch.manual_seed(values["seed"])
     model = model_by_hand(values["model"], data)
@@ -98,13 +134,16 @@ def _tensor(matched: str, values: Values, data: Dataset, place: str) -> Experime
     if isinstance(model, models.Scalar):  # a product of numbers is cheaper than one of matrices
         x, predict = x[:, 0], operator.mul
     loss = torch_loss(values["loss"], place, y)
-    steps: Iterator[Step]
+    made: Any
     if matched == "autograd":
-        steps = autograd.steps(x, y, w, predict, loss, build("optimizer", values["optimizer"]))
+        made = autograd.Program(w, predict, loss, build("optimizer", values["optimizer"]))
     else:
         built, closure = torch_optimizer(values["optimizer"], [w.requires_grad_()])
-        steps = optimizer.steps(x, y, w, loss, built, closure=closure)
-    return Experiment(matched, place, model.tensors, initial, steps, _prediction(model, data))
+        made = optimizer.Program(w, loss, built, closure=closure)
+    kept, at_probe = recording(values, model.tensors), _prediction(model, data)
+    return Experiment(
+        matched, place, model.tensors, initial, made, FullBatch(x, y), *kept, at_probe
+    )
 
 
 def _module(values: Values, data: Dataset, place: str) -> Experiment:
@@ -112,7 +151,7 @@ def _module(values: Values, data: Dataset, place: str) -> Experiment:
     import torch
 
     from runner import network as networks
-    from runner.loop import module
+    from runner.program import module
 
     network, made = network_for(values, data, place)
     x = torch.tensor(data.x, device=place)
@@ -122,14 +161,21 @@ def _module(values: Values, data: Dataset, place: str) -> Experiment:
     device.set_threads(len(data.x) * initial.size)
     built, closure = torch_optimizer(values["optimizer"], list(network.parameters()))
 
-    def predict(parameters: Array) -> float:
-        networks.load(network, parameters)
-        value: float = networks.output(network, torch.tensor(data.probe, device=place)).item()
-        return value
+    def predict(parameters: Array, _: Any) -> Array:
+        networks.load(network, parameters[0])
+        made = networks.output(network, torch.tensor(data.probe, device=place))
+        values: Array = made.cpu().numpy().reshape(1)
+        return values
 
-    steps = module.steps(x, y, network, loss, built, closure=closure)
     return Experiment(
-        "module", place, tensors, initial, steps, None if data.probe is None else predict
+        "module",
+        place,
+        tensors,
+        initial,
+        module.Program(network, loss, built, closure=closure),
+        FullBatch(x, y),
+        *recording(values, tensors),
+        None if data.probe is None else predict,
     )
 
 
@@ -155,7 +201,7 @@ def network_start(values: Values, data: Dataset, network: Any) -> tuple[models.T
     """Names and shapes of the module's parameters, and their values, (parameters,), once set."""
     from runner import network as networks
 
-    if values["model"]["_target_"] == loop.LINEAR:
+    if values["model"]["_target_"] == program.LINEAR:
         model = model_by_hand(values["model"], data)
         tensors = model.tensors
         networks.load(network, start(model, values))
@@ -187,11 +233,11 @@ def start(model: Any, values: Values) -> Array:
     return values_there
 
 
-def _prediction(model: Any, data: Dataset) -> Callable[[Array], float] | None:
+def _prediction(model: Any, data: Dataset) -> Predict | None:
     if data.probe is None:
         return None
     point = model.design(data.probe)
-    return lambda parameters: (point @ parameters).item()
+    return lambda parameters, _: point @ parameters[0]
 
 
 def torch_loss(node: Values, place: str, y: Any) -> Any:

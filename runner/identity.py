@@ -1,6 +1,7 @@
 """What a run is known by: its name, its params, and the code and libraries that made it."""
 
 import getpass
+import json
 import platform
 import subprocess
 from collections.abc import Mapping
@@ -11,11 +12,12 @@ from pathlib import Path
 from runner import run_name
 from runner.caller import source
 from runner.cell import NOT_THE_EXPERIMENT, Cell
+from runner.column import MEASURE, MEASURES_TAG
 from runner.config import Values, leaves
 from runner.dataset import Dataset
 from runner.dataset_input import dataset_input
+from runner.experiment import Experiment
 from runner.journal import Start
-from runner.model import Tensors
 
 HERE = Path(__file__).resolve().parent
 DATA = "dataset.digest"  # the tag that tells a run's samples from others
@@ -25,21 +27,26 @@ LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
 
 def start(
     cell: Cell,
-    loop: str,
-    tensors: Tensors,
+    made: Experiment,
     data: Dataset,
     store: str,
     tags: Mapping[str, str] | None = None,
 ) -> Start:
     """The beginning of the cell's run, for the store at that URI."""
+    columns = [recorded.column for recorded in made.recorded]
+    measures = [vars(column) for column in columns if column.role == MEASURE]
+    own = {MEASURES_TAG: json.dumps(measures)} if measures else {}
     return Start(
         name=name(cell),
         store=store,
         experiment=cell.values["tracking"]["experiment"],
         params=params(cell),
-        tags={"loop": loop, DATA: data.digest, **_tags(cell), **(tags or {})},
+        tags={"loop": made.loop, DATA: data.digest, **own, **_tags(cell), **(tags or {})},
         config=defining(cell.values),
-        tensors=tensors,
+        tensors=made.tensors,
+        columns=[vars(column) for column in columns],
+        points=cell.values["tracking"]["points"],
+        steps=cell.values["epochs"],
         dataset=dataset_input(cell, data),
     )
 

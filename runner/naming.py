@@ -6,24 +6,12 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from runner.model import parameter_names
-
-MOST_SCALARS = 64
-"""Up to so many parameters have a metric and a column each; past it, each tensor has one."""
+from runner.column import FIGURES, FIXED, PARAMETERS, START, vector
 
 LONGEST_KEY = 250  # characters
 
-OWN = (
-    *("step", "time", "loss", "grad_norm", "epochs_run", "seconds", "final_loss", "best_loss"),
-    *("prediction_before", "prediction_after"),
-)
-"""What is recorded beside the parameters."""
-
-
-def parameter_metrics(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
-    """The metric of each parameter; past `MOST_SCALARS` of them, of each tensor's norm."""
-    names = parameter_names(tensors)
-    return names if len(names) <= MOST_SCALARS else [f"{name}.norm" for name in tensors]
+OWN = (*FIXED, "loss", "grad_norm", *FIGURES)
+"""What every run records beside its parameters."""
 
 
 def meeting(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
@@ -31,8 +19,9 @@ def meeting(tensors: Mapping[str, tuple[int, ...]]) -> list[str]:
 
     Two that become one name would mix their trajectories, and so would one that is taken.
     """
-    keys = Counter(key(name) for name in parameter_metrics(tensors))
-    own = [name for name in [*tensors, *parameter_metrics(tensors)] if key(name) in OWN]
+    told = vector("parameters", PARAMETERS, tensors, "float64", START).labels()
+    keys = Counter(key(name) for name in told)
+    own = [name for name in [*tensors, *told] if key(name) in OWN]
     faults = [f"the parameter {name} is called as what is recorded beside it" for name in own]
     met = [name for name, count in keys.items() if count > 1]
     faults += [f"several parameters become {name} in MLflow" for name in met]

@@ -13,12 +13,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import project
+from runner.column import SPACED
 from runner.journal import PUT_AWAY
-from runner.model import parameter_names
-from runner.naming import MOST_SCALARS, parameter_metrics
 from runner.report import runs as recorded
 from runner.stop import is_ranked
-from runner.trajectory import norms
+from runner.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -33,7 +32,7 @@ class Run:
     def __init__(self, record: recorded.Run, *, keep: bool = False) -> None:
         """`keep` reads the trajectory now: its journal will be deleted."""
         self._record = _read(record) if keep else record
-        self._rows: Any = None
+        self._trajectory: Trajectory | None = None
 
     @property
     def id(self) -> str:
@@ -99,13 +98,20 @@ class Run:
 
     @property
     def parameters(self) -> NDArray[Any]:
-        """Every parameter after every step, (steps + 1, parameters), in the run's dtype."""
-        values: NDArray[Any] = self._read()["parameters"]
-        return values
+        """Every parameter after every step, (steps + 1, parameters), in the run's dtype.
+
+        Where not all steps are recorded (`record.most_bytes`), after those in `parameter_steps`.
+        """
+        return self._read().parameters[1]
+
+    @property
+    def parameter_steps(self) -> NDArray[np.int64]:
+        """After which steps `parameters` are."""
+        return self._read().parameters[0]
 
     @property
     def trajectory(self) -> "DataFrame":
-        """A row for each step, from 0, the start: loss, grad_norm and each parameter.
+        """A row for each step, from 0, the start: loss, grad_norm, measures and each parameter.
 
         The loss is the one before the step's update, as is the gradient's norm; the parameters are
         those after it. Of more than 64 parameters there is a norm for each tensor, as in MLflow,
@@ -113,24 +119,19 @@ class Run:
         """
         from pandas import DataFrame, Index, to_datetime
 
-        rows, tensors = self._read(), self._record.tensors()
-        table = {
-            "time": to_datetime(rows["time"], unit="s"),
-            "loss": rows["loss"],
-            "grad_norm": rows["grad_norm"],
-        }
-        values, names = rows["parameters"], parameter_metrics(tensors)
-        if len(parameter_names(tensors)) > MOST_SCALARS:
-            sizes = [math.prod(shape) for shape in tensors.values()]
-            parts = np.split(values, np.cumsum(sizes)[:-1], axis=1)
-            values = np.stack([norms(part) for part in parts], 1)
-        table |= dict(zip(names, values.T, strict=True))
-        return DataFrame(table, index=Index(rows["step"], name="step"))
+        own = self._read()
+        table = {"time": to_datetime(own.rows["time"], unit="s")}
+        for column in own.columns:
+            if column.every != SPACED:
+                table |= dict(
+                    zip(column.labels(), column.told(own.values(column)[1]).T, strict=True)
+                )
+        return DataFrame(table, index=Index(own.step, name="step"))
 
-    def _read(self) -> Any:
-        if self._rows is None:
-            self._rows = self._record.rows()
-        return self._rows
+    def _read(self) -> Trajectory:
+        if self._trajectory is None:
+            self._trajectory = self._record.trajectory()
+        return self._trajectory
 
     def __repr__(self) -> str:
         after = f"after {self.epochs} epochs" if self.epochs else "before its first step"
@@ -274,8 +275,8 @@ class Sweep(Sequence[Run]):
 
 def _read(record: recorded.Run) -> recorded.Run:
     """The run with its trajectory and its table in memory, for its journal will be gone."""
-    rows, table = record.rows(), record.file("cells.csv")
-    return replace(record, rows=lambda: rows, file={"cells.csv": table}.get)
+    trajectory, table = record.trajectory(), record.file("cells.csv")
+    return replace(record, trajectory=lambda: trajectory, file={"cells.csv": table}.get)
 
 
 def _value(text: str) -> Any:

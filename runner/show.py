@@ -5,6 +5,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator, Sequence
+from typing import Any
 
 import numpy as np
 
@@ -123,14 +124,14 @@ def _curves(runs: Sequence[Run]) -> str:
     """The losses over the epochs, on a scale of powers of ten where they span several."""
     import plotille
 
-    read = [(run, run.rows()[1:]) for run in runs]
-    finite = [(run, rows[np.isfinite(rows["loss"])]) for run, rows in read]
-    drawn = [(run, rows) for run, rows in finite if len(rows) > 1]
+    read = [(run, run.trajectory()) for run in runs]
+    finite = [(run, *_finite(own.step[1:], own.loss[1:])) for run, own in read]
+    drawn = [(run, steps, loss) for run, steps, loss in finite if len(steps) > 1]
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     drawn = drawn if coloured else drawn[:1]  # nobody could tell several apart
     if not drawn:
         return ""
-    losses = np.concatenate([rows["loss"] for _, rows in drawn])
+    losses = np.concatenate([loss for _, _, loss in drawn])
     above = losses[losses > 0]
     log = losses.min() >= 0 and above.size > 0 and above.max() / above.min() > WIDE
     low, high = losses.min(), losses.max()
@@ -140,20 +141,25 @@ def _curves(runs: Sequence[Run]) -> str:
     figure.height = ROWS
     figure.color_mode = "names"
     figure.with_colors, figure.origin = coloured, False
-    figure.set_x_limits(0, int(max(rows["step"][-1] for _, rows in drawn)))
+    figure.set_x_limits(0, int(max(steps[-1] for _, steps, _ in drawn)))
     figure.set_y_limits(float(low), float(high if high > low else low + 1))
     figure.x_label, figure.y_label = "epoch", "log10 loss" if log else "loss"
     figure.x_ticks_fkt = lambda low, _: f"{low:.0f}"
     figure.y_ticks_fkt = lambda low, _: f"{low:.3g}"
-    for colour, (run, rows) in zip(COLOURS, drawn, strict=False):
-        rows = rows[rows["loss"] > 0] if log else rows
-        if not len(rows):
+    for colour, (run, steps, loss) in zip(COLOURS, drawn, strict=False):
+        if log:
+            steps, loss = steps[loss > 0], loss[loss > 0]
+        if not len(steps):
             continue
-        some = rows[np.unique(np.linspace(0, len(rows) - 1, 4 * figure.width).astype(int))]
-        values = np.log10(some["loss"]) if log else some["loss"]
+        some = np.unique(np.linspace(0, len(steps) - 1, 4 * figure.width).astype(int))
+        values = np.log10(loss[some]) if log else loss[some]
         label = escaped(run.name) if len(drawn) > 1 else None
-        figure.plot(some["step"].tolist(), values.tolist(), lc=colour, label=label)
+        figure.plot(steps[some].tolist(), values.tolist(), lc=colour, label=label)
     return "\n" + str(figure.show(legend=len(drawn) > 1))
+
+
+def _finite(steps: Any, loss: Any) -> tuple[Any, Any]:
+    return steps[np.isfinite(loss)], loss[np.isfinite(loss)]
 
 
 if __name__ == "__main__":

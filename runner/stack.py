@@ -19,18 +19,17 @@ from runner import cost, device, experiment
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
+from runner.batches import FullBatch
 from runner.build import build, declared
 from runner.config import Values, is_number
 from runner.dataset import Dataset
+from runner.experiment import Experiment, Predict
 from runner.failure import summary
-from runner.loop import LINEAR, SCALAR
-from runner.loop.percell import PerCell
-from runner.loop.stacked import Index, Rule, Steps
+from runner.program import LINEAR, SCALAR
+from runner.program.percell import PerCell
+from runner.program.stacked import Index, Rule
 
 Array = NDArray[np.floating[Any]]
-
-Predict = Callable[[Array, Index], Array]
-"""From parameters, (some cells, parameters), and these cells' places, (some cells,) predictions"""
 
 NEAR_OVERFLOW = 1e30
 """From here on a first step is tried: PyTorch refuses a factor that is too large for float32."""
@@ -61,25 +60,14 @@ class Parts(NamedTuple):
     tensors: models.Tensors
     start: Array
     """(parameters,)"""
+    is_spaced: bool
+    """Whether not all parameters are recorded at every step."""
     numbers: dict[str, list[float]]
     """The optimizer's numeric hyperparameters, each as the list of its numbers."""
     structure: str
     """Cells with the same can be in one stack."""
     doubt: str | None
     """Why the cell may come out otherwise in a stack, if it is not known to come out the same."""
-
-
-class Stacked(NamedTuple):
-    """A stack before its first step; compare `runner.experiment.Experiment`."""
-
-    loop: str
-    device: str
-    tensors: models.Tensors
-    initial: Array
-    """(cells, parameters)"""
-    steps: Steps
-    predict: Predict | None
-    """At the dataset's probe point, if it has one"""
 
 
 def refusal(values: Values) -> str | None:
@@ -127,6 +115,7 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
     doubt = doubt or _check_loss(json.dumps(values["loss"]), matched, place, made, known)
     _check_optimizer(values, matched)
     numbers, options = _hyperparameters(values["optimizer"])
+    is_spaced = experiment.recording(values, tensors)[1] is not None
     shape = {
         "loop": matched,
         "device": place,
@@ -137,14 +126,16 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         "tensors": tensors,
         "loss": values["loss"],
         "optimizer": options,
+        "epochs": values["epochs"] if is_spaced else None,  # the spacing depends on it
         # The rules ask whether a hyperparameter is 0.
         "zeros": {key: [value == 0 for value in some] for key, some in numbers.items()},
     }
     structure = json.dumps(shape, sort_keys=True)
-    return Parts(values, matched, place, data, tensors, start, numbers, structure, doubt)
+    own = values, matched, place, data, tensors, start, is_spaced
+    return Parts(*own, numbers, structure, doubt)
 
 
-def stack(cells: Sequence[Parts]) -> Stacked:
+def stack(cells: Sequence[Parts]) -> Experiment:
     """The cells, all of one structure, as one program."""
     first = cells[0]
     initial = np.stack([cell.start for cell in cells])
@@ -205,24 +196,32 @@ def _is_closed_form(cell: Parts) -> bool:
     return known and _losses_of_samples(cell) is not None
 
 
-def _by_hand(cells: Sequence[Parts], initial: Array, shared: bool) -> Stacked:
+def _by_hand(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment:
     """The numpy loop."""
-    from runner.loop import stacked
+    from runner.program import stacked
 
     first = cells[0]
     design = experiment.model_by_hand(first.values["model"], first.data).design
     x = design(first.data.x) if shared else np.stack([design(cell.data.x) for cell in cells])
     y = first.data.y if shared else np.stack([cell.data.y for cell in cells])
     loss = build("loss", experiment.swapped(first.values["loss"], losses.BY_HAND))
-    steps = stacked.steps(x, y, initial, loss, _rules(cells))
-    return Stacked("numpy", "cpu", first.tensors, initial, steps, _prediction(cells, design))
+    return Experiment(
+        "numpy",
+        "cpu",
+        first.tensors,
+        initial,
+        stacked.Program(initial, loss, _rules(cells)),
+        FullBatch(x, y, of_cells=not shared),
+        *experiment.recording(first.values, first.tensors),
+        _prediction(cells, design),
+    )
 
 
-def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Stacked:
+def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment:
     """The three loops of PyTorch."""
     import torch
 
-    from runner.loop import stacked_pytorch
+    from runner.program import stacked_pytorch
 
     first = cells[0]
     closed_form = first.values["model"]["_target_"] in (SCALAR, LINEAR)
@@ -249,9 +248,12 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Stacked:
         evaluate = stacked_pytorch.functional(predict, loss, shared=shared)
     else:
         evaluate = stacked_pytorch.linear(losses_of_samples)
-    steps = stacked_pytorch.steps(x, y, w, evaluate, _rules(cells), shared=shared)
+    made_of = stacked_pytorch.Program(w, evaluate, _rules(cells))
+    batches = FullBatch(x, y, of_cells=not shared)
     at_probe = _prediction(cells, design) if closed_form else _network_prediction(cells, network)
-    return Stacked(first.loop, first.device, first.tensors, initial, steps, at_probe)
+    kept = experiment.recording(first.values, first.tensors)
+    head = first.loop, first.device, first.tensors, initial
+    return Experiment(*head, made_of, batches, *kept, at_probe)
 
 
 def _losses_of_samples(cell: Parts) -> Any:
@@ -323,11 +325,10 @@ def _rules(cells: Sequence[Parts]) -> Rule:
     }
     single = {key for key, value in cells[0].values["optimizer"].items() if is_number(value)}
 
-    def make(index: Index | None) -> optimizers.Update:
+    def make(places: Index) -> optimizers.Update:
         given: dict[str, Any] = {key: value for key, value in options.items() if key != "_target_"}
         for key, column in columns.items():
-            own = column if index is None else column[index]
-            parts = [_hyperparameter(part) for part in own.T]
+            parts = [_hyperparameter(part) for part in column[places].T]
             given[key] = parts[0] if key in single else tuple(parts)
         return rule(**given)
 

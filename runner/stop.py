@@ -4,7 +4,7 @@ Each rule is asked of numbers for a lone run, and of arrays (cells,) for a stack
 """
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -59,6 +59,22 @@ RULES: tuple[tuple[str, Rule], ...] = (
     ("exhausted", lambda lost, loss, epoch, limits: epoch >= limits.epochs),
 )
 """The first that holds decides; if none does, the run goes on, unless it is interrupted."""
+
+
+def ended(
+    finite: Any, loss: Any, epoch: int, limits: Limits
+) -> Sequence[tuple[str, NDArray[np.bool_]]]:
+    """Each outcome in which cells stop with this step, and which, (cells,).
+
+    For a run by itself, `finite` and `loss` are numbers, for a stack (cells,).
+    """
+    if isinstance(loss, float):
+        outcome = stopped(not finite, loss, epoch, limits)
+        return [(outcome, ONE)] if outcome else ()
+    return [one for one in stopped_cells(~finite, loss, epoch, limits) if one[1].any()]
+
+
+ONE = np.ones(1, bool)
 
 
 def stopped(lost: bool, loss: float, epoch: int, limits: Limits) -> str | None:

@@ -16,7 +16,7 @@ from torch.nn import Module, Parameter
 from runner import network as networks
 from runner.config import ConfigError
 from runner.failure import said
-from runner.loop.pytorch import stepper
+from runner.program.pytorch import Stepper
 
 CLASSES = ("CrossEntropyLoss", "NLLLoss", "KLDivLoss", "MultiMarginLoss", "MultiLabelMarginLoss")
 CLASSES_OF = ("cross_entropy", "nll_loss", "kl_div", "multi_margin_loss", "multilabel_margin_loss")
@@ -137,7 +137,7 @@ def _tried(make: Callable[[list[Parameter]], Any], parameters: Sequence[Tensor])
 def _step(name: str, optimizer: Any, evaluate: Callable[[], Tensor], *, closure: bool) -> None:
     evaluate()
     with refused(f"optimizer: {name} cannot take a step: "):
-        stepper(optimizer, evaluate, closure=closure)()
+        Stepper(optimizer, [], closure=closure).step(evaluate, 1.0)
 
 
 @contextmanager

@@ -47,7 +47,7 @@ def published(here, empty_store):
 
 def rows_of(run):
     """Everything that was recorded but the time."""
-    return [run._read()[name] for name in ("step", "loss", "grad_norm", "parameters")]
+    return [run._read().rows[name] for name in ("step", "loss", "grad_norm", "parameters")]
 
 
 def assert_same(run, other):

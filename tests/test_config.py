@@ -9,7 +9,7 @@ import torch
 
 from runner.config import ConfigError, plain
 from runner.experiment import compose
-from runner.loop.step import is_finite
+from runner.program.step import is_finite
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))

@@ -329,7 +329,9 @@ def running(tmp_path, environment):
     started = []
 
     def begin(*typed, **variables):
-        own = ["epochs=1000000000", *typed]
+        # All of it is recorded and published, however long it might become.
+        whole = ["tracking.points=null", "record.most_bytes=8000000000"]
+        own = ["epochs=1000000000", *whole, *typed]
         started.append(start(tmp_path, environment, "runner", *LONG, *own, **variables))
         return started[-1]
 

@@ -22,7 +22,7 @@ from hypothesis import strategies as st
 
 from runner import journal
 from runner.journal import End, Journal, JournalError, Reader, Start
-from runner.trajectory import row_type
+from tests.rows import row_type
 
 CHUNKS, STEPS = 12, 40
 TAIL = 4096 + 24 + 100  # bytes: the last page, and of the log its header too

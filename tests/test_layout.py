@@ -29,9 +29,15 @@ def floors(name, path):
         yield from ("bokeh", "matplotlib", "jinja2")
     if name in PARTS:
         yield from ("hydra", "omegaconf", "runner")
-    if name.startswith("loop."):
+    if name.startswith("program."):
         yield from ("hydra", "omegaconf", "runner.drive", "runner.experiment", "runner.tracking")
-        yield from ("runner.console", "runner.trajectory", "runner.config", "runner.build")
+        yield from (
+            "runner.console",
+            "runner.trajectory",
+            "runner.recorder",
+            "runner.config",
+            "runner.build",
+        )
 
 
 @pytest.mark.parametrize("path", sorted(RUNNER.rglob("*.py")), ids=lambda p: p.stem)

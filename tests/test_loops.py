@@ -12,12 +12,12 @@ from hypothesis import strategies as st
 from hypothesis.extra.numpy import arrays
 from sklearn.datasets import load_diabetes
 
-from runner import loop
 from runner import loss as losses
 from runner import optimizer as optimizers
+from runner import program
 from runner.config import plain
 from runner.experiment import compose
-from runner.loop import numpy as numpy_loop
+from runner.program import numpy as numpy_loop
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 OPTIMIZERS = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
@@ -49,9 +49,9 @@ def through(name, config):
     if name != "numpy":
         swap = BY_HAND if name == "autograd" else BY_TORCH
         config.optimizer._target_ = swap.get(config.optimizer._target_, config.optimizer._target_)
-    if name == "module" and config.model._target_ == loop.SCALAR:
+    if name == "module" and config.model._target_ == program.SCALAR:
         start = {"weight": config.model.initial.w}
-        config.model = {"_target_": loop.LINEAR, **ONE_WEIGHT, "initial": start}
+        config.model = {"_target_": program.LINEAR, **ONE_WEIGHT, "initial": start}
     return config
 
 
@@ -111,7 +111,7 @@ def test_gradient_by_hand_is_the_derivative(name, problem):
     hand, torchs = losses.BY_HAND[name](), getattr(torch.nn, name.rpartition(".")[2])()
 
     def first_step(at):
-        return next(numpy_loop.steps(x, y, at, hand, optimizers.descent(lr=0.1)))
+        return numpy_loop.Program(at, hand, optimizers.descent(lr=0.1)).advance((x, y))
 
     gradient = first_step(w).gradient
     leaf = torch.tensor(w, requires_grad=True)
@@ -276,7 +276,7 @@ OTHER = {"optimizer": "torch.optim.LBFGS"}
     ],
 )
 def test_parts_match_a_loop(parts, name):
-    assert loop.match(**PARTS | parts) == name
+    assert program.match(**PARTS | parts) == name
 
 
 @pytest.mark.parametrize(
@@ -294,7 +294,7 @@ def test_parts_match_a_loop(parts, name):
 def test_parts_without_a_loop_are_refused(parts, words):
     """Each reason in the one message, each with the nearest combination that has a loop."""
     with pytest.raises(ValueError, match=words[0]) as refusal:
-        loop.match(**PARTS | parts)
+        program.match(**PARTS | parts)
     assert [word for word in words if word not in str(refusal.value)] == []
 
 

@@ -14,7 +14,7 @@ from runner import console
 from runner.journal import End, Journal, Start
 from runner.report.__main__ import main as report
 from runner.tracking.publisher import Publisher
-from runner.trajectory import row_type
+from tests.rows import row_type
 
 
 @pytest.fixture

@@ -434,7 +434,7 @@ def run_of(values, *, trusted=True):
     def nothing(*_):
         return None
 
-    said = {"tensors": nothing, "config": lambda: values, "rows": nothing, "file": nothing}
+    said = {"config": lambda: values, "trajectory": nothing, "file": nothing}
     return Run("0", "a run", 0, None, {}, {}, {}, "exhausted", "", **said, trusted=trusted)
 
 

@@ -17,7 +17,7 @@ import pytest
 import sqlalchemy as sa
 
 from runner.journal import End, Journal, Start
-from runner.trajectory import row_type
+from tests.rows import row_type
 
 T0 = 1_700_000_000.0
 EXPERIMENT = "größe 🚀"

@@ -4,7 +4,6 @@ import csv
 import io
 import math
 
-import numpy as np
 import pytest
 
 from runner.cell import Cell
@@ -15,6 +14,7 @@ from runner.report.comparison import compare, rank, varying
 from runner.report.differing import distinct, informative
 from runner.report.runs import Run, number
 from runner.report.text import as_csv, printed
+from runner.trajectory import assembled
 
 
 def cells_of(compose_config, *each):
@@ -71,12 +71,9 @@ def a_run(known, outcome="converged", final=1.0, **params):
         return None
 
     figures = {"final_loss": final, "best_loss": final, "epochs_run": 0.0}
-    said = {"tensors": nothing, "config": dict, "rows": lambda: EMPTY, "file": nothing}
+    said = {"config": dict, "trajectory": lambda: assembled((), ()), "file": nothing}
     named = {key.replace("__", "."): value for key, value in params.items()}
     return Run(known, known, 0, None, named, {}, figures, outcome, "", **said, trusted=True)
-
-
-EMPTY = np.empty(0, [("step", int), ("loss", float), ("parameters", float, (1,))])
 
 
 def test_the_columns_of_any_runs():

@@ -73,7 +73,7 @@ def test_a_run_is_a_bare_loop(name, make, seed, composer):
     """To the last bit: no trial call, and no prediction, leaves a trace in the model."""
     cell = composer.cell([*model(name), f"seed={seed}", "dataset.probe=5"])
     experiment = compose(cell.values)
-    experiment.predict(experiment.initial)
+    experiment.predict(experiment.initial[None], np.arange(1))
     assert losses(experiment, 50) == bare(getattr(parts, name), make, 50, seed=seed)
 
 

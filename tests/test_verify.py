@@ -1,12 +1,16 @@
 """Verifying a sweep's stacks: what rounding explains, and how loud the rest is."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
 from runner.cells import verify
 from runner.cells.plan import Plan, plan
 from runner.cells.result import Result
+from runner.column import declared
 from runner.journal import Reader
+from runner.trajectory import assembled
 from tests.test_sweep import children_of
 
 MODEL = "model._target_=tests.parts."
@@ -106,8 +110,9 @@ def recorded(composer, tmp_path):
         [result] = [r for r in results if r.cell == 0]
         records = Reader(tmp_path / "journal.db").rest()
         own = [r.content for r in records if r.run == result.run]
-        rows = np.concatenate([part for part in own if isinstance(part, np.ndarray)])
-        return cells[0], planned.data[0], result, rows.copy()
+        columns = declared(own[0])
+        kept = assembled(columns, [part for part in own if isinstance(part, np.ndarray)])
+        return cells[0], planned.data[0], result, kept
 
     return made
 
@@ -128,9 +133,9 @@ def test_what_rounding_does_not_explain_is_a_fault(dtype, what, recorded):
     """A change of a thousandth, and one of some thousand units of rounding."""
     cell, data, result, rows = recorded(*PARTS, f"dtype={dtype}")
     for change in (1e-3, 1e4 * float(np.finfo(dtype).eps)):
-        wrong = rows.copy()
+        wrong = rows.rows.copy()
         wrong[what][20:] *= 1 + change
-        found = verify.difference(cell, data, result, wrong)
+        found = verify.difference(cell, data, result, replace(rows, rows=wrong))
         assert " at epoch 20 is " in found.fault
         assert " alone" in found.fault
 
@@ -138,9 +143,10 @@ def test_what_rounding_does_not_explain_is_a_fault(dtype, what, recorded):
 def test_another_end_is_a_fault_unless_a_loss_is_at_the_threshold(recorded):
     cell, data, result, rows = recorded(*PARTS)
     short = result._replace(outcome="converged", epochs=20)
-    assert verify.difference(cell, data, short, rows[:21]).fault == (
+    first = replace(rows, rows=rows.rows[:21])
+    assert verify.difference(cell, data, short, first).fault == (
         "converged at epoch 20 in the stack, exhausted at epoch 40 alone"
     )
-    loss = float(rows["loss"][20])
+    loss = float(rows.loss[20])
     near = cell._replace(values={**cell.values, "tolerance": loss})  # not below it, by a hair
-    assert verify.difference(near, data, short, rows[:21]).fault == ""
+    assert verify.difference(near, data, short, first).fault == ""

@@ -19,6 +19,7 @@ from runner.experiment import compose
 from runner.fingerprint import fingerprint
 from runner.stack import Parts, impossible, prepare, refusal, slower
 
+ROOM = "record.most_bytes"
 SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
 LOOK: Any = {"subsequent_indent": " " * 16, "break_long_words": False}
 SLICE_CELLS = 500  # beyond it, a step gains nothing, and the first cells are published later
@@ -51,6 +52,8 @@ class Plan(NamedTuple):
     fingerprints: Sequence[str]
     done: Sequence[Result]
     groups: Sequence[Group]
+    spaced: int = 0
+    """Of so many cells not all parameters are recorded at every step."""
 
     @property
     def units(self) -> list[Unit]:
@@ -67,7 +70,11 @@ class Plan(NamedTuple):
 
     def lines(self) -> list[str]:
         """The headline, and a line for each group."""
-        told = (f"  {line}" for line in self._group_lines())
+        own = list(self._group_lines())
+        if self.spaced:
+            which = _count(self.spaced, "cell")
+            own.append(f"of {which}, norms at every step, all parameters at some: {ROOM}")
+        told = (f"  {line}" for line in own)
         return [self.headline(), *(part for line in told for part in wrap(line, WIDTH, **LOOK))]
 
     def _group_lines(self) -> Iterator[str]:
@@ -109,7 +116,7 @@ def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], worker
     `done` has the finished runs by fingerprint. Raises ConfigError that names every bad cell.
     """
     with np.errstate(all="ignore"):  # data that overflow are refused, not warned of
-        prepared, data = _prepared(cells, stack)
+        prepared, data, spaced = _prepared(cells, stack)
     fingerprints = [
         fingerprint(cell.values, own.digest) for cell, own in zip(cells, data, strict=True)
     ]
@@ -128,12 +135,16 @@ def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], worker
         _group(numbers, [prepared[number] for number in numbers], stack, workers)
         for numbers in by_structure.values()
     ]
-    return Plan(cells, data, fingerprints, finished, _merged(groups))
+    few = sum(spaced[number] for number in left)
+    return Plan(cells, data, fingerprints, finished, _merged(groups), few)
 
 
-def _prepared(cells: Sequence[Cell], stack: Stack) -> tuple[list[Parts | str], list[Dataset]]:
-    """Of each cell its parts or why it has none for a stack, and its dataset."""
+def _prepared(
+    cells: Sequence[Cell], stack: Stack
+) -> tuple[list[Parts | str], list[Dataset], list[bool]]:
+    """Of each cell its parts or why it has none for a stack, its dataset, whether it is spaced."""
     prepared: list[Parts | str] = []
+    spaced: list[bool] = []
     data: list[Dataset] = []
     faults = []
     draws = Draws()
@@ -141,23 +152,28 @@ def _prepared(cells: Sequence[Cell], stack: Stack) -> tuple[list[Parts | str], l
         try:
             check(cell.values, cell.choices)
             data.append(draws.dataset(cell.values["dataset"], cell.values["dtype"]))
-            prepared.append(_parts(cell, data[-1], stack))
+            own, some = _parts(cell, data[-1], stack)
+            prepared.append(own)
+            spaced.append(some)
         except ConfigError as error:
             faults.append((cell.overrides, str(error).replace("\n", "\n  ")))
     refuse(faults)
-    return prepared, data
+    return prepared, data, spaced
 
 
-def _parts(cell: Cell, data: Dataset, stack: Stack) -> Parts | str:
-    """What the cell brings to a stack, or why it runs alone. Raises ConfigError."""
+def _parts(cell: Cell, data: Dataset, stack: Stack) -> tuple[Parts | str, bool]:
+    """What the cell brings to a stack, or why it runs alone; whether it is spaced.
+
+    Raises ConfigError.
+    """
     why = refusal(cell.values)
     if not why:
         parts = prepare(cell.values, data)
         why = None if stack is True else parts.doubt
         if not why:
-            return parts
-    compose(cell.values, data)  # to know that it can run
-    return why
+            return parts, parts.is_spaced
+    made = compose(cell.values, data)  # to know that it can run
+    return why, made.spacing is not None
 
 
 def _group(numbers: list[int], parts: list[Any], stack: Stack, workers: int) -> Group:

@@ -46,7 +46,7 @@ class Pool:
         method = "spawn" if sys.platform == "win32" else "forkserver"
         self._context: Any = multiprocessing.get_context(method)
         if method == "forkserver":
-            heavy = ["runner.loop.stacked_pytorch"] if torch else []
+            heavy = ["runner.program.stacked_pytorch"] if torch else []
             self._context.set_forkserver_preload(["runner.cells.work", *heavy])
         self._most = workers
         self._path = path

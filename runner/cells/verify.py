@@ -9,24 +9,24 @@ value so far. An outcome may differ only where a loss is that near to its thresh
 """
 
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import identity
+from runner import drive, identity, stop
 from runner.cell import Cell
 from runner.cells.plan import Plan
 from runner.cells.result import Result
+from runner.column import PARAMETERS, Column, declared
 from runner.config import Values
-from runner.console import Console
 from runner.dataset import Dataset
-from runner.drive import train
 from runner.experiment import compose
 from runner.isolated import isolated
-from runner.journal import Reader, Rows
-from runner.trajectory import Recorder
+from runner.journal import End, Reader, Rows, Start
+from runner.trajectory import Trajectory, assembled
 
 REPEATS = 3
 UNITS = 4.0
@@ -40,7 +40,7 @@ Array = NDArray[np.float64]
 class Lone(NamedTuple):
     """What a cell's lone run has recorded, and how it ended."""
 
-    rows: Rows
+    trajectory: Trajectory
     outcome: str
     epochs: int
 
@@ -86,7 +86,7 @@ def chosen(planned: Plan, results: Sequence[Result], count: int) -> list[Result]
 
 def compare(planned: Plan, results: Sequence[Result], journals: Iterable[Path]) -> list[Difference]:
     """Run those cells alone, recording nothing, and compare."""
-    recorded = _rows({r.run for r in results}, journals)
+    recorded = _recorded({r.run for r in results}, journals)
     return [
         difference(planned.cells[r.cell], planned.data[r.cell], r, recorded[r.run]) for r in results
     ]
@@ -114,18 +114,18 @@ def told(cells: Sequence[Cell], differences: Sequence[Difference]) -> list[str]:
     return lines
 
 
-def difference(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Difference:
+def difference(cell: Cell, data: Dataset, result: Result, rows: Trajectory) -> Difference:
     """Run the cell alone on its data, and compare with the rows that its stack has recorded."""
     with np.errstate(over="ignore", invalid="ignore"):
         return _compared(cell, data, result, rows)
 
 
-def _compared(cell: Cell, data: Dataset, result: Result, rows: Rows) -> Difference:
+def _compared(cell: Cell, data: Dataset, result: Result, rows: Trajectory) -> Difference:
     lone, again = _alone(cell.values, data), _alone(cell.values, data)
     rng = np.random.default_rng(0)
     shaken = [_alone(cell.values, _shaken(data, rng)) for _ in range(REPEATS)]
     stacked = Lone(rows, result.outcome, result.epochs)
-    common = min(len(lone.rows), len(rows))
+    common = min(len(lone.trajectory), len(rows))
     largest, faults = 0.0, []
     for what in WHAT:
         here, there = _values(lone, what)[:common], _values(stacked, what)[:common]
@@ -147,7 +147,7 @@ def _allowed(lone: Lone, shaken: Sequence[Lone], what: str, data: Dataset) -> Ar
     here = _values(lone, what)
     most = _units(data) * np.fmax.accumulate(np.abs(here).max(axis=1))
     for other in shaken:
-        there, common = _values(other, what), min(len(other.rows), len(here))
+        there, common = _values(other, what), min(len(other.trajectory), len(here))
         apart = np.abs(here[:common] - there[:common]).max(axis=1)
         most[:common] = np.fmax(most[:common], apart)
     result: Array = TIMES * np.fmax.accumulate(most)
@@ -173,7 +173,7 @@ def _told_repeat(one: Lone, other: Lone) -> str:
 
 
 def _last_loss(run: Lone) -> float:
-    return float(run.rows["loss"][-1])
+    return float(run.trajectory.loss[-1])
 
 
 def _told_ends(values: Values, stacked: Lone, lone: Lone, allowed: Array) -> list[str]:
@@ -182,7 +182,7 @@ def _told_ends(values: Values, stacked: Lone, lone: Lone, allowed: Array) -> lis
     ends = {stacked.outcome, lone.outcome}
     loss = _values(lone, "loss")[:, 0]
     if "diverged" in ends:  # the next step was not finite in one of them
-        limit = float(np.finfo(lone.rows["parameters"].dtype).max)
+        limit = float(np.finfo(lone.trajectory.parameters[1].dtype).max)
         one_apart = abs(stacked.epochs - lone.epochs) <= 1
         near = one_apart and _reaches(stacked, limit) and _reaches(lone, limit)
     else:
@@ -198,8 +198,14 @@ def _reaches(run: Lone, limit: float) -> bool:
 
 
 def _values(run: Lone, what: str) -> Array:
-    """(steps, numbers)"""
-    return run.rows[what].astype(np.float64).reshape(len(run.rows), -1)
+    """(steps, numbers): of parameters the norms, where not all are recorded at each step"""
+    own = run.trajectory
+    if what == "loss":
+        return own.loss.astype(np.float64)[:, None]
+    steps, values = own.parameters
+    if len(steps) < len(own):
+        values = np.stack([norms for _, _, norms in own.told(PARAMETERS)], 1)
+    return values.astype(np.float64)
 
 
 def _units(data: Dataset) -> float:
@@ -218,21 +224,52 @@ def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
 
 def _alone(values: Values, data: Dataset) -> Lone:
     """The lone run of these values."""
-    kept: list[Rows] = []
-    console = Console(values["epochs"], quiet=True)
-    with isolated(), np.errstate(over="ignore", invalid="ignore", divide="ignore"):
+    kept, ended = _Kept(), list[drive.Run]()
+    limits = stop.limits(values["epochs"], values["tolerance"])
+    with isolated():
         experiment = compose(values, data)
-        recorder = Recorder(experiment.initial, lambda rows: kept.append(rows.copy()))
-        outcome = train(experiment, {**values, "print_every": 0}, recorder, console, [])
-    recorder.flush()
-    return Lone(np.concatenate(kept), outcome, recorder.epochs)
+        drive.execute(
+            experiment, [Start("", "", "")], limits, kept, [], lambda _, run: ended.append(run)
+        )
+    [run] = ended
+    if run.failure is not None:
+        raise run.failure
+    return Lone(
+        assembled([one.column for one in experiment.recorded], kept.rows),
+        run.end.outcome,
+        int(run.end.metrics["epochs_run"]),
+    )
 
 
-def _rows(runs: set[str], journals: Iterable[Path]) -> Mapping[str, Rows]:
+class _Kept:
+    """A sink that keeps one run's rows in memory."""
+
+    def __init__(self) -> None:
+        self.rows: list[Rows] = []
+
+    def begin(self, start: Start) -> str:
+        return ""
+
+    def record(self, run: str, rows: Rows) -> None:
+        self.rows.append(rows.copy())
+
+    def end(self, run: str, end: End) -> None:
+        pass
+
+    def together(self) -> AbstractContextManager[None]:
+        return nullcontext()
+
+
+def _recorded(runs: set[str], journals: Iterable[Path]) -> Mapping[str, Trajectory]:
     """What the journals have of these runs."""
+    columns: dict[str, tuple[Column, ...]] = {}
     kept: dict[str, list[Rows]] = {run: [] for run in runs}
     for path in journals:
         for record in Reader(path).rest():
-            if record.run in kept and isinstance(record.content, np.ndarray):
+            if record.run not in kept:
+                continue
+            if isinstance(record.content, Start):
+                columns[record.run] = declared(record.content)
+            elif isinstance(record.content, np.ndarray):
                 kept[record.run].append(record.content)
-    return {run: np.concatenate(chunks) for run, chunks in kept.items()}
+    return {run: assembled(columns[run], chunks) for run, chunks in kept.items()}

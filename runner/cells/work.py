@@ -7,17 +7,14 @@ from typing import NamedTuple
 
 from runner import drive, identity, stop
 from runner.cell import Cell
-from runner.cells import stacked
 from runner.cells.result import Result, result
 from runner.colour import colour
-from runner.console import Console
 from runner.dataset import Dataset
-from runner.experiment import compose
+from runner.experiment import Experiment, compose
 from runner.failure import summary
 from runner.fingerprint import TAG
 from runner.isolated import isolated
-from runner.journal import End, Journal, JournalError, Start
-from runner.model import Tensors
+from runner.journal import JournalError, Sink, Start
 from runner.stack import Parts, stack
 
 
@@ -51,7 +48,7 @@ class Work(NamedTuple):
 Tell = Callable[[Result], None]
 
 
-def do(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> None:
+def do(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> None:
     """Execute the cells; `tell` each result. Ends early once it is stopped, as `drive.execute` is.
 
     A cell that fails is a result like any other. Raises JournalError.
@@ -69,36 +66,37 @@ def do(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> Non
             tell(Result(number, "failed", reason=summary(error)))
 
 
-def _alone(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> None:
-    for place, (number, cell) in enumerate(zip(work.numbers, work.cells, strict=True)):
+def _alone(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> None:
+    for place, cell in enumerate(work.cells):
         experiment = compose(cell.values, work.data[place])
-        start = _start(work, place, experiment.loop, experiment.tensors)
-        console = Console(cell.values["epochs"], quiet=True)
-        values = {**cell.values, "print_every": 0}
-        done = drive.execute(values, experiment, start, journal, console, received)
-        if isinstance(done.failure, JournalError):
-            raise done.failure
-        tell(result(number, done.id, done.end))
+        _execute(work.only({work.numbers[place]}), experiment, journal, received, tell)
 
 
-def _stack(work: Work, journal: Journal, received: Sequence[str], tell: Tell) -> None:
+def _stack(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> None:
     assert work.parts
-    made = stack(work.parts)
-    starts = [_start(work, place, made.loop, made.tensors) for place in range(len(work.cells))]
-    values = [cell.values for cell in work.cells]
-    limits = stop.together([stop.limits(one["epochs"], one["tolerance"]) for one in values])
-
-    def ended(place: int, run_id: str, end: End) -> None:
-        tell(result(work.numbers[place], run_id, end))
-
-    stacked.execute(made, starts, limits, journal, received, ended)
+    _execute(work, stack(work.parts), journal, received, tell)
 
 
-def _start(work: Work, place: int, loop: str, tensors: Tensors) -> Start:
+def _execute(
+    work: Work, made: Experiment, journal: Sink, received: Sequence[str], tell: Tell
+) -> None:
+    starts = [_start(work, place, made) for place in range(len(work.cells))]
+    own = [stop.limits(cell.values["epochs"], cell.values["tolerance"]) for cell in work.cells]
+
+    def ended(place: int, run: drive.Run) -> None:
+        if isinstance(run.failure, JournalError):
+            raise run.failure
+        tell(result(work.numbers[place], run.id, run.end))
+
+    limits = stop.together(own) if work.parts else own[0]
+    drive.execute(made, starts, limits, journal, received, ended)
+
+
+def _start(work: Work, place: int, made: Experiment) -> Start:
     number = work.numbers[place]
     tags = {TAG: work.fingerprints[place], "cell": str(number)}
     tags["stacked"] = str(bool(work.parts)).lower()
     # MLflow's own choice repeats itself: of four cells, three may be of the same green.
     tags["mlflow.runColor"] = colour(number)
-    start = identity.start(work.cells[place], loop, tensors, work.data[place], work.store, tags)
+    start = identity.start(work.cells[place], made, work.data[place], work.store, tags)
     return replace(start, parent=work.parent)

@@ -29,7 +29,7 @@ from runner.journal.record import (
     Rows,
     Start,
 )
-from runner.journal.writer import Journal
+from runner.journal.writer import Journal, Sink
 
 __all__ = [
     "FOLDER",
@@ -42,6 +42,7 @@ __all__ = [
     "Reader",
     "Record",
     "Rows",
+    "Sink",
     "Start",
     "Summary",
     "destination",

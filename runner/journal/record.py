@@ -4,7 +4,7 @@ import io
 import json
 import time
 import zlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.void]
-"""A chunk of a trajectory as a structured array; see `runner.trajectory.row_type`."""
+"""A chunk of a trajectory as a structured array; see `runner.column.row_type`."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,12 @@ class Start:
     time: float = field(default_factory=time.time)
     parent: str | None = None
     """The id of the sweep's own run, for a cell of a sweep."""
+    columns: Sequence[Mapping[str, Any]] = ()
+    """What it records: see `runner.column`; journals from before have none, and `tensors`."""
+    points: int | None = None
+    """Of a metric in MLflow at most, the start not counted; None for all."""
+    steps: int = 0
+    """That it takes at most; 0 if that is not known."""
     dataset: Mapping[str, str] = field(default_factory=dict)
     """As MLflow knows a dataset: see `runner.dataset_input`; journals from before have none."""
 

@@ -6,8 +6,9 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
-from contextlib import closing, contextmanager, suppress
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from pathlib import Path
+from typing import Protocol
 
 import numpy as np
 from filelock import FileLock
@@ -21,6 +22,22 @@ CREATE TABLE record (id INTEGER PRIMARY KEY, run BLOB, kind BLOB, body BLOB, che
 """
 
 LAST_CHECKSUM = "SELECT checksum FROM record ORDER BY id DESC LIMIT 1"
+
+
+class Sink(Protocol):
+    """Takes what runs record, wherever that goes: a journal of this process, say."""
+
+    def begin(self, start: Start) -> str:
+        """Record that a run begins; its id, 32 hexadecimal digits."""
+
+    def record(self, run: str, rows: Rows) -> None:
+        """Record a chunk of the run's trajectory; the rows are the caller's again afterwards."""
+
+    def end(self, run: str, end: End) -> None:
+        """Record how the run ended."""
+
+    def together(self) -> AbstractContextManager[None]:
+        """Make what is recorded inside one transaction: all of it is there, or nothing."""
 
 
 class Journal:

@@ -1,18 +1,19 @@
 """Several runs side by side: the figures of each, and their losses at common steps."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.column import MEASURE
 from runner.config import ConfigError
-from runner.journal import Rows
 from runner.report.differing import PARAM, informative
 from runner.report.problem import Problem, problem
 from runner.report.runs import FIGURES, KNOWN, Run, cell_rows, number
 from runner.stop import is_ranked
+from runner.trajectory import Trajectory
 
 Array = NDArray[np.floating[Any]]
 
@@ -40,6 +41,8 @@ class Line(NamedTuple):
     reason: str
     steps: int | None = None
     """With a loss in its trajectory; None: as many as epochs"""
+    measures: Mapping[str, float] = {}
+    """The last value of each measure that was recorded"""
 
     @property
     def has_curve(self) -> bool:
@@ -62,6 +65,10 @@ class Comparison(NamedTuple):
     """(lines, grid): the last value goes on where a run has stopped, infinite if it diverged"""
     left_out: list[str]
     """What could not be told, and why, a line each"""
+
+    def measures(self) -> list[str]:
+        """The measures that any of the runs has recorded."""
+        return list(dict.fromkeys(name for line in self.lines for name in line.measures))
 
     def varying(self) -> list[str]:
         """Every param in which the runs differ."""
@@ -99,11 +106,11 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
             lines.append(_by_table(row, values))
             losses.append(np.full(len(steps), np.nan))
             continue
-        rows = run.rows()
+        trajectory = run.trajectory()
         fitted, notes = _fitted(run)
         left_out += notes
-        lines.append(_line(run, rows, values, to, fitted))
-        losses.append(_at(steps, rows, run.outcome))
+        lines.append(_line(run, trajectory, values, to, fitted))
+        losses.append(_at(steps, trajectory, run.outcome))
     together = np.array(losses).reshape(len(lines), len(steps))
     return Comparison(sweep, swept, lines, to, steps, together, list(dict.fromkeys(left_out)))
 
@@ -131,16 +138,21 @@ def _fitted(run: Run) -> tuple[Problem | None, list[str]]:
 
 
 def _line(
-    run: Run, rows: Rows, swept: dict[str, str], to: float | None, fitted: Problem | None
+    run: Run,
+    trajectory: Trajectory,
+    swept: dict[str, str],
+    to: float | None,
+    fitted: Problem | None,
 ) -> Line:
     figures = run.figures
     distance = math.nan
-    if fitted and fitted.solution and not fitted.doubt and len(rows):
-        final = rows["parameters"][-1]
+    parameters = trajectory.parameters[1]
+    if fitted and fitted.solution and not fitted.doubt and len(parameters):
+        final = parameters[-1]
         if len(final) == fitted.parameters:  # of a run that is not ours, there may be others
             distance = fitted.solution.distance(final)
     tolerance = number(run.params.get("tolerance"), 0.0) if to is None else to
-    below = np.flatnonzero(rows["loss"] < tolerance)
+    below = np.flatnonzero(trajectory.loss < tolerance)
     return Line(
         run.name,
         run,
@@ -149,11 +161,12 @@ def _line(
         _epochs(run),
         figures.get("final_loss", math.nan),
         figures.get("best_loss", math.nan),
-        int(rows["step"][below[0]]) if len(below) else None,
+        int(trajectory.step[below[0]]) if len(below) else None,
         distance,
         figures.get("seconds", math.nan),
         run.reason,
-        max(0, len(rows) - 1),
+        max(0, len(trajectory) - 1),
+        _measures(trajectory),
     )
 
 
@@ -175,9 +188,13 @@ def _by_table(row: dict[str, str], swept: dict[str, str]) -> Line:
     )
 
 
-def _at(steps: NDArray[np.int64], rows: Rows, outcome: str) -> Array:
+def _measures(trajectory: Trajectory) -> dict[str, float]:
+    return {key: float(values[-1]) for key, _, values in trajectory.told(MEASURE) if len(values)}
+
+
+def _at(steps: NDArray[np.int64], trajectory: Trajectory, outcome: str) -> Array:
     """The run's losses at those steps."""
-    loss = rows["loss"][1:].astype(np.float64)
+    loss = trajectory.loss[1:].astype(np.float64)
     if not len(loss):
         return np.full(len(steps), np.nan)
     values: Array = loss[np.minimum(steps, len(loss)) - 1]

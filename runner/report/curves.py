@@ -6,30 +6,31 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.column import MEASURE, PARAMETERS
 from runner.config import ConfigError
-from runner.journal import Rows
-from runner.report import columns, plots
+from runner.report import plots
 from runner.report.comparison import Comparison
 from runner.report.drawn import MOST_POINTS, Group, label, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem
 from runner.report.runs import Run
 from runner.report.section import Section, section
+from runner.trajectory import Trajectory
 
 Array = NDArray[np.floating[Any]]
 
-MOST_PARAMETERS = 6
+MOST_PLOTS = 6
 
 
-def curves(compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows]) -> Section:
+def curves(compared: Comparison, groups: Sequence[Group], rows: dict[int, Trajectory]) -> Section:
     """Losses over epochs."""
     shown = {}
     longest = 0
     for place, own in rows.items():
-        loss = own["loss"][1:]
+        loss = own.loss[1:]
         kept = thin(loss)
         longest = max(longest, len(loss) if len(kept) < len(loss) else 0)
-        shown[place] = np.stack([own["step"][1:][kept].astype(np.float64), loss[kept]], axis=1)
+        shown[place] = np.stack([own.step[1:][kept].astype(np.float64), loss[kept]], axis=1)
     words = []
     if len(rows) < (there := sum(line.has_curve for line in compared.lines)):
         words.append(
@@ -47,11 +48,11 @@ def curves(compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows])
 
 
 def paths(
-    compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows]
+    compared: Comparison, groups: Sequence[Group], rows: dict[int, Trajectory]
 ) -> Iterator[Section]:
     """The ways of one or two parameters over their landscape; of others, each over the epochs."""
     runs = {place: _run(compared, place) for place in rows}
-    names = {tuple(columns.names(run)) for run in runs.values()}
+    names = {tuple(own.names(PARAMETERS)) for own in rows.values()}
     if len(names) > 1:
         yield section("paths", "Parameters", ["The runs have different parameters."], [])
         return
@@ -62,21 +63,25 @@ def paths(
             return
         except ConfigError as error:
             why = f"No landscape: {str(error).splitlines()[0]}."
-    yield _over_epochs(compared, groups, rows, runs, why)
+    words = [why] if why else []
+    yield _over_epochs(compared, groups, rows, PARAMETERS, ("paths", "Parameters"), words)
 
 
 def _on_the_loss(
-    compared: Comparison, groups: Sequence[Group], rows: dict[int, Rows], runs: dict[int, Run]
+    compared: Comparison,
+    groups: Sequence[Group],
+    rows: dict[int, Trajectory],
+    runs: dict[int, Run],
 ) -> Section:
     """The paths on one landscape. Raises ConfigError where it cannot be built."""
     best = next(place for place in compared.ranked() if place in rows)
-    fitted, names = problem(runs[best]), columns.names(runs[best])
+    fitted, names = problem(runs[best]), rows[best].names(PARAMETERS)
     if fitted.parameters != len(names):
         raise ConfigError("the run has other parameters than its config")
     others = [problem(run) for run in runs.values()]
     tracks: dict[int, Array] = {}
     for place, own in rows.items():
-        track = own["parameters"].astype(np.float64)
+        track = own.parameters[1].astype(np.float64)
         tracks[place] = track[_thin_path(track)]
     ended = [compared.lines[place].outcome != "diverged" for place in rows]
     land = landscape(fitted, list(tracks.values()), ended)
@@ -113,32 +118,41 @@ def _thin_path(track: Array) -> NDArray[np.intp]:
     return np.unique(np.concatenate(half))
 
 
+def measures(
+    compared: Comparison, groups: Sequence[Group], rows: dict[int, Trajectory]
+) -> Section | None:
+    """What else was recorded along the trajectories, each over the epochs."""
+    if not compared.measures():
+        return None
+    return _over_epochs(compared, groups, rows, MEASURE, ("measures", "Measures"), [])
+
+
 def _over_epochs(
     compared: Comparison,
     groups: Sequence[Group],
-    rows: dict[int, Rows],
-    runs: dict[int, Run],
-    why: str,
+    rows: dict[int, Trajectory],
+    role: str,
+    titles: tuple[str, str],
+    words: list[str],
 ) -> Section:
-    own_columns: dict[int, Array] = {
-        place: columns.columns(own, runs[place]) for place, own in rows.items()
+    """A plot for each of what is told of the columns of that role."""
+    told = {
+        place: {name: (steps, values) for name, steps, values in own.told(role)}
+        for place, own in rows.items()
     }
-    steps: dict[int, Array] = {p: own["step"].astype(np.float64) for p, own in rows.items()}
-    names = columns.names(next(iter(runs.values())))
-    words = [why] if why else []
-    if len(names) > MOST_PARAMETERS:
-        words.append(f"The first {MOST_PARAMETERS} of {len(names)} parameters.")
+    names = list(dict.fromkeys(name for own in told.values() for name in own))
+    if len(names) > MOST_PLOTS:
+        words.append(f"The first {MOST_PLOTS} of {len(names)} {titles[1].lower()}.")
     if any(compared.lines[place].outcome == "diverged" for place in rows):
         words.append("The plots keep to the range of the runs that did not diverge.")
     made = [
-        plots.parameter(
+        plots.over_epochs(
             compared,
             groups,
-            steps,
-            {place: values[:, number] for place, values in own_columns.items()},
+            {place: own[name] for place, own in told.items() if name in own},
             name,
-            number,
+            f"{titles[0]} {number}",
         )
-        for number, name in enumerate(names[:MOST_PARAMETERS])
+        for number, name in enumerate(names[:MOST_PLOTS])
     ]
-    return section("paths", "Parameters", words, made)
+    return section(*titles, words, made)

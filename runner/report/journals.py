@@ -1,20 +1,18 @@
 """Runs from the journals of this folder: no tracking server is asked, and mlflow not imported."""
 
 import json
-import math
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from sys import intern
-from typing import Any
-
-import numpy as np
 
 from runner import journal
-from runner.journal import End, File, JournalError, Reader, Record, Rows, Start
+from runner.column import Column, declared
+from runner.journal import End, File, JournalError, Reader, Record, Start
 from runner.report.runs import Run, cell_number, cell_rows, never_begun
-from runner.trajectory import Tally, row_type
+from runner.tally import Tally
+from runner.trajectory import Trajectory, assembled
 
 
 @dataclass
@@ -23,13 +21,14 @@ class _Head:
 
     reader: Reader
     start: int
+    columns: tuple[Column, ...]
+    tally: Tally
     name: str
     time: float
     parent: str | None
     end: int | None = None
     rows: list[int] = field(default_factory=list)
     files: dict[str, int] = field(default_factory=dict)
-    tally: Tally = field(default_factory=Tally)
 
 
 class Journals:
@@ -94,8 +93,9 @@ class Journals:
     def _note(self, reader: Reader, record: Record) -> None:
         content = record.content
         if isinstance(content, Start):
-            where = (reader, record.number, content.name, content.time, content.parent)
-            self._heads[record.run] = _Head(*where)
+            columns = declared(content)
+            where = (reader, record.number, columns, Tally(columns))
+            self._heads[record.run] = _Head(*where, content.name, content.time, content.parent)
             return
         head = self._heads[record.run]
         if isinstance(content, End):
@@ -136,9 +136,8 @@ class Journals:
             figures=end.metrics,
             outcome=end.outcome,
             reason=end.brief,
-            tensors=partial(dict, start.tensors),
             config=partial(json.loads, json.dumps(start.config)),
-            rows=partial(_rows, head, start.tensors),
+            trajectory=partial(_trajectory, head),
             file=partial(_file, head),
             trusted=True,
             journal=head.reader.place(),
@@ -153,10 +152,8 @@ class Journals:
         return head.tally.cut_off(damage, head.time)
 
 
-def _rows(head: _Head, tensors: Mapping[str, Any]) -> Rows:
-    if not head.rows:
-        return np.empty(0, row_type(sum(math.prod(shape) for shape in tensors.values()), float))
-    return np.concatenate(list(head.reader.again(head.rows)))
+def _trajectory(head: _Head) -> Trajectory:
+    return assembled(head.columns, head.reader.again(head.rows) if head.rows else ())
 
 
 def _file(head: _Head, name: str) -> bytes | None:

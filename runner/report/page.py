@@ -16,7 +16,7 @@ from markupsafe import Markup
 
 from runner import project
 from runner.report import curves, overall
-from runner.report.comparison import Comparison, Line
+from runner.report.comparison import Comparison
 from runner.report.differing import distinct
 from runner.report.drawn import choose, groups, label
 from runner.report.runs import Run, page_path
@@ -41,13 +41,15 @@ TEXT = ("outcome", "reason", "name", "id")
 def page(compared: Comparison) -> str:
     """The whole page as HTML."""
     places = choose(compared)
-    rows = {place: line.run.rows() for place in places if (line := compared.lines[place]).run}
+    lines = ((place, compared.lines[place]) for place in places)
+    rows = {place: line.run.trajectory() for place, line in lines if line.run}
     some = groups(compared, places)
     made = []
     if rows:
         made = [
             curves.curves(compared, some, rows),
             *curves.paths(compared, some, rows),
+            *filter(None, [curves.measures(compared, some, rows)]),
         ]
     made += filter(None, (make(compared) for make in overall.SECTIONS))
     figures = {
@@ -135,26 +137,29 @@ def _table(compared: Comparison) -> dict[str, Any]:
     labels = dict(LABELS)
     if compared.to is not None:
         labels["reached"] = f"to {compared.to:g}"
-    names = distinct(compared.swept, labels.values())
+    measures = compared.measures()
+    names = distinct(compared.swept, [*labels.values(), *measures])
     columns = [
         {"key": "rank", "label": "rank", "text": False},
         *(
             {"key": f"swept {key}", "label": label, "text": False}
             for key, label in zip(compared.swept, names, strict=True)
         ),
-        *({"key": k, "label": labels[k], "text": k in TEXT} for k in [*figures, "name", "id"]),
+        *({"key": k, "label": labels[k], "text": k in TEXT} for k in figures),
+        *({"key": f"measure {k}", "label": k, "text": False} for k in measures),
+        *({"key": k, "label": labels[k], "text": True} for k in ("name", "id")),
     ]
     rows = []
     for rank, place in enumerate(compared.ranked(), 1):
         line = compared.lines[place]
-        own = [_value(line, key) for key in figures]
+        own = [_value(getattr(line, key)) for key in figures]
+        own += [_value(line.measures.get(key, math.nan)) for key in measures]
         swept = [_number(line.swept[key]) for key in compared.swept]
         rows.append([rank, *swept, *own, line.name, line.run.id if line.run else ""])
     return {"columns": columns, "rows": rows}
 
 
-def _value(line: Line, key: str) -> Any:
-    value = getattr(line, key)
+def _value(value: Any) -> Any:
     if isinstance(value, float) and not math.isfinite(value):
         return None if math.isnan(value) else str(value)
     return value

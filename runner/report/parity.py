@@ -56,8 +56,8 @@ def _experiment(run: Run) -> str:
     optimizer = config.get("optimizer")
     if optimizer and is_plain(optimizer):
         optimizer = {"plain descent": optimizer.get("lr")}
-    rows = run.rows()
-    start = rows["parameters"][0].tolist() if len(rows) else None
+    parameters = run.trajectory().parameters[1]
+    start = parameters[0].tolist() if len(parameters) else None
     same = {
         key: config.get(key) for key in ("dataset", "loss", "dtype", "epochs", "tolerance", "seed")
     }
@@ -65,17 +65,16 @@ def _experiment(run: Run) -> str:
 
 
 def _pair(one: Run, other: Run, *, named: bool) -> Pair:
-    a, b = one.rows(), other.rows()
-    common = min(len(a), len(b))
-    a, b = a[:common], b[:common]
-    w, v = (rows["parameters"].astype(np.float64) for rows in (a, b))
+    a, b = one.trajectory(), other.trajectory()
+    steps, here, there = np.intersect1d(a.parameters[0], b.parameters[0], return_indices=True)
+    w, v = a.parameters[1][here].astype(np.float64), b.parameters[1][there].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         apart = np.abs(w - v).max(axis=1)
-        loss = np.abs(a["loss"] - b["loss"])
+        loss = np.abs(a.loss[steps] - b.loss[steps])
     name = f"{one.tags['loop']} and {other.tags['loop']}"
     return Pair(
         f"{name}: {one.name}" if named else name,
-        a["step"],
+        steps,
         apart,
         loss,
         float(apart.max() / (np.abs(w).max() or 1.0)),

@@ -10,13 +10,13 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from runner.colour import colour
+from runner.column import PARAMETERS
 from runner.config import ConfigError
-from runner.journal import Rows
-from runner.report.columns import columns, names
 from runner.report.drawn import DASHES, is_wide, positive, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem
 from runner.report.runs import Run
+from runner.trajectory import Trajectory
 
 Array = NDArray[np.floating[Any]]
 
@@ -30,7 +30,7 @@ LINES = {"dotdash": (0, (2, 2, 6, 2)), "dashdot": "dashdot"}
 
 def draw(run: Run, folder: Path) -> Iterator[Path]:
     """Draw what there is to see of the run, each picture into a file of its own."""
-    rows = run.rows()
+    rows = run.trajectory()
     if len(rows) < 2:
         return
     yield _saved(loss_picture(run, rows), folder / "loss.png")
@@ -65,10 +65,10 @@ def _mark_the_end(run: Run, axes: Any, x: float, y: float) -> None:
     axes.set_title(said, fontsize=10)
 
 
-def loss_picture(run: Run, rows: Rows) -> Figure:
+def loss_picture(run: Run, rows: Trajectory) -> Figure:
     """The loss over the epochs."""
     picture, axes = _new(run, "epoch", "loss")
-    steps, loss = rows["step"][1:], rows["loss"][1:]
+    steps, loss = rows.step[1:], rows.loss[1:]
     kept = thin(loss, MOST_POINTS)
     log = is_wide(loss)
     if log:
@@ -79,15 +79,17 @@ def loss_picture(run: Run, rows: Rows) -> Figure:
     return picture
 
 
-def _parameters(run: Run, rows: Rows) -> Figure:
+def _parameters(run: Run, rows: Trajectory) -> Figure:
     picture, axes = _new(run, "epoch", "parameters")
-    values, own_names = columns(rows, run), names(run)
+    told = list(rows.told(PARAMETERS))
+    own_names = [name for name, _, _ in told]
+    steps, values = told[0][1], np.stack([own for _, _, own in told], axis=1).astype(np.float64)
     for number, name in enumerate(own_names):
         kept = thin(values[:, number], MOST_POINTS)
         named = len(own_names) <= MOST_NAMED
         dash = DASHES[number % len(DASHES)]
         axes.plot(
-            rows["step"][kept],
+            steps[kept],
             values[kept, number],
             color=colour(number) if named else "#7F7F7F",
             linestyle=LINES.get(dash, dash) if named else "solid",
@@ -95,7 +97,7 @@ def _parameters(run: Run, rows: Rows) -> Figure:
             label=name if named else None,
         )
         if not named and len(own_names) <= MOST_TOLD:
-            axes.text(rows["step"][-1], values[-1, number], f" {name}", va="center", fontsize=7)
+            axes.text(steps[-1], values[-1, number], f" {name}", va="center", fontsize=7)
     if len(own_names) <= MOST_NAMED:
         axes.legend()
     else:
@@ -106,13 +108,13 @@ def _parameters(run: Run, rows: Rows) -> Figure:
         axes.yaxis.get_major_locator().set_params(numticks=7)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     farthest = np.abs(values[-1]).argmax()
-    _mark_the_end(run, axes, rows["step"][-1], values[-1, farthest])
+    _mark_the_end(run, axes, steps[-1], values[-1, farthest])
     return picture
 
 
-def _landscape(run: Run, rows: Rows) -> Figure | None:
+def _landscape(run: Run, rows: Trajectory) -> Figure | None:
     """None if there are more than two parameters, or nobody knows what the loss is elsewhere."""
-    own_names = names(run)
+    own_names = rows.names(PARAMETERS)
     if len(own_names) > 2:
         return None
     try:
@@ -121,7 +123,7 @@ def _landscape(run: Run, rows: Rows) -> Figure | None:
         return None
     if fitted.parameters != len(own_names):  # of a run that is not ours
         return None
-    track = rows["parameters"].astype(np.float64)
+    track = rows.parameters[1].astype(np.float64)
     one = len(own_names) == 1
     land = landscape(fitted, [track], [run.outcome != "diverged"])
     inside = land.inside(track)

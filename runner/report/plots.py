@@ -176,31 +176,34 @@ def paths(
     return made
 
 
-def parameter(
+def over_epochs(
     compared: Comparison,
     groups: Sequence[Group],
-    steps: dict[int, Array],
-    values: dict[int, Array],
+    curves: dict[int, tuple[NDArray[np.int64], Array]],
     name: str,
-    place_in_page: int,
+    id_in_page: str,
 ) -> Any:
-    """One parameter over epochs, of each line that is drawn."""
-    made = plot(f"parameter {place_in_page}", "epoch", name, height=240)
+    """One quantity over epochs: `curves` has, by place, steps and values of each line drawn."""
+    made = plot(id_in_page, "epoch", name, height=240)
     renderers = []
+    steps: dict[int, Array] = {place: own[0].astype(np.float64) for place, own in curves.items()}
+    values: dict[int, Array] = {place: own[1].astype(np.float64) for place, own in curves.items()}
     ended = [v for place, v in values.items() if compared.lines[place].outcome != "diverged"]
-    if ended:
-        low, high = (float(f(np.concatenate(ended))) for f in (np.nanmin, np.nanmax))
+    finite = np.concatenate(ended) if ended else np.empty(0)
+    finite = finite[np.isfinite(finite)]
+    if len(finite):
+        low, high = float(finite.min()), float(finite.max())
         margin = 0.05 * (high - low) or 1.0
         made.y_range = Range1d(low - margin, high + margin)
         values = {place: _within(own, low, high) for place, own in values.items()}
     for number, group in enumerate(groups):
-        kept = [thin(values[place]) for place in group.places]
-        own = list(zip(group.places, kept, strict=True))
+        there = [place for place in group.places if place in values]
+        own = [(place, thin(values[place])) for place in there]
         source = ColumnDataSource(
             {
                 "epoch": [steps[place][some] for place, some in own],
                 "value": [values[place][some] for place, some in own],
-                "run": [label(compared, place) for place in group.places],
+                "run": [label(compared, place) for place in there],
             }
         )
         look = {"color": group.colour, "line_dash": group.dash, "name": f"group {number}"}

@@ -8,11 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-import numpy as np
-
 from runner import project
-from runner.journal import Rows
-from runner.trajectory import row_type
+from runner.trajectory import Trajectory, assembled
 
 PAGES = Path("mlruns/report")
 """Of the project folder."""
@@ -40,11 +37,9 @@ class Run:
     outcome: str
     reason: str
     """Why it failed or was cut off, in a line."""
-    tensors: Callable[[], Mapping[str, Any]]
-    """Name and shape of each parameter tensor."""
     config: Callable[[], Mapping[str, Any]]
-    rows: Callable[[], Rows]
-    """The trajectory: see `runner.trajectory.row_type`. Of no length where nothing is recorded."""
+    trajectory: Callable[[], Trajectory]
+    """Of no length where nothing is recorded."""
     file: Callable[[str], bytes | None]
     """The content of a file that belongs to the run."""
     trusted: bool
@@ -113,9 +108,8 @@ def never_begun(row: Mapping[str, str], sweep: Run) -> Run:
         figures={},
         outcome=row["outcome"],
         reason=row["reason"],
-        tensors=dict,
         config=dict,
-        rows=lambda: np.empty(0, row_type(0, float)),
+        trajectory=lambda: assembled((), ()),
         file=lambda _: None,
         trusted=False,
     )

@@ -63,13 +63,15 @@ def as_csv(compared: Comparison) -> str:
     out = io.StringIO(newline="")
     table = csv.writer(out)
     figures = ("outcome", "epochs", "final_loss", "best_loss", "reached", "distance", "seconds")
-    fixed = ("run", "name", *figures, "reason")
+    measures = compared.measures()
+    fixed = ("run", "name", *figures, *measures, "reason")
     more = [key for key in compared.varying() if key not in compared.swept]
     params = distinct([*compared.swept, *more], fixed)
-    table.writerow(["run", "name", *params, *figures, "reason"])
+    table.writerow(["run", "name", *params, *figures, *measures, "reason"])
     for place in compared.ranked():
         line = compared.lines[place]
         own = [_exact(getattr(line, name)) for name in figures]
+        own += [_exact(line.measures.get(name)) for name in measures]
         run = line.run.id if line.run else ""
         others = [line.run.params.get(key, "") if line.run else "" for key in more]
         table.writerow([run, line.name, *line.swept.values(), *others, *own, line.reason])

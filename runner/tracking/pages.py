@@ -9,9 +9,9 @@ from urllib.parse import quote, urlencode
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from runner.column import FIGURES
 from runner.report.runs import Run
 from runner.tracking.batch import JOURNAL_TAG, PARENT_TAG
-from runner.tracking.reading import FIGURES
 from runner.tracking.uri import without_credentials
 
 SHARED_VIEW = "mlflow.sharedViewState."

@@ -3,15 +3,17 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import yaml
 
+from runner.column import SPACED, STEP, Column, declared, in_rows
 from runner.journal import (
     End,
     File,
@@ -22,11 +24,10 @@ from runner.journal import (
     Rows,
     Start,
 )
-from runner.model import parameter_names
-from runner.naming import MOST_SCALARS, parameter_metrics
+from runner.tally import Tally
 from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
-from runner.tracking.parquet import tensor_edges, write_trajectory
-from runner.trajectory import Tally, norms
+from runner.tracking.parquet import write_trajectory
+from runner.tracking.thinning import Thinning
 
 # What becomes of a batch in a SQL store, roughly, indexes included. It stays in memory until the
 # transaction ends; but each transaction writes much of the indexes anew, so few are better.
@@ -60,6 +61,7 @@ class Publication:
         self._open: dict[str, _OpenRun] = {}
         self._folder = folder / f".{path.stem}"
         self._recent: dict[str, list[Rows]] = {}  # those of the latest batch, by run
+        self._again: list[Record] = []
         self.close()  # a publisher that was killed has left it
 
     def next_batch(self) -> Batch:
@@ -72,8 +74,10 @@ class Publication:
         if self.damage:
             return batch
         try:
-            for record in self._reader.read(MOST_RECORDS):
+            for record in chain(self._again, self._reader.read(MOST_RECORDS)):
+                self._again = [record]  # if the journal cannot be read now
                 size += self._add(record, batch)
+                self._again = []
                 if size > BATCH_BYTES:
                     break
         except JournalUnavailable:
@@ -86,12 +90,25 @@ class Publication:
             self.damage = f"{self.path.name}: {type(error).__name__}: {error}"
         return batch
 
+    @property
+    def has_open(self) -> bool:
+        """Whether there are runs without an end."""
+        return bool(self._open)
+
     def cut_off(self) -> Batch:
-        """Ends for the runs that have none, once no more records will come."""
+        """Ends for runs that have none, once no more records will come; call until none is open.
+
+        Raises JournalUnavailable, with nothing lost.
+        """
         batch = Batch()
         for run, state in list(self._open.items()):
             end = state.tally.cut_off(self.damage, state.last_time)
-            self._add(Record(run, end, 0), batch)
+            try:
+                self._add(Record(run, end, 0), batch)
+            except JournalUnavailable:
+                if not batch.runs():
+                    raise
+                break
         return batch
 
     def close(self) -> None:
@@ -109,7 +126,11 @@ class Publication:
                 self._attach(batch, run, "config.yaml", partial(_write_config, content.config))
             return PAIRS_BYTES
         if isinstance(content, End):
-            state = self._open.pop(run)
+            state = self._open[run]
+            if state.thinning.is_needed:
+                batch.points += self._rest(run, state)
+                if said := state.thinning.told(state.tally.epochs):
+                    content = replace(content, tags={**content.tags, "thinned": said})
             if content.time < state.start_time:  # somebody has set the clock back
                 content = replace(content, time=state.start_time)
             if content.metrics:
@@ -126,6 +147,7 @@ class Publication:
                 write = self._trajectory(state, self._recent.get(run, []))
                 self._attach(batch, run, "trajectory.parquet", write)
             batch.ends[run] = content
+            del self._open[run]
             return PAIRS_BYTES
         if isinstance(content, File):
             name = Path(content.name).name
@@ -139,46 +161,59 @@ class Publication:
         self._recent.setdefault(run, []).append(content)
         return content.nbytes + POINT_BYTES * sum(some.values.size for some in points)
 
+    def _rest(self, run: str, state: "_OpenRun") -> list[Points]:
+        """The points of a long run that are known to belong into MLflow now that it has ended."""
+        chunks = Reader(self.path).again(state.rows)
+        return [some for rows in chunks for some in state.points(run, state.added(rows))]
+
     def _attach(self, batch: Batch, run: str, name: str, write: Write) -> None:
         batch.artifacts.append(Artifact(run, name, write, self._folder))
 
     def _trajectory(self, run: "_OpenRun", recent: list[Rows]) -> Write:
         """What writes the run's whole trajectory: no file is kept open for it until its end."""
         if len(recent) == len(run.rows):
-            return partial(write_trajectory, tensors=run.tensors, chunks=recent)
-        return partial(_write_again, self.path, run.rows, run.tensors)
+            return partial(_write_rows, recent, run.columns)
+        return partial(_write_again, self.path, run.rows, run.columns)
 
 
 class _OpenRun:
     """A run that has begun and not ended."""
 
     def __init__(self, start: Start) -> None:
-        self.tensors = start.tensors
+        self.columns = declared(start)
         self.rows: list[int] = []
         """The numbers of its records with rows."""
         self.start_time = self.last_time = start.time
-        self.tally = Tally()
-        self._names = parameter_metrics(start.tensors)
-        self._scalars = len(parameter_names(start.tensors)) <= MOST_SCALARS
+        self.tally = Tally(self.columns)
+        self.thinning = Thinning(start.points, start.steps)
 
     def take(self, run: str, rows: Rows) -> list[Points]:
-        """The points of a chunk of the trajectory."""
-        made = rows[rows["step"] > 0]  # the start has parameters only
+        """The points of a chunk of the trajectory, as far as they are known to belong there."""
         self.tally.take(rows)
         self.last_time = float(rows["time"][-1])
-        keys, values = self._parameters(rows["parameters"])
-        points = [Points(run, keys, rows["step"], _milliseconds(rows), values)]
-        if len(made):
-            figures = np.stack([made["loss"], made["grad_norm"]], axis=1)
-            names = ["loss", "grad_norm"]
-            points.append(Points(run, names, made["step"], _milliseconds(made), figures))
-        return points
+        kept = rows if self._are_few(rows) else rows[self.thinning.kept(rows["step"])]
+        return self.points(run, kept)
 
-    def _parameters(self, values: Any) -> tuple[list[str], Any]:
-        if self._scalars:
-            return self._names, values
-        parts = np.split(values, tensor_edges(self.tensors), axis=1)
-        return self._names, np.stack([norms(p) for p in parts], 1)
+    def added(self, rows: Rows) -> Rows:
+        """Those of rows taken before that belong there now that the run has ended."""
+        if self._are_few(rows):
+            return rows[:0]
+        return rows[self.thinning.added(rows["step"], self.tally.epochs, self.tally.best_step)]
+
+    def _are_few(self, rows: Rows) -> bool:
+        return any(column.every == SPACED for column in in_rows(self.columns, rows))
+
+    def points(self, run: str, rows: Rows) -> list[Points]:
+        """The points of these rows; columns with the same steps go together."""
+        columns, points = in_rows(self.columns, rows), []
+        for has_start in (True, False):
+            some = [column for column in columns if (column.every != STEP) == has_start]
+            own = rows if has_start else rows[rows["step"] > 0]
+            if some and len(own):
+                keys = [key for column in some for key in column.labels()]
+                values = np.hstack([column.told(column.of(own)) for column in some])
+                points.append(Points(run, keys, own["step"], _milliseconds(own), values))
+        return points
 
 
 def _write_config(config: Mapping[str, Any], path: Path) -> None:
@@ -193,10 +228,14 @@ def _as_yaml(name: str, value: str) -> str:
     return text
 
 
+def _write_rows(chunks: Sequence[Rows], columns: Sequence[Column], path: Path) -> None:
+    write_trajectory(path, columns, lambda: chunks)
+
+
 def _write_again(
-    journal: Path, numbers: Iterable[int], tensors: Mapping[str, Any], path: Path
+    journal: Path, numbers: Sequence[int], columns: Sequence[Column], path: Path
 ) -> None:
-    write_trajectory(path, tensors, Reader(journal).again(numbers))
+    write_trajectory(path, columns, lambda: Reader(journal).again(numbers))
 
 
 def _write_bytes(content: bytes, path: Path) -> None:

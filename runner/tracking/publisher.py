@@ -248,7 +248,11 @@ class Publisher:
 
     def _finish(self, publication: Publication) -> None:
         """Write the ends that a dead process owes, and put the journal away."""
-        self._write(publication.cut_off())
+        while publication.has_open:
+            try:
+                self._write(publication.cut_off())
+            except JournalUnavailable as error:
+                self._pause(error)
         if publication.damage:
             log.error("%s", publication.damage)
             self._damaged.append(publication.damage)

@@ -1,6 +1,7 @@
 """Runs as MLflow has them, for a report: params, tags, figures, and the trajectory."""
 
 import ast
+import json
 import math
 import os
 import re
@@ -15,30 +16,35 @@ from typing import Any
 
 import numpy as np
 import pyarrow as pa
-import pyarrow.parquet as pq
 import sqlalchemy as sa
 import yaml
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
-from runner.journal import Rows
+from runner.column import (
+    FIGURES,
+    FIXED,
+    MEASURES_TAG,
+    from_json,
+    row_type,
+    standard,
+)
+from runner.naming import key
 from runner.report.runs import Run, SourceError, cell_number, cell_rows, never_begun
 from runner.tracking.address import fault
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here
+from runner.tracking.parquet import declared_in, read_trajectory
 from runner.tracking.uri import LOCAL, scrubbed, without_credentials
-from runner.trajectory import row_type
+from runner.trajectory import Trajectory, assembled
 
 PAGE = 10_000  # runs asked for at once
 NAMED = 1000  # of the latest runs, as candidates for what was not found
 
 OUTCOMES = {status: outcome for outcome, status in STATUS.items()} | {"RUNNING": "running"}
-FIXED = ("step", "time", "loss", "grad_norm")
-FIGURES = (
-    *("epochs_run", "seconds", "final_loss", "best_loss"),
-    *("prediction_before", "prediction_after"),
-)
+OWN = ("loss", "grad_norm", *FIXED, *FIGURES)
+"""Metrics that are no parameters, of a run that does not say what it records."""
 
 
 def open_reader(uri: str | None, *, trust: bool) -> "MlflowRuns | None":
@@ -158,9 +164,8 @@ class MlflowRuns:
             figures=data.metrics,
             outcome=data.tags.get("outcome", outcome),
             reason=data.tags.get("reason", ""),
-            tensors=partial(self._tensors, found),
             config=partial(self._config, found),
-            rows=partial(self._rows, found),
+            trajectory=partial(self._trajectory, found),
             file=partial(self._file, found),
             trusted=self._trust,
         )
@@ -176,46 +181,40 @@ class MlflowRuns:
             return content if isinstance(content, dict) else {}
         return _nested(params)
 
-    def _tensors(self, found: Any) -> Mapping[str, Any]:
-        path = self._trajectory(found)
-        if path is None:
-            return dict.fromkeys(_parameter_metrics(found.data.metrics), ())
-        schema = pq.read_schema(path)
-        own = [name for name in schema.names if name not in FIXED]
-        kinds = {name: schema.field(name).type for name in own}
-        return {n: (k.list_size,) if hasattr(k, "list_size") else () for n, k in kinds.items()}
-
-    def _rows(self, found: Any) -> Rows:
-        path = self._trajectory(found)
-        return self._history(found) if path is None else _from_parquet(path)
-
-    def _trajectory(self, found: Any) -> Path | None:
-        """Its file, if there is one that this project has written."""
+    def _trajectory(self, found: Any) -> Trajectory:
+        """From its file, if it has one that this project has written, or from the metrics."""
         path = self._path(found, "trajectory.parquet")
         try:
-            return path if path and {*pq.read_schema(path).names} > {*FIXED} else None
+            if path and (columns := declared_in(path)):
+                return read_trajectory(path, columns)
         except (OSError, pa.ArrowException):  # somebody else's file of that name
-            return None
+            pass
+        return self._history(found)
 
-    def _history(self, found: Any) -> Rows:
+    def _history(self, found: Any) -> Trajectory:
         """The trajectory from the metrics: of a run that goes on, say."""
-        names = _parameter_metrics(found.data.metrics)
+        metrics = found.data.metrics
+        measures = from_json(json.loads(found.data.tags.get(MEASURES_TAG, "[]")))
+        others = {key(name) for column in measures for name in column.labels()}
+        parameters = _parameter_metrics(metrics.keys() - others)
+        columns = (*standard(dict.fromkeys(parameters, ())), *measures)
+        names = [name for column in columns for name in column.labels() if key(name) in metrics]
         run = found.info.run_id
         points = {
-            key: {p.step: p for p in self._client.get_metric_history(run, key)}
-            for key in (*names, "loss", "grad_norm")
+            name: {p.step: p for p in self._client.get_metric_history(run, key(name))}
+            for name in names
         }
-        steps = sorted({step for of_one in points.values() for step in of_one})
-        rows = np.full(len(steps), np.nan, row_type(len(names), np.float64))
-        rows["step"] = steps
-        for key in ("loss", "grad_norm"):
-            rows[key] = [getattr(points[key].get(step), "value", math.nan) for step in steps]
-        for column, name in enumerate(names):
-            own = [points[name].get(step) for step in steps]
-            rows["parameters"][:, column] = [getattr(p, "value", math.nan) for p in own]
         times = {s: p.timestamp / 1000 for own in points.values() for s, p in own.items()}
-        rows["time"] = [times[step] for step in steps]
-        return rows
+        rows = np.empty(len(times), row_type(columns))
+        rows["step"] = sorted(times)
+        rows["time"] = [times[step] for step in rows["step"]]
+        for column in columns:
+            own = [
+                [_value_at(points.get(name), step) for name in column.labels()]
+                for step in rows["step"]
+            ]
+            rows[column.name] = np.reshape(own, (len(rows), *column.shape))
+        return assembled(columns, [rows])
 
     def _file(self, found: Any, name: str) -> bytes | None:
         path = self._path(found, name)
@@ -245,13 +244,13 @@ def _nested(params: Mapping[str, str]) -> dict[str, Any]:
     """The config whose leaves these params are: see `runner.identity.params`."""
     config: dict[str, Any] = {}
     groups = {key.partition(".")[0] for key in params if "." in key}
-    for key, text in params.items():
-        if key in groups:  # which option was chosen: no value of the config
+    for name, text in params.items():
+        if name in groups:  # which option was chosen: no value of the config
             continue
         node = config
-        *path, last = key.split(".")
-        for name in path:
-            inner = node.setdefault(name, {})
+        *path, last = name.split(".")
+        for part in path:
+            inner = node.setdefault(part, {})
             node = inner if isinstance(inner, dict) else {}  # not ours: a value and a group in one
         node[last] = _value(text)
     return config
@@ -266,7 +265,7 @@ def _value(text: str) -> Any:
 
 def _parameter_metrics(keys: Iterable[str]) -> list[str]:
     """The parameters' metrics in the order of a row: weights by their numbers, then the bias."""
-    own = [key for key in keys if key not in (*FIXED, *FIGURES)]
+    own = [key for key in keys if key not in OWN]
     return sorted(own, key=lambda key: (key == "b", [_number(part) for part in key.split(".")]))
 
 
@@ -274,24 +273,6 @@ def _number(part: str) -> tuple[int, str]:
     return (int(part), "") if part.isdigit() else (-1, part)
 
 
-def _from_parquet(path: Path) -> Rows:
-    """The rows that `runner.tracking.parquet.write_trajectory` has written."""
-    table = pq.read_table(path)
-    names = [name for name in table.column_names if name not in FIXED]
-    columns = [_column(table[name]) for name in names]
-    together = np.concatenate(columns, axis=1)
-    rows = np.empty(len(together), row_type(together.shape[1], together.dtype))
-    rows["step"] = table["step"].to_numpy()
-    rows["time"] = table["time"].to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6
-    for key in ("loss", "grad_norm"):
-        rows[key] = table[key].to_numpy()
-    rows["parameters"] = together
-    return rows
-
-
-def _column(column: Any) -> Any:
-    """(steps, numbers): one number a step, or a list of them."""
-    if not hasattr(column.type, "list_size"):
-        return column.to_numpy()[:, None]
-    flat = column.combine_chunks().flatten().to_numpy()
-    return flat.reshape(-1, column.type.list_size)
+def _value_at(points: Mapping[int, Any] | None, step: int) -> float:
+    point = points.get(step) if points else None
+    return math.nan if point is None else float(point.value)

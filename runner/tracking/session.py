@@ -26,6 +26,7 @@ class Settings:
     live: bool
     wait: bool
     keep_journal: bool
+    points: int | None
     pictures: bool | None
     page: bool
 

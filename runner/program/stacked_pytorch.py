@@ -1,11 +1,15 @@
 """PyTorch over a stack of cells: gradient by autograd, update by hand, a leading cell axis."""
 
 from collections.abc import Callable
+from typing import Any
 
+import numpy as np
 import torch
 from torch import Tensor
 
-from runner.loop.stacked import Rule, StackedStep, Steps, cut
+from runner.program import randomness
+from runner.program.stacked import Index, Rule, cut
+from runner.program.step import Step
 
 Evaluate = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """From w (cells, parameters), x and y to the gradient, (cells, parameters), and the loss, (cells,).
@@ -14,28 +18,38 @@ x and y are those of one cell that all share, or have an axis of cells before.
 """
 
 
-def steps(
-    x: Tensor, y: Tensor, w: Tensor, evaluate: Evaluate, rule: Rule, *, shared: bool
-) -> Steps:
-    """Fit y in each cell: w (cells, parameters).
+class Program:
+    """Fits y in each cell: w (cells, parameters)."""
 
-    x and y are those of one cell if they are `shared`, otherwise they have an axis of cells before.
-    """
-    state, update = None, rule(None)
-    places = torch.arange(len(w))
-    while True:
-        gradient, value = evaluate(w, x, y)
+    def __init__(self, w: Tensor, evaluate: Evaluate, rule: Rule) -> None:
+        self.w, self.evaluate, self.rule = w, evaluate, rule
+        self.memory: Any = None
+        self.places: Index = np.arange(len(w))
+        self.update = rule(self.places)
+
+    def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
+        x, y = batch
+        gradient, value = self.evaluate(self.w, x, y)
         with torch.no_grad():
-            w, state = update(w, gradient, state)
+            self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
         # Nothing here is changed in place, so the step may share it.
-        kept = yield StackedStep(*(part.detach().cpu().numpy() for part in (value, w, gradient)))
-        if kept is not None:
-            places = places[torch.from_numpy(kept)]
-            update = rule(places.numpy())
-            on_device = torch.from_numpy(kept).to(w.device)
-            w, state = w[on_device], cut(state, on_device)
-            if not shared:
-                x, y = x[on_device], y[on_device]
+        return Step(*(part.detach().cpu().numpy() for part in (value, self.w, gradient)))
+
+    def keep(self, cells: Index) -> None:
+        """Go on with those at these places among the present cells alone."""
+        there = torch.from_numpy(cells).to(self.w.device)
+        self.w, self.memory = self.w[there], cut(self.memory, there)
+        self.places = self.places[cells]
+        self.update = self.rule(self.places)
+
+    def state(self) -> dict[str, Any]:
+        own = {"w": self.w, "memory": self.memory, "places": self.places}
+        return {**own, "random": randomness.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.w, self.memory, self.places = state["w"], state["memory"], state["places"]
+        self.update = self.rule(self.places)
+        randomness.restore(state["random"])
 
 
 def linear(losses: Callable[[Tensor, Tensor], Tensor]) -> Evaluate:

@@ -1,0 +1,165 @@
+"""Columns: what a run records, as it declares it before its first step.
+
+Whatever carries a trajectory on, or reads it back, goes by this declaration: the journal, Parquet,
+MLflow, tables and the page. None of them knows a column by its name.
+"""
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike, NDArray
+
+from runner.model import parameter_names
+
+Array = NDArray[np.floating[Any]]
+Shape = tuple[int, ...]
+
+LOSS = "loss"
+PARAMETERS = "parameters"
+NORMS = "parameter norms"
+GRADIENT_NORM = "gradient norm"
+MEASURE = "measure"
+
+START = "start"
+"""A column that has a value at every step, and at step 0."""
+STEP = "step"
+"""One that has a value at every step from 1 on."""
+SPACED = "spaced"
+"""One that has a value at step 0, at steps spaced by their logarithm, at the best and the last."""
+
+MEASURES_TAG = "measures"
+"""Of a run: its columns that are measures, as JSON; in MLflow nothing else tells them."""
+
+MOST_SCALARS = 64
+"""Up to so many numbers of a column have a metric each; past it, each tensor has one."""
+
+FIXED = ("step", "time")
+"""What every row begins with."""
+
+FIGURES = (
+    *("epochs_run", "seconds", "final_loss", "best_loss"),
+    *("prediction_before", "prediction_after"),
+)
+"""What is recorded once, at a run's end."""
+
+
+@dataclass(frozen=True)
+class Column:
+    """A recorded quantity."""
+
+    name: str
+    """Its field in a row. No two columns of a run have the same."""
+    role: str
+    shape: Shape
+    """Of its value at a step: () or (numbers,)"""
+    dtype: str
+    every: str
+    tensors: Mapping[str, Shape] = field(default_factory=dict)
+    """Name and shape of each tensor whose values its numbers are, in their order, if any."""
+
+    @property
+    def parts(self) -> Mapping[str, Shape]:
+        """Name and shape of what its numbers are."""
+        return self.tensors or {self.name: self.shape}
+
+    @property
+    def size(self) -> int:
+        """How many numbers it has at a step."""
+        return math.prod(self.shape)
+
+    @property
+    def is_scalars(self) -> bool:
+        """Whether each of its numbers is told by itself."""
+        return self.size <= MOST_SCALARS
+
+    def labels(self) -> list[str]:
+        """What is told of it, in MLflow and in tables: each number, or the norm of each tensor."""
+        if self.is_scalars:
+            return parameter_names(self.parts)
+        return [f"{name}.norm" for name in self.parts]
+
+    def told(self, values: Array) -> Array:
+        """From its values, (steps, size), what is told: (steps, labels)."""
+        return values if self.is_scalars else tensor_norms(values, self.parts)
+
+    def of(self, rows: NDArray[np.void]) -> Array:
+        """Its values in those rows, (rows, size)."""
+        values: Array = rows[self.name]
+        return values.reshape(len(rows), self.size)
+
+
+def number(name: str, role: str, every: str = STEP) -> Column:
+    """A column of one float64 at a step."""
+    return Column(name, role, (), "float64", every)
+
+
+def vector(name: str, role: str, tensors: Mapping[str, Shape], dtype: str, every: str) -> Column:
+    """A column of all values of these tensors, one after another."""
+    size = sum(map(math.prod, tensors.values()))
+    return Column(name, role, (size,), dtype, every, dict(tensors))
+
+
+def standard(tensors: Mapping[str, Shape], dtype: str = "float64") -> tuple[Column, ...]:
+    """What runs recorded before they declared it."""
+    return (
+        number("loss", LOSS),
+        number("grad_norm", GRADIENT_NORM),
+        vector("parameters", PARAMETERS, tensors, dtype, START),
+    )
+
+
+def from_json(written: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
+    """The columns of which each was written as a dictionary."""
+    return tuple(
+        Column(
+            **{
+                **one,
+                "shape": tuple(one["shape"]),
+                "tensors": {name: tuple(shape) for name, shape in one["tensors"].items()},
+            }
+        )
+        for one in written
+    )
+
+
+def declared(start: Any) -> tuple[Column, ...]:
+    """The columns that a run's start declares: see `runner.journal.Start`."""
+    return from_json(start.columns) if start.columns else standard(start.tensors)
+
+
+def row_type(columns: Iterable[Column]) -> np.dtype[np.void]:
+    """One step of a trajectory: its number, when it was made, and a field for each column.
+
+    Where a column has no value at a step, it is NaN there.
+    """
+    own: list[tuple[str, DTypeLike, Shape]] = [(c.name, c.dtype, c.shape) for c in columns]
+    return np.dtype([("step", np.int64), ("time", np.float64), *own])  # seconds since 1970
+
+
+def in_rows(columns: Sequence[Column], rows: NDArray[np.void]) -> list[Column]:
+    """Those of the columns that the rows have."""
+    names = rows.dtype.names or ()
+    return [column for column in columns if column.name in names]
+
+
+def tensor_edges(tensors: Mapping[str, Any]) -> list[int]:
+    """Where to split a vector of all of these tensors' values into each one's."""
+    return [int(edge) for edge in np.cumsum([math.prod(s) for s in tensors.values()])[:-1]]
+
+
+def tensor_norms(values: Array, tensors: Mapping[str, Any]) -> Array:
+    """Euclidean norm of each tensor, (steps, tensors), from (steps, numbers)."""
+    parts = np.split(values, tensor_edges(tensors), axis=1)
+    return np.stack([norms(part) for part in parts], axis=1)
+
+
+def norms(rows: Array) -> NDArray[np.float64]:
+    """Euclidean norm of each row; scaled, so that no square overflows before the norm does."""
+    values = rows.astype(np.float64)
+    scale = np.abs(values).max(axis=1, initial=0.0)
+    safe = np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
+    result: NDArray[np.float64] = safe * np.sqrt(np.square(values / safe[:, None]).sum(axis=1))
+    return result

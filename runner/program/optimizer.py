@@ -1,0 +1,56 @@
+"""PyTorch: gradient by autograd, update by `torch.optim`."""
+
+from collections.abc import Callable
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.optim import Optimizer
+
+from runner.program import randomness
+from runner.program.pytorch import Stepper, flat, gradients
+from runner.program.step import Step
+
+
+class Program:
+    """Fits y = x * w for batches of x and y (samples,), w (1,).
+
+    w is a leaf that requires its gradient, and the one tensor that `optimizer` updates. It is given
+    a `closure` that evaluates the loss again if it wants one.
+    """
+
+    def __init__(
+        self,
+        w: Tensor,
+        loss: Callable[[Tensor, Tensor], Tensor],
+        optimizer: Optimizer,
+        *,
+        closure: bool = False,
+    ) -> None:
+        self.w, self.loss = w, loss
+        self.optimizer = Stepper(optimizer, [w], closure=closure)
+
+    def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
+        x, y = batch
+
+        def evaluate() -> Tensor:
+            self.optimizer.zero_grad()
+            prediction = x * self.w
+            value = self.loss(prediction, y)
+            value.backward()
+            return value
+
+        value = evaluate()
+        gradient = flat(gradients([self.w]))
+        self.optimizer.step(evaluate, factor)
+        return Step(value.item(), flat([self.w]), gradient)
+
+    def state(self) -> dict[str, Any]:
+        w = self.w.detach().clone()
+        return {"w": w, "optimizer": self.optimizer.state(), "random": randomness.state()}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        with torch.no_grad():
+            self.w.copy_(state["w"])
+        self.optimizer.restore(state["optimizer"])
+        randomness.restore(state["random"])

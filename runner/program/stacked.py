@@ -1,0 +1,58 @@
+"""NumPy over a stack of cells: gradient and update by hand, with a leading cell axis."""
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.loss import Loss
+from runner.optimizer import Update
+from runner.program.step import Step
+
+Array = NDArray[np.floating[Any]]
+Index = NDArray[np.int64]
+Rule = Callable[[Index], Update]
+"""The update rule for the cells at these places in the stack."""
+
+
+class Program:
+    """Fits y = x @ w in each cell: w (cells, parameters).
+
+    x is (samples, parameters) and y (samples,) in a batch that all cells share; with an axis of
+    cells before these, each has its own.
+    """
+
+    def __init__(self, w: Array, loss: Loss, rule: Rule) -> None:
+        self.w, self.loss, self.rule = w, loss, rule
+        self.memory: Any = None
+        self.places: Index = np.arange(len(w))
+        self.update = rule(self.places)
+
+    def advance(self, batch: tuple[Array, Array], factor: float = 1.0) -> Step:
+        x, y = batch
+        prediction = self.w @ x.T if x.ndim == 2 else (x @ self.w[:, :, None])[:, :, 0]
+        value, slope = self.loss(prediction, y)
+        gradient = slope @ x if x.ndim == 2 else (slope[:, None, :] @ x)[:, 0, :]
+        self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
+        return Step(value, self.w, gradient)
+
+    def keep(self, cells: Index) -> None:
+        """Go on with those at these places among the present cells alone."""
+        self.w, self.memory = self.w[cells], cut(self.memory, cells)
+        self.places = self.places[cells]
+        self.update = self.rule(self.places)
+
+    def state(self) -> dict[str, Any]:
+        return {"w": self.w, "memory": self.memory, "places": self.places}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self.w, self.memory, self.places = state["w"], state["memory"], state["places"]
+        self.update = self.rule(self.places)
+
+
+def cut(memory: Any, cells: Any) -> Any:
+    """What a rule keeps, for these cells alone: nested tuples of arrays (cells, ...), numbers."""
+    if isinstance(memory, tuple):
+        return tuple(cut(part, cells) for part in memory)
+    return memory[cells] if hasattr(memory, "shape") else memory

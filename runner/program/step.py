@@ -1,0 +1,36 @@
+"""What a program gives for each update, of one run or of every cell of a stack."""
+
+import math
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+class Step(NamedTuple):
+    """One update: the loss and its gradient before it, the parameters after it.
+
+    The arrays are the step's own, in the run's dtype: later updates leave them as they are. A
+    stack's step has an axis of cells before the others.
+    """
+
+    loss: Any
+    """A float; of a stack (cells,)"""
+    parameters: Array
+    """(parameters,), or (cells, parameters)"""
+    gradient: Array
+    """As the parameters"""
+
+
+def is_finite(step: Step) -> Any:
+    """Whether the loss and every parameter are finite numbers; of a stack (cells,)."""
+    parameters = step.parameters
+    if parameters.ndim > 1:
+        return np.isfinite(step.loss) & np.isfinite(parameters).all(axis=1)
+    # One dot product meets every NaN and infinity, cheaply. It can overflow by itself, though,
+    # so a bad sign is looked at again.
+    return math.isfinite(step.loss) and (
+        math.isfinite(parameters.dot(parameters)) or bool(np.isfinite(parameters).all())
+    )

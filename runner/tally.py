@@ -1,0 +1,47 @@
+"""The figures of a run as far as its rows tell: for one whose end was never recorded."""
+
+import math
+from collections.abc import Sequence
+
+import numpy as np
+
+from runner.column import LOSS, Column, in_rows
+from runner.journal import End, Rows
+
+CUT_OFF = "its process ended without a word: killed, or the machine stopped"
+
+
+class Tally:
+    """Counts what comes of a run's trajectory."""
+
+    def __init__(self, columns: Sequence[Column]) -> None:
+        self.epochs = 0
+        self.best_step = 0
+        self._loss = next((one for one in columns if one.role == LOSS), None)
+        self._final_loss = math.nan
+        self._best_loss = math.inf
+
+    def take(self, rows: Rows) -> None:
+        """Count the next chunk of its trajectory."""
+        made = rows[rows["step"] > 0]  # the start has parameters only
+        if self._loss is None or not in_rows([self._loss], rows) or not len(made):
+            return
+        loss = self._loss.of(made)[:, 0]
+        self.epochs, self._final_loss = int(made["step"][-1]), float(loss[-1])
+        if not np.isnan(loss).all() and (least := float(np.nanmin(loss))) < self._best_loss:
+            self._best_loss, self.best_step = least, int(made["step"][np.nanargmin(loss)])
+
+    def metrics(self) -> dict[str, float]:
+        """The final metrics."""
+        if not self.epochs:
+            return {"epochs_run": 0.0}
+        return {
+            "epochs_run": float(self.epochs),
+            "final_loss": self._final_loss,
+            "best_loss": self._best_loss,
+        }
+
+    def cut_off(self, damage: str | None, time: float) -> End:
+        """The end that its process owes, or that its journal has lost to damage."""
+        outcome, reason = ("failed", damage) if damage else ("interrupted", CUT_OFF)
+        return End(outcome, self.metrics(), {"outcome": outcome}, reason, time)

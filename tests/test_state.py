@@ -1,0 +1,141 @@
+"""The state of a program: taken at some step and put into another one, it goes on bit for bit."""
+
+import copy
+import io
+from itertools import islice
+
+import numpy as np
+import pytest
+import torch
+
+from runner.config import plain
+from runner.experiment import compose
+from runner.stack import prepare, stack
+
+RULES = ["by_hand", "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
+LOOPS = {
+    "numpy": ["gradient=by_hand", "model=linear"],
+    "autograd": ["model=linear"],
+    "optimizer": ["model=scalar"],
+    "module": ["model=linear"],
+}
+TORCH = {
+    name: getattr(torch.optim, name)
+    for name in torch.optim.__all__
+    if isinstance(getattr(torch.optim, name), type) and name not in ("Optimizer", "SparseAdam")
+}
+DROPOUT = {
+    "_target_": "torch.nn.Sequential",
+    "_args_": [
+        {"_target_": "torch.nn.Linear", "in_features": 2, "out_features": 8},
+        {"_target_": "torch.nn.BatchNorm1d", "num_features": 8},
+        {"_target_": "torch.nn.Dropout", "p": 0.3},
+        {"_target_": "torch.nn.Linear", "in_features": 8, "out_features": 1},
+    ],
+}
+
+
+def kept(state):
+    """The state as it is read back from a file."""
+    file = io.BytesIO()
+    torch.save(state, file)
+    file.seek(0)
+    return torch.load(file, weights_only=False)
+
+
+def taken(experiment, steps, factors):
+    return [
+        experiment.program.advance(batch, factor)
+        for batch, factor in zip(islice(experiment.batches, steps), factors, strict=True)
+    ]
+
+
+def assert_goes_on(make, steps=12, at=5, keep=None):
+    """Once without stopping; once stopped, its state put into a program that has just been made."""
+    factors = [1.0, 0.5, 0.5, 2.0, 1.0, 0.25, 0.25, 1.0, 3.0, 1.0, 1.0, 0.1]
+    whole = make()
+    if keep is not None:
+        taken(whole, 2, factors[:2])
+        whole.program.keep(keep)
+        whole.batches.keep(keep)
+        factors = factors[2:]
+        steps -= 2
+    first = taken(whole, at, factors[:at])
+    state = kept({"program": whole.program.state(), "batches": whole.batches.state()})
+    rest = taken(whole, steps - at, factors[at:])
+    torch.rand(7)  # whatever else draws
+    other = make()
+    taken(other, 3, [1.0, 7.0, 1.0])
+    other.program.restore(state["program"])
+    other.batches.restore(state["batches"])
+    again = taken(other, steps - at, factors[at:])
+    assert len(first) == at
+    for one, two in zip(rest, again, strict=True):
+        for here, there in zip(one, two, strict=True):
+            np.testing.assert_array_equal(here, there)
+    assert not np.array_equal(first[-1].parameters, rest[-1].parameters)
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("optimizer", RULES)
+def test_each_loop_goes_on_with_each_optimizer(loop, optimizer, compose_config):
+    words = [*LOOPS[loop], "dataset=noisy_line", f"optimizer={optimizer}", "lr=0.01"]
+    values = plain(compose_config(words))
+    if loop == "autograd":
+        values["optimizer"] = {"_target_": "runner.optimizer.adam", "lr": 0.01, "amsgrad": True}
+    if (loop, optimizer) in [("optimizer", "by_hand"), ("module", "by_hand")]:
+        values["optimizer"] = {"_target_": "torch.optim.SGD", "lr": 0.01}
+    assert compose(values).loop == loop
+    assert_goes_on(lambda: compose(copy.deepcopy(values)))
+
+
+@pytest.mark.parametrize("name", sorted(TORCH))
+def test_every_optimizer_of_pytorch_goes_on(name, compose_config):
+    """Over a module that draws at each step and keeps what is no parameter."""
+    values = plain(compose_config(["dataset=plane"]))
+    values["model"] = DROPOUT
+    values["optimizer"] = {"_target_": f"torch.optim.{name}", "lr": 0.01}
+    if name == "Muon":
+        values["model"] = {**DROPOUT, "_args_": [DROPOUT["_args_"][0], DROPOUT["_args_"][3]]}
+        for layer in values["model"]["_args_"]:
+            layer["bias"] = False
+    assert_goes_on(lambda: compose(copy.deepcopy(values)))
+
+
+@pytest.mark.parametrize("seeds", ["shared", "own"])
+@pytest.mark.parametrize("gradient", ["by_hand", "autograd"])
+@pytest.mark.parametrize("optimizer", RULES)
+def test_a_stack_goes_on_with_the_cells_that_are_left(seeds, gradient, optimizer, composer):
+    words = [f"gradient={gradient}", "dataset=noisy_line", "model=linear", f"optimizer={optimizer}"]
+    made = [
+        composer.cell([*words, f"lr={lr}", f"seed={lr * 100 if seeds == 'own' else 0:.0f}"])
+        for lr in (0.01, 0.02, 0.03, 0.04)
+    ]
+    parts = [prepare(cell.values) for cell in made]
+    assert len({part.structure for part in parts}) == 1
+    assert_goes_on(lambda: stack(parts))
+    assert_goes_on(lambda: stack(parts), keep=np.array([1, 3]))
+
+
+def test_a_stack_of_networks_goes_on(composer):
+    layers = "model={_target_:torch.nn.Sequential,_args_:[{_target_:torch.nn.Linear,in_features:1,"
+    layers += "out_features:3},{_target_:torch.nn.Tanh},{_target_:torch.nn.Linear,in_features:3,"
+    layers += "out_features:1}]}"
+    words = ["optimizer=adam", "dataset=noisy_line", "~model", f"+{layers}"]
+    parts = [prepare(composer.cell([*words, f"seed={seed}"]).values) for seed in range(4)]
+    assert_goes_on(lambda: stack(parts), keep=np.array([0, 2, 3]))
+
+
+@pytest.mark.parametrize("rule", RULES[1:])
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("factor", [0.3, 7.0])
+def test_a_factor_is_that_of_the_learning_rate(rule, factor, dtype, compose_config):
+    """By hand and by PyTorch: as if the config had named the product."""
+    words = ["dataset=noisy_line", "model=linear", f"optimizer={rule}", f"dtype={dtype}"]
+    scaled = plain(compose_config([*words, "lr=0.01"]))
+    meant = plain(compose_config([*words, f"lr={0.01 * factor!r}"]))
+    for gradient in ("by_hand", "autograd"):
+        here = compose({**copy.deepcopy(scaled), "gradient": gradient})
+        there = compose({**copy.deepcopy(meant), "gradient": gradient})
+        one, two = taken(here, 4, [factor] * 4), taken(there, 4, [1.0] * 4)
+        np.testing.assert_array_equal(one[-1].parameters, two[-1].parameters)
