@@ -62,11 +62,23 @@ def sweeps(draw, dtype):
     return parts, draw(st.lists(st.fixed_dictionaries(numbers), min_size=2, max_size=6))
 
 
+class Signal(list):
+    """One that has come when the driver looks for the nth time, as it does after each step."""
+
+    def __init__(self, number):
+        super().__init__(["SIGTERM"])
+        self._left = number
+
+    def __bool__(self):
+        self._left = None if self._left is None else self._left - 1
+        return self._left is not None and self._left <= 0
+
+
 @pytest.fixture(scope="module")
 def execute(tmp_path_factory):
     """Execute cells, in a stack or each alone; the rows and the end of each, by its number."""
 
-    def executed(cells, stacked):
+    def executed(cells, stacked, signal=None):
         path = tmp_path_factory.mktemp("journal") / "journal.db"
         draws = Draws()
         data = [draws.dataset(cell.values["dataset"], cell.values["dtype"]) for cell in cells]
@@ -75,7 +87,8 @@ def execute(tmp_path_factory):
         none = ["" for _ in cells]
         work = Work(numbers, cells, data, none, parts if stacked else None, "parent", "")
         journal, results = Journal(path), []
-        do(work, journal, [], results.append)
+        for one in [work] if stacked else [work.only({number}) for number in numbers]:
+            do(one, journal, Signal(signal), results.append)
         journal.close()
         rows, ends, numbered = {}, {}, {}
         for record in Reader(path).read(most=10_000):
@@ -126,6 +139,35 @@ def test_a_stack_is_its_lone_runs(dtype, composer, execute):
             assert_same(stacked[number], alone[number], NEAR[dtype])
 
     check()
+
+
+def test_a_signal_stops_a_stack_as_it_stops_lone_runs(composer, execute):
+    """At any step, whatever the cells would have done: same outcome, same epochs, same reason."""
+    lr = st.sampled_from([1e-3, 0.01, 0.05, 0.1, 0.2, 1.0, 50.0, 1e30])
+    cell = st.tuples(lr, st.integers(1, 40), st.sampled_from([0.0, 1e-9, 0.1, 100.0]))
+    seen = set()
+
+    @settings(deadline=None, max_examples=40)
+    @given(
+        cells=st.lists(cell, min_size=2, max_size=6),
+        optimizer=st.sampled_from(["sgd", "adam"]),
+        signal=st.integers(1, 45),
+    )
+    def check(cells, optimizer, signal):
+        made = [
+            composer.cell([f"optimizer={optimizer}", f"lr={a}", f"epochs={b}", f"tolerance={c}"])
+            for a, b, c in cells
+        ]
+        stacked, alone = (execute(made, how, signal) for how in (True, False))
+        for number in stacked:
+            (rows, one), (lone_rows, other) = stacked[number], alone[number]
+            assert (one.outcome, one.reason, one.tags) == (other.outcome, other.reason, other.tags)
+            for name in ("loss", "parameters", "grad_norm"):  # of one weight, to the last bit
+                np.testing.assert_array_equal(rows[name], lone_rows[name])
+            seen.add(one.outcome)
+
+    check()
+    assert seen == {"converged", "exhausted", "diverged", "interrupted"}
 
 
 NETWORK = [
