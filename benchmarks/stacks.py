@@ -1,4 +1,4 @@
-"""A step of a stack against a step of each of its cells alone: what `runner.cost` is fitted to."""
+"""A step of a stack against one of each cell alone: what `runner.stack.cost` is fitted to."""
 
 import time
 from collections.abc import Iterator, Sequence

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from runner.config import ConfigError as ConfigError
-    from runner.report.find import NotFound as NotFound
+    from runner.find import NotFound as NotFound
     from runner.results import Run as Run
     from runner.results import Sweep as Sweep
 
@@ -31,7 +31,7 @@ CONF = next(folder for folder in (_HERE / "conf", _HERE.parent / "conf") if fold
 
 _WHERE = {
     "ConfigError": "runner.config",
-    "NotFound": "runner.report.find",
+    "NotFound": "runner.find",
     "Run": "runner.results",
     "Sweep": "runner.results",
 }

@@ -20,9 +20,9 @@ from runner.cells import launch
 from runner.composing import many_cells, one_cell
 from runner.config import ConfigError, Values, check
 from runner.console import quietly
+from runner.find import NotFound, find_all
 from runner.isolated import isolated, plain_modes
-from runner.report.find import NotFound, find_all
-from runner.report.journals import Journals
+from runner.recorded.journals import Journals
 from runner.results import Run, Sweep
 from runner.run_name import within_sweep
 from runner.settings import check_alone

@@ -14,9 +14,9 @@ from hydra.errors import CompactHydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.address import tracking_faults
 from runner.console import escaped
-from runner.tracking.address import tracking_faults
-from runner.tracking.thinning import LEAST_POINTS
+from runner.spacing import LEAST_POINTS
 
 
 class ConfigError(CompactHydraException):

@@ -15,9 +15,9 @@ from numpy.typing import NDArray
 from runner import project
 from runner.column import SPACED
 from runner.journal import PUT_AWAY
-from runner.report import runs as recorded
+from runner.recorded import run as recorded
+from runner.recorded.trajectory import Trajectory
 from runner.stop import is_ranked
-from runner.trajectory import Trajectory
 
 if TYPE_CHECKING:
     from pandas import DataFrame

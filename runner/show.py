@@ -10,12 +10,12 @@ from typing import Any
 import numpy as np
 
 from runner import project
+from runner.address import fault
 from runner.console import closing_block, complain, escaped, painted, prepare, say, show
-from runner.report import runs as recorded
-from runner.report.find import NotFound, find_all, take_word
-from runner.report.runs import Run, SourceError
+from runner.find import NotFound, find_all, take_word
+from runner.recorded.place import page_path
+from runner.recorded.run import Run, SourceError
 from runner.stop import OUTCOMES, is_ranked
-from runner.tracking.address import fault
 
 PARTS = ("dataset", "model", "loss", "optimizer", "device")
 NUMBERS = ("lr", "epochs", "tolerance", "seed", "dtype")
@@ -78,7 +78,7 @@ def _run(run: Run) -> Iterator[str]:
 def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[str]:
     told = (*OUTCOMES, "running", "not run")
     counts = {outcome: sum(run.outcome == outcome for run in cells) for outcome in told}
-    page = project.folder() / recorded.page_path(sweep.tags.get("journal", sweep.id))
+    page = project.folder() / page_path(sweep.tags.get("journal", sweep.id))
     rows = {
         "sweep": sweep.name,
         "command": sweep.tags.get("command", ""),

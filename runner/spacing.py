@@ -5,6 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+LEAST_POINTS = 200
+"""That a metric may be held to: half of them have to do for 63 doublings."""
+
 
 class Spacing:
     """The first steps all, then the same number of even ones in each doubling of what went before.

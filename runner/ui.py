@@ -6,12 +6,12 @@ import sys
 import webbrowser
 
 from runner import journal, project
+from runner.address import NoPort, fault
 from runner.console import complain, prepare, say
-from runner.publish import BOUNDED, with_credentials
-from runner.report.find import NotFound, find_one, take_word
-from runner.report.runs import Run, SourceError
-from runner.tracking.address import NoPort, fault
-from runner.tracking.uri import LOCAL, without_credentials
+from runner.find import NotFound, find_one, take_word
+from runner.recorded.run import Run, SourceError
+from runner.tracking.bounded import BOUNDED
+from runner.uri import LOCAL, with_credentials, without_credentials
 
 PORT = 5000
 

@@ -20,7 +20,7 @@ from hydra.core.singleton import Singleton
 from omegaconf import OmegaConf
 
 import runner as api
-from runner.report.journals import Journals
+from runner.recorded.journals import Journals
 from runner.words import words
 from tests.parts import Small
 

@@ -14,7 +14,7 @@ import pytest
 
 from runner.tracking import moved
 from runner.tracking.publisher import Publisher
-from runner.tracking.uri import recorded
+from runner.uri import recorded
 from tests.conftest import ROOT
 from tests.test_store import write_journal
 

@@ -1,12 +1,15 @@
 """The floors of the house: which module may import which."""
 
 import ast
+import re
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from pathlib import Path
 
 import pytest
 
+ROOT = Path(__file__).resolve().parents[1]
 RUNNER = Path(__file__).resolve().parents[1] / "runner"
 PARTS = {"dataset", "model", "loss", "optimizer", "device"}
 
@@ -21,6 +24,68 @@ def imported(path):
             yield from (f"{node.module}.{alias.name}" for alias in node.names)
 
 
+def module_of(path):
+    """`cells.plan` for `runner/cells/plan.py`, `cells` for the package itself."""
+    return ".".join(path.relative_to(RUNNER).with_suffix("").parts).removesuffix(".__init__")
+
+
+MODULES = {module_of(path): path for path in RUNNER.rglob("*.py") if path != RUNNER / "__init__.py"}
+ALOFT = {"tracking", "report"}
+BELOW_NONE = {"cells", "executor", "drive", "api", "command", "publish", "follow", "show", "ui"}
+"""What neither of these two may stand on."""
+
+
+def rooms():
+    """Of each package, and each module that is in none, what it imports of the others.
+
+    A package's `__main__` is a command, and a room of its own.
+    """
+    found = {}
+    for name, path in MODULES.items():
+        of = name if name.endswith("__main__") else name.partition(".")[0]
+        own = found.setdefault(of, set())
+        for imported_name in imported(path):
+            inner = imported_name.removeprefix("runner.")
+            if inner != imported_name and (there := inner.partition(".")[0]) != of:
+                own |= {there} & {module.partition(".")[0] for module in MODULES}
+    return found
+
+
+def test_packages_depend_in_one_direction():
+    """There is an order in which each stands on those before it."""
+    assert [*TopologicalSorter(rooms()).static_order()]
+
+
+def test_tracking_and_report_stand_beside_one_another():
+    """On the journal and on what a run is; not on each other, a sweep's cells or the commands."""
+    stands_on = rooms()
+    for room in ALOFT:
+        seen, waiting = set(), [room]
+        while waiting:
+            new = stands_on.get(waiting.pop(), set()) - seen
+            seen |= new
+            waiting += new
+        assert seen.isdisjoint(BELOW_NONE | ALOFT), room
+        assert {"journal", "recorded"} <= seen
+
+
+def test_the_packages_are_drawn_as_they_are():
+    """The picture in docs/inside.md has an arrow for each package that imports another."""
+    picture = (ROOT / "docs/inside.md").read_text().split("```mermaid")[2].split("```")[0]
+    drawn = set(re.findall(r"(\w+) --> (\w+)", picture))
+    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
+    packages |= {path.parent.name for path in RUNNER.glob("*/*.py")}
+    found = {(a, b) for a, own in rooms().items() for b in own if {a, b} <= packages}
+    assert drawn == found
+
+
+def test_every_file_is_short():
+    """A file holds one idea."""
+    assert {
+        name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 300
+    } == set()
+
+
 def floors(name, path):
     """Prefixes that the module `name` must not import."""
     if name.split(".")[0] != "tracking":
@@ -33,7 +98,7 @@ def floors(name, path):
         yield from ("hydra", "omegaconf", "runner.drive", "runner.experiment", "runner.tracking")
         yield from (
             "runner.console",
-            "runner.trajectory",
+            "runner.recorded.trajectory",
             "runner.recorder",
             "runner.config",
             "runner.build",
@@ -52,7 +117,16 @@ def test_imports_point_down(path):
 def test_every_floor_is_stood_on():
     """The floors name modules that exist, so that a renamed one cannot slip through."""
     there = {p.stem for p in RUNNER.glob("*.py")} | {p.name for p in RUNNER.iterdir() if p.is_dir()}
-    named = {"drive", "experiment", "tracking", "console", "trajectory", "config", "build"}
+    named = {
+        "drive",
+        "experiment",
+        "tracking",
+        "console",
+        "recorded",
+        "recorder",
+        "config",
+        "build",
+    }
     assert PARTS | named <= there
     for room, *heavy in (("tracking", "mlflow"), ("report", "bokeh", "matplotlib", "jinja2")):
         found = {m.split(".")[0] for p in RUNNER.glob(f"{room}/*.py") for m in imported(p)}

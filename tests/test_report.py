@@ -429,7 +429,7 @@ def test_plain_descent_leaves_at_the_edge(dataset, reduction, compose_config):
 
 def run_of(values, *, trusted=True):
     """A run that is known by its config alone."""
-    from runner.report.runs import Run
+    from runner.recorded.run import Run
 
     def nothing(*_):
         return None

@@ -8,7 +8,6 @@ import numpy as np
 import pytest
 import torch
 
-from runner.config import plain
 from runner.experiment import compose
 from runner.stack import prepare, stack
 
@@ -78,9 +77,9 @@ def assert_goes_on(make, steps=12, at=5, keep=None):
 
 @pytest.mark.parametrize("loop", LOOPS)
 @pytest.mark.parametrize("optimizer", RULES)
-def test_each_loop_goes_on_with_each_optimizer(loop, optimizer, compose_config):
+def test_each_loop_goes_on_with_each_optimizer(loop, optimizer, composer):
     words = [*LOOPS[loop], "dataset=noisy_line", f"optimizer={optimizer}", "lr=0.01"]
-    values = plain(compose_config(words))
+    values = composer.cell(words).values
     if loop == "autograd":
         values["optimizer"] = {"_target_": "runner.optimizer.adam", "lr": 0.01, "amsgrad": True}
     if (loop, optimizer) in [("optimizer", "by_hand"), ("module", "by_hand")]:
@@ -90,9 +89,9 @@ def test_each_loop_goes_on_with_each_optimizer(loop, optimizer, compose_config):
 
 
 @pytest.mark.parametrize("name", sorted(TORCH))
-def test_every_optimizer_of_pytorch_goes_on(name, compose_config):
+def test_every_optimizer_of_pytorch_goes_on(name, composer):
     """Over a module that draws at each step and keeps what is no parameter."""
-    values = plain(compose_config(["dataset=plane"]))
+    values = composer.cell(["dataset=plane"]).values
     values["model"] = DROPOUT
     values["optimizer"] = {"_target_": f"torch.optim.{name}", "lr": 0.01}
     if name == "Muon":
@@ -129,11 +128,11 @@ def test_a_stack_of_networks_goes_on(composer):
 @pytest.mark.parametrize("rule", RULES[1:])
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("factor", [0.3, 7.0])
-def test_a_factor_is_that_of_the_learning_rate(rule, factor, dtype, compose_config):
+def test_a_factor_is_that_of_the_learning_rate(rule, factor, dtype, composer):
     """By hand and by PyTorch: as if the config had named the product."""
     words = ["dataset=noisy_line", "model=linear", f"optimizer={rule}", f"dtype={dtype}"]
-    scaled = plain(compose_config([*words, "lr=0.01"]))
-    meant = plain(compose_config([*words, f"lr={0.01 * factor!r}"]))
+    scaled = composer.cell([*words, "lr=0.01"]).values
+    meant = composer.cell([*words, f"lr={0.01 * factor!r}"]).values
     for gradient in ("by_hand", "autograd"):
         here = compose({**copy.deepcopy(scaled), "gradient": gradient})
         there = compose({**copy.deepcopy(meant), "gradient": gradient})

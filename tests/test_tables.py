@@ -10,11 +10,11 @@ from runner.cell import Cell
 from runner.cells import table
 from runner.cells.result import Result
 from runner.config import plain
+from runner.differing import distinct, informative
+from runner.recorded.run import Run, number
+from runner.recorded.trajectory import assembled
 from runner.report.comparison import compare, rank, varying
-from runner.report.differing import distinct, informative
-from runner.report.runs import Run, number
 from runner.report.text import as_csv, printed
-from runner.trajectory import assembled
 
 
 def cells_of(compose_config, *each):

@@ -10,7 +10,7 @@ from runner.cells.plan import Plan, plan
 from runner.cells.result import Result
 from runner.column import declared
 from runner.journal import Reader
-from runner.trajectory import assembled
+from runner.recorded.trajectory import assembled
 from tests.test_sweep import children_of
 
 MODEL = "model._target_=tests.parts."

@@ -26,11 +26,11 @@ from runner.cells.work import Work
 from runner.config import ConfigError, Values
 from runner.console import say
 from runner.journal import JournalError
-from runner.report.runs import page_path
+from runner.recorded.place import page_path
 from runner.settings import faults as settings_faults
 from runner.signals import signals
 from runner.tracking.session import Session, Settings, session
-from runner.tracking.uri import recorded
+from runner.uri import recorded
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""

@@ -12,8 +12,8 @@ from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.cells.result import Result
 from runner.config import leaves
 from runner.console import WIDTH, painted
-from runner.report.differing import distinct, informative
-from runner.report.runs import FIGURES, KNOWN
+from runner.differing import distinct, informative
+from runner.recorded.run import FIGURES, KNOWN
 from runner.stop import OUTCOMES, is_ranked
 
 BEST, FAILED = 5, 10

@@ -26,7 +26,7 @@ from runner.dataset import Dataset
 from runner.experiment import compose
 from runner.isolated import isolated
 from runner.journal import End, Reader, Rows, Start
-from runner.trajectory import Trajectory, assembled
+from runner.recorded.trajectory import Trajectory, assembled
 
 REPEATS = 3
 UNITS = 4.0

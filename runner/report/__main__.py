@@ -10,12 +10,12 @@ from pathlib import Path
 import numpy as np
 
 from runner import project
+from runner.address import fault
 from runner.console import complain, prepare, say
+from runner.find import NotFound, find
+from runner.recorded.run import SourceError
 from runner.report.comparison import compare
-from runner.report.find import NotFound, find
-from runner.report.runs import SourceError
 from runner.report.text import as_csv, printed
-from runner.tracking.address import fault
 
 
 def _loss(text: str) -> float:

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from runner.column import MEASURE
 from runner.config import ConfigError
-from runner.report.differing import PARAM, informative
+from runner.differing import PARAM, informative
+from runner.recorded.run import FIGURES, KNOWN, Run, cell_rows, number
+from runner.recorded.trajectory import Trajectory
 from runner.report.problem import Problem, problem
-from runner.report.runs import FIGURES, KNOWN, Run, cell_rows, number
 from runner.stop import is_ranked
-from runner.trajectory import Trajectory
 
 Array = NDArray[np.floating[Any]]
 

@@ -8,14 +8,14 @@ from numpy.typing import NDArray
 
 from runner.column import MEASURE, PARAMETERS
 from runner.config import ConfigError
+from runner.recorded.run import Run
+from runner.recorded.trajectory import Trajectory
 from runner.report import plots
 from runner.report.comparison import Comparison
 from runner.report.drawn import MOST_POINTS, Group, label, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem
-from runner.report.runs import Run
 from runner.report.section import Section, section
-from runner.trajectory import Trajectory
 
 Array = NDArray[np.floating[Any]]
 

@@ -5,7 +5,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from runner.report.runs import Run, Source, page_path, pages
+from runner.recorded.place import page_path, pages
+from runner.recorded.run import Run, Source
 
 FEW = 8
 """Of sweeps of up to so many cells each cell has pictures, unless it is said otherwise."""

@@ -15,11 +15,12 @@ from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 
 from runner import project
+from runner.differing import distinct
+from runner.recorded.place import page_path
+from runner.recorded.run import Run
 from runner.report import curves, overall
 from runner.report.comparison import Comparison
-from runner.report.differing import distinct
 from runner.report.drawn import choose, groups, label
-from runner.report.runs import Run, page_path
 from runner.stop import OUTCOMES, is_ranked
 
 LABELS = {

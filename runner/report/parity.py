@@ -8,8 +8,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.recorded.run import Run
 from runner.report.problem import is_plain
-from runner.report.runs import Run
 
 Array = NDArray[np.floating[Any]]
 

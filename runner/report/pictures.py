@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 from runner.colour import colour
 from runner.column import PARAMETERS
 from runner.config import ConfigError
+from runner.recorded.run import Run
+from runner.recorded.trajectory import Trajectory
 from runner.report.drawn import DASHES, is_wide, positive, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem
-from runner.report.runs import Run
-from runner.trajectory import Trajectory
 
 Array = NDArray[np.floating[Any]]
 

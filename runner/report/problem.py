@@ -17,8 +17,8 @@ from runner.config import ConfigError, Values, targets
 from runner.dataset import Dataset
 from runner.experiment import model_by_hand, prepared_dataset, swapped
 from runner.identity import DATA
+from runner.recorded.run import Run
 from runner.report import closed_form
-from runner.report.runs import Run
 
 Array = NDArray[np.floating[Any]]
 

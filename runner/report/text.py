@@ -6,8 +6,8 @@ import math
 import re
 
 from runner.console import WIDTH, painted
+from runner.differing import distinct
 from runner.report.comparison import Comparison, Line
-from runner.report.differing import distinct
 from runner.report.drawn import label
 
 FEW = 40

@@ -20,10 +20,10 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
+from runner.address import LONGEST_EXPERIMENT
 from runner.journal import End, Start
 from runner.naming import text
 from runner.tracking import experiment, files
-from runner.tracking.address import LONGEST_EXPERIMENT
 from runner.tracking.artifact_uri import below, is_local, local_path
 from runner.tracking.batch import (
     LONGEST_NAME,

@@ -22,7 +22,7 @@ from runner.column import (
     tensor_edges,
 )
 from runner.journal import Rows
-from runner.trajectory import Trajectory, assembled
+from runner.recorded.trajectory import Trajectory, assembled
 
 DECLARED = b"columns"
 """The entry of the file's metadata with the run's declaration, as JSON."""

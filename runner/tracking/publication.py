@@ -24,7 +24,7 @@ from runner.journal import (
     Rows,
     Start,
 )
-from runner.tally import Tally
+from runner.recorded.tally import Tally
 from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
 from runner.tracking.parquet import write_trajectory
 from runner.tracking.thinning import Thinning

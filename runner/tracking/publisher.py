@@ -5,25 +5,24 @@ nobody, and parallel runs cannot lock each other out.
 """
 
 import logging
-import re
 import threading
 import time
 from collections.abc import Callable
-from contextlib import ExitStack, closing
-from dataclasses import dataclass, field, replace
+from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 
-import sqlalchemy as sa
 from filelock import FileLock, Timeout
 
 from runner import journal
 from runner.journal import JournalUnavailable
 from runner.tracking.batch import Batch, Refused, Store
 from runner.tracking.create import create
+from runner.tracking.errors import GivenUp, Report, brief, is_for_good
 from runner.tracking.moved import mend
 from runner.tracking.publication import Publication
 from runner.tracking.store import open_store
-from runner.tracking.uri import recorded, scrubbed
+from runner.uri import recorded, scrubbed
 
 SOON_SECONDS = 0.02  # before the next look for more, where the last has found some
 POLL_SECONDS = 0.2  # where many in a row have found none
@@ -31,25 +30,6 @@ PAUSE_SECONDS = 0.5  # before a store that gave no answer is tried again
 PATIENCE_SECONDS = 4.0  # without an answer, once nothing more will come
 
 log = logging.getLogger("runner.publish")
-
-
-class GivenUp(Exception):
-    """The store gave no answer for too long; what it has not got stays in the journals."""
-
-
-@dataclass
-class Report:
-    """What became of the runs in the journals."""
-
-    published: int = 0
-    why: str = ""
-    """Why some are not published; empty if all are."""
-    damaged: list[str] = field(default_factory=list)
-    """Journals of which only the beginning could be read: which, and up to where."""
-    deleted: int = 0
-    """Runs that somebody deleted in MLflow before they were there in full."""
-    left: int = 0
-    """Runs from before that the store does not take."""
 
 
 class Publisher:
@@ -195,28 +175,20 @@ class Publisher:
         except (GivenUp, OSError) as error:
             return self._report(self._published, str(error))
 
-    def draw(self, name: str, *, pictures: bool | None, page: bool) -> None:
-        """Draw the runs that were followed, from their journals or else from the store.
+    @property
+    def published(self) -> frozenset[str]:
+        """The runs whose ends are in the store, by their ids in the journal."""
+        return frozenset(self._published)
 
-        Where the store could not be reached, a sweep's page is in mlruns all the same.
-        """
-        from runner.report.drawing import draw  # what takes long, once the command has returned
-        from runner.report.journals import Journals
-        from runner.tracking.reading import MlflowRuns
+    @property
+    def followed(self) -> list[str]:
+        """Of those that were followed, the runs that are no cells of a sweep."""
+        return list(self._followed)
 
-        published = set(self._published)
-
-        def add(run: str, path: Path) -> None:
-            if self._store is not None and run in published:
-                self._store.add(run, path)
-
-        wanted = pictures if published else False  # they would be nowhere
-        journals = Journals(name)
-        if own := journals.parentless():
-            draw(journals, own, pictures=wanted, page=page, add=add)
-        elif self._followed:  # published, and not kept
-            with closing(MlflowRuns(self._uri, trust=False)) as runs:
-                draw(runs, self._followed, pictures=wanted, page=page, add=add)
+    def add(self, run: str, path: Path) -> None:
+        """Add an artifact to a run, if that is published."""
+        if self._store is not None and run in self.published:
+            self._store.add(run, path)
 
     def _is_for_me(self, path: Path) -> bool:
         meant = journal.destination(path)
@@ -279,7 +251,7 @@ class Publisher:
                 self._deleted |= refused.deleted
                 batch = batch.without(self._refused)
             except Exception as error:  # whatever a driver raises when nobody answers
-                if _is_for_good(error):
+                if is_for_good(error):
                     self._write_halves(batch, error)
                     return
                 self._pause(error)
@@ -294,9 +266,7 @@ class Publisher:
         runs = batch.runs()
         if len(runs) == 1:
             log.error("%s", error, exc_info=error)
-            self._refused[runs[0]] = (
-                f"run {runs[0]} cannot be published: {_brief(error, self._uri)}"
-            )
+            self._refused[runs[0]] = f"run {runs[0]} cannot be published: {brief(error, self._uri)}"
             return
         middle = len(runs) // 2
         for others in (runs[middle:], runs[:middle]):
@@ -311,7 +281,7 @@ class Publisher:
         if self._ended.is_set():
             self._deadline = self._deadline or now + PATIENCE_SECONDS
             if now + PAUSE_SECONDS > self._deadline:
-                raise GivenUp(scrubbed(_brief(error, self._uri), self._uri)) from error
+                raise GivenUp(scrubbed(brief(error, self._uri), self._uri)) from error
             time.sleep(PAUSE_SECONDS)
         else:
             self._ended.wait(PAUSE_SECONDS)
@@ -323,23 +293,6 @@ class Publisher:
         return Report(len(runs), why, self._damaged, len(self._deleted))
 
 
-def _is_for_good(error: Exception) -> bool:
-    """Whether it is what is written that is wrong, and no other attempt would go better."""
-    wrong = (TypeError, ValueError, OverflowError, sa.exc.DataError)
-    causes = error, getattr(error, "orig", None)
-    return any(isinstance(one, wrong) for one in causes) and not isinstance(error, OSError)
-
-
 def _in_order(path: Path) -> str:
     """A sweep's own journal before those of the processes that it has started."""
     return path.stem
-
-
-def _brief(error: Exception, uri: str) -> str:
-    """The error in a line: a driver's first, or what a server's name and port have answered."""
-    lines = str(error).strip().splitlines() or [type(error).__name__]
-    if "Max retries exceeded" in lines[0]:  # with an address and objects that tell a person little
-        found = re.search(r"\[Errno -?\d+\] ([^'\")]+)|(timed out)", lines[0])
-        why = f" ({found[1] or found[2]})" if found else ""
-        return f"no answer from {uri}{why}"
-    return lines[0][:300]

@@ -22,6 +22,7 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
+from runner.address import fault
 from runner.column import (
     FIGURES,
     FIXED,
@@ -31,13 +32,12 @@ from runner.column import (
     standard,
 )
 from runner.naming import key
-from runner.report.runs import Run, SourceError, cell_number, cell_rows, never_begun
-from runner.tracking.address import fault
+from runner.recorded.run import Run, SourceError, cell_number, cell_rows, never_begun
+from runner.recorded.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here
 from runner.tracking.parquet import declared_in, read_trajectory
-from runner.tracking.uri import LOCAL, scrubbed, without_credentials
-from runner.trajectory import Trajectory, assembled
+from runner.uri import LOCAL, scrubbed, without_credentials
 
 PAGE = 10_000  # runs asked for at once
 NAMED = 1000  # of the latest runs, as candidates for what was not found
@@ -80,7 +80,7 @@ def _no_store(uri: str) -> str | None:
 
 
 class MlflowRuns:
-    """See `runner.report.runs.Source`. Raises SourceError where the store cannot be read."""
+    """See `runner.recorded.run.Source`. Raises SourceError where the store cannot be read."""
 
     def __init__(self, uri: str, *, trust: bool) -> None:
         self._uri, self._trust = uri, trust

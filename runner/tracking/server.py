@@ -15,11 +15,11 @@ from types import TracebackType
 from mlflow import MlflowClient
 
 from runner import project
-from runner.report.runs import Run
+from runner.address import NoPort
+from runner.recorded.run import Run
 from runner.signals import signals
-from runner.tracking.address import NoPort
 from runner.tracking.pages import place
-from runner.tracking.uri import scrubbed
+from runner.uri import scrubbed
 
 PORTS = 20
 """So many are looked at, from the one asked for on."""

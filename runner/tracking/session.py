@@ -12,7 +12,7 @@ from runner import journal, project
 from runner.console import command, say
 from runner.journal import FOLDER, Journal
 from runner.tracking import process
-from runner.tracking.uri import recorded
+from runner.uri import recorded
 
 PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for
 

@@ -8,7 +8,7 @@ import sqlalchemy as sa
 from runner.tracking.batch import Store
 from runner.tracking.bulk import BulkStore
 from runner.tracking.sql import open_engine
-from runner.tracking.uri import without_credentials
+from runner.uri import without_credentials
 
 TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
 TESTED_DRIVERS = ("sqlite+pysqlite", "postgresql+psycopg2")

@@ -11,9 +11,6 @@ from numpy.typing import NDArray
 
 from runner.spacing import Spacing
 
-LEAST_POINTS = 200
-"""That a metric may be held to: half of them have to do for 63 doublings."""
-
 OTHERS = 2
 """The best and the last step."""
 

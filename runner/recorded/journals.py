@@ -10,9 +10,9 @@ from sys import intern
 from runner import journal
 from runner.column import Column, declared
 from runner.journal import End, File, JournalError, Reader, Record, Start
-from runner.report.runs import Run, cell_number, cell_rows, never_begun
-from runner.tally import Tally
-from runner.trajectory import Trajectory, assembled
+from runner.recorded.run import Run, cell_number, cell_rows, never_begun
+from runner.recorded.tally import Tally
+from runner.recorded.trajectory import Trajectory, assembled
 
 
 @dataclass
@@ -32,7 +32,7 @@ class _Head:
 
 
 class Journals:
-    """See `runner.report.runs.Source`."""
+    """See `runner.recorded.run.Source`."""
 
     def __init__(self, name: str = "") -> None:
         """Look through every journal whose name begins so."""

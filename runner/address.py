@@ -9,7 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from runner import project
-from runner.tracking.uri import without_credentials
+from runner.uri import without_credentials
 
 ADDRESS = "http://HOST:PORT or a database (sqlite:///mlruns/mlflow.db)"
 

@@ -1,5 +1,6 @@
 """Store URIs without what must not be written down."""
 
+import os
 import re
 from pathlib import Path
 from urllib.parse import unquote
@@ -52,3 +53,9 @@ def scrubbed(text: str, uri: str) -> str:
     for secret in filter(None, [*secrets, *map(unquote, secrets)]):
         text = text.replace(secret, "***")
     return text
+
+
+def with_credentials(store: str) -> str:
+    """The store's URI as the environment has it, if that is the same store."""
+    known = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return known if known and recorded(known) == store else store

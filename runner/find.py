@@ -5,9 +5,9 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
-from runner.publish import BOUNDED
-from runner.report.journals import Journals
-from runner.report.runs import Run, Source
+from runner.recorded.journals import Journals
+from runner.recorded.run import Run, Source
+from runner.tracking.bounded import BOUNDED
 
 SHOWN = 5
 """So many candidates are told."""

@@ -8,12 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
-from runner import project
-from runner.trajectory import Trajectory, assembled
-
-PAGES = Path("mlruns/report")
-"""Of the project folder."""
-
+from runner.recorded.trajectory import Trajectory, assembled
 
 KNOWN = ("cell", "run", "name")
 FIGURES = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")
@@ -71,16 +66,6 @@ class Source(Protocol):
 
     def candidates(self) -> list[str]:
         """What could have been asked for: names and ids."""
-
-
-def pages() -> Path:
-    """The pages' folder, absolute."""
-    return project.folder() / PAGES
-
-
-def page_path(run: str) -> Path:
-    """Where the page of the sweep is in the project folder, by its id."""
-    return PAGES / f"{run}.html"
 
 
 def cell_rows(sweep: Run) -> list[dict[str, str]]:

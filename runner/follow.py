@@ -1,0 +1,109 @@
+"""The publisher's process: publishes what an invocation writes, and draws it in the end."""
+
+import gc
+import json
+import os
+import sys
+import threading
+from contextlib import closing, suppress
+from dataclasses import asdict
+from functools import partial
+from typing import TYPE_CHECKING, Any
+
+from runner import journal
+from runner.tracking.log import log, log_to_file
+from runner.uri import scrubbed
+
+if TYPE_CHECKING:
+    from runner.tracking.publisher import Publisher
+
+
+def follow() -> int:
+    """Publish what a running invocation writes, until that ends; print a report as JSON.
+
+    The orders come in a line on standard input: the fields of `tracking.session.Settings`, and
+    `name`, with which the invocation's journals begin, and how many `runs` are to come.
+    """
+    out = sys.stdout
+    sys.stdout = sys.stderr  # whatever a library prints
+    uri, publisher = "", None
+    undrawn: list[str] = []
+    try:
+        gc.disable()  # looking for garbage takes a fifth of the imports, which make none
+        from runner.tracking import files
+        from runner.tracking.publisher import Publisher  # takes longer than to give the orders
+
+        gc.freeze()  # nor will what they have made ever be garbage
+        gc.enable()
+        line = sys.stdin.readline()
+        if not line:  # it died before it had any
+            return 0
+        told = json.loads(line)
+        uri = told["uri"]
+        if told["runs"] >= files.MANY and not uri.startswith("http"):
+            files.start()  # by the time that there are any
+        ended = threading.Event()
+        threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
+        log_to_file(uri)
+        publisher = Publisher(journal.folder(), uri, keep=told["keep_journal"], ended=ended)
+        if told.get("calls"):
+            draw = partial(_draw_one, publisher, told)
+            served = publisher.serve(told["name"], undrawn, live=told["live"], draw=draw)
+            report = asdict(served)
+        else:
+            report = asdict(publisher.follow(told["name"], live=told["live"]))
+    except Exception as error:
+        log.exception("the publisher failed")
+        report = {"why": scrubbed(str(error), uri)}
+    with suppress(BrokenPipeError):  # nobody waits
+        print(json.dumps(report), file=out, flush=True)  # which lets the command return
+    try:
+        if publisher is not None:
+            for name in undrawn:
+                _draw_one(publisher, told, name)
+            if not told.get("calls"):
+                _draw(publisher, told)
+    except Exception:
+        log.exception("not all is drawn")
+    os._exit(0)  # taking mlflow apart again would take a third of a second
+
+
+def _draw(publisher: "Publisher", told: dict[str, Any]) -> None:
+    """Draw what the orders ask for, behind whatever else the machine has to do by now."""
+    if told["pictures"] is False and not told["page"]:
+        return
+    if hasattr(os, "nice"):
+        os.nice(10)
+    _draw_all(publisher, told, told["name"])
+
+
+def _draw_one(publisher: "Publisher", told: dict[str, Any], name: str) -> None:
+    """Draw what the call has recorded whose journals begin with that name."""
+    try:
+        if told["pictures"] is not False or told["page"]:
+            _draw_all(publisher, told, name)
+    except Exception:
+        log.exception("not all of %s is drawn", name)
+
+
+def _draw_all(publisher: "Publisher", told: dict[str, Any], name: str) -> None:
+    """Draw the runs that were followed, from their journals or else from the store.
+
+    Where the store could not be reached, a sweep's page is in mlruns all the same.
+    """
+    from runner.recorded.journals import Journals
+    from runner.report.drawing import draw  # what takes long, once the command has returned
+    from runner.tracking.reading import MlflowRuns
+
+    how = {"pictures": told["pictures"] if publisher.published else False, "page": told["page"]}
+    journals = Journals(name)
+    if own := journals.parentless():
+        draw(journals, own, **how, add=publisher.add)
+    elif publisher.followed:  # published, and not kept
+        with closing(MlflowRuns(told["uri"], trust=False)) as runs:
+            draw(runs, publisher.followed, **how, add=publisher.add)
+
+
+def _wait_for_the_end(ended: threading.Event) -> None:
+    sys.stdin.read()  # ends when the invocation closes it, or dies
+    ended.set()

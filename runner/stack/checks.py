@@ -1,0 +1,99 @@
+"""What a cell's lone run would refuse, looked for once for all cells that say the same."""
+
+import json
+from functools import lru_cache
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner import experiment
+from runner import loss as losses
+from runner import model as models
+from runner import optimizer as optimizers
+from runner.build import build
+from runner.config import Values
+from runner.dataset import Dataset
+from runner.stack.hyperparameters import largest
+
+Array = NDArray[np.floating[Any]]
+
+NEAR_OVERFLOW = 1e30
+"""From here on a first step is tried: PyTorch refuses a factor that is too large for float32."""
+
+
+class Known:
+    """A dataset that is told from others by its samples, for what is built once for several."""
+
+    def __init__(self, data: Dataset) -> None:
+        self.data = data
+
+    def __hash__(self) -> int:
+        return hash(self.data.digest)
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Known) and other.data.digest == self.data.digest
+
+
+class Network(NamedTuple):
+    """What a stack needs to know of a cell's module."""
+
+    made: tuple[int, ...]
+    """The shape of what it makes of the data"""
+    tensors: models.Tensors
+    start: Array
+    """(parameters,)"""
+    form: str
+    """What tells its layers from another one's"""
+    doubt: str | None
+
+
+@lru_cache(maxsize=10_000)
+def network_of(
+    model: str, initial: str, seed: int, dtype: str, place: str, known: Known
+) -> Network:
+    """A module at the start; the same for every cell that says the same."""
+    from runner.stack import stackable
+
+    node = {**json.loads(model), "initial": json.loads(initial)}
+    values = {"model": node, "seed": seed, "dtype": dtype}
+    network, made = experiment.network_for(values, known.data, place)
+    tensors, start = experiment.network_start(values, known.data, network)
+    doubt = stackable.doubt_of_model(node["_target_"], network)
+    return Network(made, tensors, start, repr(network), doubt)
+
+
+@lru_cache(maxsize=1024)
+def check_loss(
+    node: str, matched: str, place: str, made: tuple[int, ...], known: Known
+) -> str | None:
+    """Refuse a loss that the lone run would refuse; why it may be none for a stack."""
+    values: Values = json.loads(node)
+    if matched == "numpy":
+        build("loss", experiment.swapped(values, losses.BY_HAND))
+        return None
+    import torch
+
+    from runner.stack import stackable
+
+    y = torch.tensor(known.data.y, device=place).reshape(made)
+    loss = experiment.torch_loss(values, place, y)
+    return stackable.doubt_of_loss(values["_target_"], loss)
+
+
+def check_optimizer(values: Values, matched: str) -> None:
+    """Refuse hyperparameters that the lone run would refuse."""
+    node = values["optimizer"]
+    if matched in ("numpy", "autograd"):
+        build("optimizer", experiment.swapped(node, optimizers.BY_HAND))
+        return
+    import torch
+
+    from runner import hooked
+
+    parameters = [torch.zeros(1, requires_grad=True)]
+    if largest(node) > NEAR_OVERFLOW:
+        experiment.torch_optimizer(node, parameters)
+    else:
+        hooked.without_compiler()
+        build("optimizer", node, parameters)
