@@ -15,6 +15,7 @@ from runner.journal import Start
 from runner.tracking.batch import Batch, Points
 from runner.tracking.bulk import BulkStore
 from runner.tracking.client import ClientStore
+from runner.tracking.files import Files
 
 STEPS = 20_000
 KEYS = ["loss", "grad_norm", "w"]
@@ -62,7 +63,7 @@ def bulk(folder: Path) -> Callable[[Points], None]:
     """As the publisher writes them."""
     uri = f"sqlite:///{folder}/mlflow.db"
     MlflowClient(uri)  # creates the tables
-    store = BulkStore(uri)
+    store = BulkStore(uri, Files())
     store.write(Batch(starts={RUN: Start("bench", "", "bench")}))
     return lambda points: store.write(Batch(points=[points]))
 

@@ -23,14 +23,15 @@ from mlflow import MlflowClient
 
 from benchmarks.loops import CONF
 from benchmarks.startup import peak_memory, seconds
+from runner.cells.carry_out import work
 from runner.cells.compose import compose
-from runner.cells.launch import work
 from runner.cells.plan import Plan, plan
-from runner.cells.result import Result
-from runner.cells.work import do
 from runner.config import register
+from runner.executor.result import Result
+from runner.executor.work import do
 from runner.journal import Journal
 from runner.stack import stack
+from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
 from runner.tracking.sql import CACHE_KIB
 
@@ -154,7 +155,7 @@ def _parts(folder: Path) -> tuple[dict[str, float], Plan]:
     journal.close()
     ended = threading.Event()
     ended.set()
-    publisher = Publisher(journal.path.parent, uri, keep=True, ended=ended)
+    publisher = Publisher(journal.path.parent, uri, Files(), keep=True, ended=ended)
     publishing, _ = _timed(lambda: publisher.recover(everything=True))
     parts = {
         "composing": composing,

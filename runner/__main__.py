@@ -5,7 +5,7 @@ import os
 import signal
 import sys
 
-from runner import project
+from runner import forking, project
 from runner.tracking import process
 
 
@@ -17,6 +17,8 @@ def main() -> None:
     # All that the imports make stays: looking through it for garbage takes a twentieth of the time.
     gc.set_threshold(50_000)
     process.start_ahead(sys.argv[1:])
+    if {"-m", "--multirun"} & {*sys.argv} and "gradient=by_hand" not in sys.argv:
+        forking.prepare()
     from runner import command, console
     from runner.tracking import session
 

@@ -17,6 +17,7 @@ from runner import alone, given, project
 from runner.caller import call
 from runner.cell import Cell
 from runner.cells import launch
+from runner.cells.carry_out import Ended, carry_out
 from runner.composing import many_cells, one_cell
 from runner.config import ConfigError, Values, check
 from runner.console import quietly
@@ -97,7 +98,7 @@ def sweep(
             raise ConfigError("sweep.workers: expected 1, for an object is in this process alone")
         stack.enter_context(_torch_state(cells))
         tracked = stack.enter_context(_session(cells[0]))
-        ended = launch.carry_out(cells, settings, tracked)
+        ended = carry_out(cells, settings, tracked)
         _hand_on(ended.received)
         _warn(ended)
         journals = Journals(tracked.name)
@@ -230,7 +231,7 @@ def _hand_on(received: Sequence[str]) -> None:
         signal.raise_signal(signal.Signals[name])
 
 
-def _warn(ended: launch.Ended) -> None:
+def _warn(ended: Ended) -> None:
     """Say what the command would end with another exit status for."""
     failed = [r for r in ended.results if r.outcome == "failed"]
     if failed:

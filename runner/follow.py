@@ -30,7 +30,7 @@ def follow() -> int:
     undrawn: list[str] = []
     try:
         gc.disable()  # looking for garbage takes a fifth of the imports, which make none
-        from runner.tracking import files
+        from runner.tracking.files import MANY, Files
         from runner.tracking.publisher import Publisher  # takes longer than to give the orders
 
         gc.freeze()  # nor will what they have made ever be garbage
@@ -40,12 +40,13 @@ def follow() -> int:
             return 0
         told = json.loads(line)
         uri = told["uri"]
-        if told["runs"] >= files.MANY and not uri.startswith("http"):
+        files = Files()
+        if told["runs"] >= MANY and not uri.startswith("http"):
             files.start()  # by the time that there are any
         ended = threading.Event()
         threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
         log_to_file(uri)
-        publisher = Publisher(journal.folder(), uri, keep=told["keep_journal"], ended=ended)
+        publisher = Publisher(journal.folder(), uri, files, keep=told["keep_journal"], ended=ended)
         if told.get("calls"):
             draw = partial(_draw_one, publisher, told)
             served = publisher.serve(told["name"], undrawn, live=told["live"], draw=draw)

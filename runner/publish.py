@@ -65,6 +65,7 @@ def publish(uri: str | None) -> int:
     if not meant - {""} and not uri:
         say(f"kept        {FOLDER}: for no store; --uri names one" if meant else NOTHING)
         return 0
+    from runner.tracking.files import Files
     from runner.tracking.publisher import Publisher  # now that it is worth its imports
 
     left = 0
@@ -77,7 +78,7 @@ def publish(uri: str | None) -> int:
             continue
         actual = with_credentials(store)
         log_to_file(actual)
-        publisher = Publisher(journal.folder(), actual, keep=True, ended=ended)
+        publisher = Publisher(journal.folder(), actual, Files(), keep=True, ended=ended)
         report = publisher.recover(everything=uri is not None, wait=WAIT_SECONDS)
         if report.published:
             say(f"published   {report.published} run(s)\n{see_it()}")

@@ -4,13 +4,13 @@ import os
 import signal
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
 
 import pytest
 
-from runner.tracking import files
-from runner.tracking.files import MANY
+from runner.tracking.files import MANY, Files
 from tests.test_crash import is_there, wait_for
 
 
@@ -29,15 +29,16 @@ def of_nobody(path):
     raise RuntimeError(lambda: path)
 
 
-@pytest.fixture(autouse=True)
-def findable(monkeypatch):
+@pytest.fixture
+def files(monkeypatch):
     """The process will find what these tests have it call."""
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join(sys.path))
-    yield
-    files.stop()
+    made = Files()
+    yield made
+    made.stop()
 
 
-def test_many_files_come_from_the_process(tmp_path):
+def test_many_files_come_from_the_process(files, tmp_path):
     """All of them, whole, and a second time over what is there."""
     for content in ("one", "two"):
         files.write(many(tmp_path, partial(text, content)))
@@ -48,7 +49,7 @@ def test_many_files_come_from_the_process(tmp_path):
 
 
 @pytest.mark.parametrize("when", ["before", "in the middle"])
-def test_a_process_that_is_killed_is_done_without(when, tmp_path):
+def test_a_process_that_is_killed_is_done_without(when, files, tmp_path):
     """What it has not written is written here."""
     files.write(many(tmp_path / "first"))
     process = files._process
@@ -67,7 +68,7 @@ def killing(pid, path):
     path.touch()
 
 
-def test_what_goes_wrong_is_raised(tmp_path):
+def test_what_goes_wrong_is_raised(files, tmp_path):
     """An error of the system as it is; any other by who has asked for it."""
     (tmp_path / "7").touch()  # where a folder belongs
     with pytest.raises(OSError, match="artifacts"):
@@ -76,11 +77,23 @@ def test_what_goes_wrong_is_raised(tmp_path):
         files.write(many(tmp_path / "other", of_nobody))
 
 
+def test_two_threads_share_the_files(files, tmp_path):
+    """Each is written once, by the process or here."""
+    files.start()
+    files.put(many(tmp_path, partial(text, "x")) * 5)
+    with ThreadPoolExecutor(1) as beside:
+        other = beside.submit(files.write_beside)
+        files.write_here()
+        other.result()
+    assert all(path.read_text() == "x" for path, _ in many(tmp_path))
+
+
 HELD = """
 import sys, time
 from pathlib import Path
 from tests.test_files import many
-from runner.tracking import files
+from runner.tracking.files import Files
+files = Files()
 files.write(many(Path(sys.argv[1])))
 print(files._process.pid, flush=True)
 time.sleep(60)

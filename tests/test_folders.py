@@ -13,6 +13,7 @@ from urllib.parse import quote
 import pytest
 
 from runner.tracking import moved
+from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
 from runner.uri import recorded
 from tests.conftest import ROOT
@@ -209,7 +210,7 @@ def test_any_name_of_a_folder(name, tmp_path, monkeypatch, store):
     ended.set()
     # MLflow knows a store by its URI, which as "mlruns/..." would be one for all these folders.
     uri = f"sqlite:///{os.path.relpath(folder)}/../{quote(name)}/mlruns/mlflow.db"
-    publisher = Publisher(folder / "mlruns" / "journal", uri, keep=True, ended=ended)
+    publisher = Publisher(folder / "mlruns" / "journal", uri, Files(), keep=True, ended=ended)
     report = publisher.recover(everything=True)
     assert (report.why, report.published) == ("", 7)
     client, runs = store(tmp_path, uri, "e")

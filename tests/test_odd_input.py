@@ -13,6 +13,7 @@ import pytest
 from runner import console
 from runner.journal import End, Journal, Start
 from runner.report.__main__ import main as report
+from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
 from tests.rows import row_type
 
@@ -152,7 +153,7 @@ def test_what_can_never_be_published_stops_nothing(tmp_path, empty_store, monkey
     monkeypatch.setattr("runner.tracking.publisher.PATIENCE_SECONDS", 0.0)
     ended = threading.Event()
     ended.set()
-    publisher = Publisher(tmp_path / "mlruns" / "journal", uri, keep=True, ended=ended)
+    publisher = Publisher(tmp_path / "mlruns" / "journal", uri, Files(), keep=True, ended=ended)
     report = publisher.recover(everything=True)
     _, runs = store(tmp_path, experiment="good")
     assert sorted(run.info.run_name for run in runs) == ["1", "4"]

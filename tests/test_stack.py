@@ -5,8 +5,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.cells.work import Work, do
 from runner.data import Draws
+from runner.executor.work import Work, do
 from runner.journal import End, Journal, Reader, Start
 from runner.stack import prepare, refusal
 

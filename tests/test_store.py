@@ -148,12 +148,13 @@ def new_store(way, uri):
     """A store object of that way, as a publisher would open it."""
     from runner.tracking.bulk import BulkStore
     from runner.tracking.client import ClientStore
+    from runner.tracking.files import Files
     from runner.tracking.store import unsupported
 
     if way == "bulk":
         ClientStore(uri)  # creates the tables
         assert unsupported(uri) is None
-        return BulkStore(uri)
+        return BulkStore(uri, Files())
     return ClientStore(uri)
 
 

@@ -8,9 +8,9 @@ import pytest
 
 from runner.cell import Cell
 from runner.cells import table
-from runner.cells.result import Result
 from runner.config import plain
 from runner.differing import distinct, informative
+from runner.executor.result import Result
 from runner.recorded.run import Run, number
 from runner.recorded.trajectory import assembled
 from runner.report.comparison import compare, rank, varying

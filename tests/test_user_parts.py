@@ -6,11 +6,11 @@ import numpy as np
 import pytest
 import torch
 
-from runner.cells.launch import work
+from runner.cells.carry_out import work
 from runner.cells.plan import plan
-from runner.cells.work import Work, do
 from runner.config import ConfigError
 from runner.data import Draws
+from runner.executor.work import Work, do
 from runner.experiment import compose
 from runner.journal import End, Journal, Reader
 from tests import parts

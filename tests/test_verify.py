@@ -7,8 +7,8 @@ import pytest
 
 from runner.cells import verify
 from runner.cells.plan import Plan, plan
-from runner.cells.result import Result
 from runner.column import declared
+from runner.executor.result import Result
 from runner.journal import Reader
 from runner.recorded.trajectory import assembled
 from tests.test_sweep import children_of
@@ -92,7 +92,7 @@ def test_of_a_doubtful_stack_one_is_chosen_unasked(sweep):
 @pytest.fixture
 def recorded(composer, tmp_path):
     """A cell, its data, its result and its rows as a stack has recorded them."""
-    from runner.cells.work import Work, do
+    from runner.executor.work import Work, do
     from runner.journal import Journal
 
     def made(*words):

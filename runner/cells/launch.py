@@ -1,51 +1,26 @@
-"""A sweep from Hydra's overrides to the table at its end."""
+"""A sweep as Hydra's sweepers see it: from overrides to what each cell returns."""
 
 import math
 import signal
-import time
 from collections.abc import Sequence
-from typing import NamedTuple
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig
 
-from runner import identity
 from runner.cell import Cell
-from runner.cells import parent, table, verify
+from runner.cells.carry_out import carry_out
 from runner.cells.compose import compose
-from runner.cells.done import done
-from runner.cells.execute import execute
-from runner.cells.plan import Plan, Unit, plan
-from runner.cells.progress import Progress
-from runner.cells.result import Result
 from runner.cells.same import refuse_the_same
-from runner.cells.verify import Verified
-from runner.cells.work import Work
 from runner.config import ConfigError, Values
-from runner.console import say
+from runner.executor import Result
 from runner.journal import JournalError
-from runner.recorded.place import page_path
 from runner.settings import faults as settings_faults
-from runner.signals import signals
-from runner.tracking.session import Session, Settings, session
-from runner.uri import recorded
+from runner.tracking.session import Settings, session
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""
-
-
-class Ended(NamedTuple):
-    """A sweep that has ended."""
-
-    cells: Sequence[Cell]
-    run: str
-    """Its own, in the journal; empty where everything was done already."""
-    results: list[Result]
-    verified: Verified | None
-    received: list[str]
-    """The signal that has stopped it, if one has"""
 
 
 def launch(
@@ -71,38 +46,6 @@ def launch(
     return _returned(cells, overrides, ended.results) if tracked else []
 
 
-def carry_out(cells: Sequence[Cell], chosen: Values, tracked: Session | None) -> Ended:
-    """Plan the sweep, execute it and show how it ended; only plan it where there is no session.
-
-    Raises ConfigError before anything runs if a cell cannot, and JournalError.
-    """
-    planned = plan(
-        cells,
-        stack=chosen["stack"],
-        done=done(*_place(cells)) if chosen["resume"] else {},
-        workers=chosen["workers"] or 1,
-    )
-    say("\n".join(planned.lines()))
-    if tracked is None:
-        return Ended(cells, "", [], None, [])
-    with signals(signal.SIGINT, signal.SIGTERM) as received:
-        run, results, verified = _carry_out(planned, chosen, tracked, received)
-    say(table.printed(cells, results))
-    if run and tracked.store and tracked.settings.page:
-        say(f"report      {page_path(run)}, in a moment")
-    if verified:
-        say("\n".join(verified.lines))
-    if received:
-        say("stopped     go on with: sweep.resume=true")
-    return Ended(cells, run, results, verified, received)
-
-
-def _place(cells: Sequence[Cell]) -> tuple[str, str]:
-    """The store and the experiment that the runs go to."""
-    node = cells[0].values["tracking"]
-    return recorded(node["uri"]) if node["uri"] else "", node["experiment"]
-
-
 def settings(cells: Sequence[Cell]) -> Values:
     """The sweep's own settings. Raises ConfigError where they are not one for all cells."""
     faults = [
@@ -116,72 +59,6 @@ def settings(cells: Sequence[Cell]) -> Values:
         raise ConfigError("\n".join(faults))
     refuse_the_same(cells)
     return chosen
-
-
-def _carry_out(
-    planned: Plan, settings: Values, tracked: Session, received: list[str]
-) -> tuple[str, list[Result], Verified | None]:
-    """Execute what is to be done, as children of a run of the sweep's own."""
-    cells, earlier = planned.cells, list(planned.done)
-    if not planned.units:
-        none = _verified(planned, [], settings["verify"], tracked)
-        return "", earlier, none
-    began = time.perf_counter()
-    run = parent.begin(tracked.journal, planned, tracked.store)
-    progress = Progress(sum(len(unit.numbers) for unit in planned.units))
-    failure: str | None = "it ended early"
-    verified: Verified | None = None
-    try:
-        works = [work(planned, unit, run, tracked.store) for unit in planned.units]
-        execute(
-            works,
-            tracked,
-            settings["workers"],
-            received,
-            progress,
-            stop_at_failure=settings["on_error"] == "stop",
-        )
-        if not received:
-            verified = _verified(planned, progress.results, settings["verify"], tracked)
-        failure = None
-    except KeyboardInterrupt:  # the second Ctrl-C
-        failure = None
-    except JournalError as error:
-        failure = str(error)
-        raise
-    finally:
-        progress.close()
-        parent.end(
-            tracked.journal,
-            run,
-            cells,
-            sorted(earlier + progress.results),
-            interrupted=bool(received),
-            failure=failure,
-            seconds=time.perf_counter() - began,
-            verified=verified,
-        )
-    return run, sorted(earlier + progress.results), verified
-
-
-def work(planned: Plan, unit: Unit, run: str, store: str) -> Work:
-    """What a process needs to know to execute the unit, for the sweep whose own run is `run`."""
-    cells = [planned.cells[number] for number in unit.numbers]
-    data = [planned.data[number] for number in unit.numbers]
-    fingerprints = [planned.fingerprints[number] for number in unit.numbers]
-    return Work(unit.numbers, cells, data, fingerprints, unit.parts, run, store)
-
-
-def _verified(
-    planned: Plan, results: Sequence[Result], count: int, tracked: Session
-) -> Verified | None:
-    """What running some cells of stacks alone has shown; None where that was not asked for."""
-    some = verify.chosen(planned, results, count)
-    if not some:
-        return Verified(["verified    nothing: no cell ran in a stack"], []) if count else None
-    differences = verify.compare(planned, some, tracked.paths())
-    bad = [identity.name(planned.cells[d.cell]) for d in differences if d.fault]
-    return Verified(verify.told(planned.cells, differences), bad)
 
 
 def _returned(

@@ -8,8 +8,8 @@ from runner.caller import asked
 from runner.cell import Cell
 from runner.cells import table
 from runner.cells.plan import Plan
-from runner.cells.result import Result
 from runner.cells.verify import Verified
+from runner.executor.result import Result
 from runner.journal import End, File, Journal, Start
 from runner.run_name import shortened
 

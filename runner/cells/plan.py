@@ -9,12 +9,12 @@ import numpy as np
 
 from runner.cell import Cell
 from runner.cells.compose import refuse
-from runner.cells.result import Result, result
 from runner.cells.table import swept
 from runner.config import ConfigError, check
 from runner.console import WIDTH
 from runner.data import Draws
 from runner.dataset import Dataset
+from runner.executor.result import Result, result
 from runner.experiment import compose
 from runner.fingerprint import fingerprint
 from runner.stack import Parts, impossible, prepare, refusal, slower

@@ -9,10 +9,10 @@ from typing import Any
 
 from runner import identity
 from runner.cell import NOT_THE_EXPERIMENT, Cell
-from runner.cells.result import Result
 from runner.config import leaves
 from runner.console import WIDTH, painted
 from runner.differing import distinct, informative
+from runner.executor.result import Result
 from runner.recorded.run import FIGURES, KNOWN
 from runner.stop import OUTCOMES, is_ranked
 

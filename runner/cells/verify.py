@@ -19,10 +19,10 @@ from numpy.typing import NDArray
 from runner import drive, identity, stop
 from runner.cell import Cell
 from runner.cells.plan import Plan
-from runner.cells.result import Result
 from runner.column import PARAMETERS, Column, declared
 from runner.config import Values
 from runner.dataset import Dataset
+from runner.executor.result import Result
 from runner.experiment import compose
 from runner.isolated import isolated
 from runner.journal import End, Reader, Rows, Start

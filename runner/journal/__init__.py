@@ -29,7 +29,7 @@ from runner.journal.record import (
     Rows,
     Start,
 )
-from runner.journal.writer import Journal, Sink
+from runner.journal.writer import Journal, Sink, new_id
 
 __all__ = [
     "FOLDER",
@@ -49,6 +49,7 @@ __all__ = [
     "ends",
     "folder",
     "is_being_written",
+    "new_id",
     "paths",
     "put_away",
     "summaries",

@@ -61,9 +61,9 @@ class Journal:
                 f"{project.shown(path)}: the journal cannot be created: {error}"
             ) from error
 
-    def begin(self, start: Start) -> str:
-        """Record that a run begins; its id, 32 hexadecimal digits."""
-        run = _new_id()
+    def begin(self, start: Start, run: str | None = None) -> str:
+        """Record that a run begins; its id, 32 hexadecimal digits, unless it has one already."""
+        run = run or new_id()
         self._write(run, "start", json.dumps(vars(start)).encode())
         return run
 
@@ -151,7 +151,7 @@ def _create(path: Path) -> None:
     new.replace(path)
 
 
-def _new_id() -> str:
+def new_id() -> str:
     """A UUID of version 7 (RFC 9562, section 5.7): milliseconds since 1970, then chance.
 
     New ids so belong at the end of a store's indexes, where there is room; those of version 4

@@ -23,7 +23,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from runner.address import LONGEST_EXPERIMENT
 from runner.journal import End, Start
 from runner.naming import text
-from runner.tracking import experiment, files
+from runner.tracking import experiment
 from runner.tracking.artifact_uri import below, is_local, local_path
 from runner.tracking.batch import (
     LONGEST_NAME,
@@ -38,6 +38,7 @@ from runner.tracking.batch import (
 )
 from runner.tracking.columns import Column, by_key, insert_points
 from runner.tracking.dataset_rows import add_datasets
+from runner.tracking.files import Files
 from runner.tracking.sql import IDS_AT_ONCE, execute, insert_or_set, open_engine
 from runner.tracking.tables import (
     DATASETS,
@@ -62,8 +63,8 @@ class _NoExperiment(Exception):
 class BulkStore:
     """See `runner.tracking.batch.Store`."""
 
-    def __init__(self, uri: str) -> None:
-        self._uri = uri
+    def __init__(self, uri: str, files: Files) -> None:
+        self._uri, self._files = uri, files
         self._engine = open_engine(uri)
         self._is_sqlite = self._engine.dialect.name == "sqlite"
         insert = sqlite.insert if self._is_sqlite else postgresql.insert
@@ -80,7 +81,7 @@ class BulkStore:
         columns = [column for points in batch.points for column in by_key(points)]
         columns.sort(key=lambda column: (column.run, column.key))  # as most of the indexes are
         with ThreadPoolExecutor(1) as beside, self._transaction() as connection:
-            placed = beside.submit(self._place, batch.artifacts)
+            placed = beside.submit(self._place, batch.artifacts)  # takes longer than the rows
             deleted, homeless = self._refusals(connection, batch, starts)
             if deleted or homeless:
                 raise Refused(deleted | homeless, deleted)
@@ -97,6 +98,7 @@ class BulkStore:
             execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
             execute(connection, self._set_tags, _triples(last))
+            self._files.write_here()
             placed.result()  # a run that has ended has all of its artifacts
 
     def _place(self, artifacts: Sequence[Artifact]) -> None:
@@ -108,12 +110,13 @@ class BulkStore:
                 local.append((Path(local_path(uri)) / artifact.name, artifact.write))
             else:
                 _upload(artifact.built(), uri)
-        files.write(local)
+        self._files.put(local)
+        self._files.write_beside()
 
     def add(self, run: str, path: Path) -> None:
         uri = self._artifact_uris[run]
         if is_local(uri):
-            files.write([(Path(local_path(uri)) / path.name, partial(_copy, path))])
+            self._files.write([(Path(local_path(uri)) / path.name, partial(_copy, path))])
         else:
             _upload(path, uri)
 

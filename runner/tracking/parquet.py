@@ -38,12 +38,15 @@ def write_trajectory(path: Path, columns: Sequence[Column], chunks: Chunks) -> N
     """
     apart = [column for column in columns if column.every == SPACED]
     spaced = assembled(columns, _those(chunks(), apart)).spaced if apart else None
+    declared = {DECLARED: json.dumps([vars(column) for column in columns])}
     writer = None
     for rows in chunks():
         if apart and in_rows(apart, rows):
             continue
         table = _table(rows, columns, spaced)
-        writer = writer or pq.ParquetWriter(path, table.schema, **_encoding(table.schema))
+        if writer is None:
+            schema = table.schema.with_metadata(declared)
+            writer = pq.ParquetWriter(path, schema, **_encoding(schema))
         writer.write_table(table)
     if writer is not None:
         writer.close()
@@ -76,8 +79,7 @@ def _table(rows: Rows, columns: Sequence[Column], spaced: Rows | None) -> pa.Tab
         else:
             missing = None if column.every == START else rows["step"] == 0
             made |= _all(column, column.of(rows), missing)
-    declared = json.dumps([vars(column) for column in columns])
-    return pa.table(made).replace_schema_metadata({DECLARED: declared})
+    return pa.table(made)
 
 
 def _all(column: Column, values: Any, missing: Any) -> dict[str, pa.Array]:

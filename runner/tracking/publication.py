@@ -229,6 +229,8 @@ def _as_yaml(name: str, value: str) -> str:
 
 
 def _write_rows(chunks: Sequence[Rows], columns: Sequence[Column], path: Path) -> None:
+    if len({chunk.dtype for chunk in chunks}) == 1:  # in one go: each takes a while
+        chunks = [np.concatenate(chunks)]
     write_trajectory(path, columns, lambda: chunks)
 
 

@@ -19,6 +19,7 @@ from runner.journal import JournalUnavailable
 from runner.tracking.batch import Batch, Refused, Store
 from runner.tracking.create import create
 from runner.tracking.errors import GivenUp, Report, brief, is_for_good
+from runner.tracking.files import Files
 from runner.tracking.moved import mend
 from runner.tracking.publication import Publication
 from runner.tracking.store import open_store
@@ -35,9 +36,11 @@ log = logging.getLogger("runner.publish")
 class Publisher:
     """Publishes the journals of a folder into one store."""
 
-    def __init__(self, folder: Path, uri: str, *, keep: bool, ended: threading.Event) -> None:
+    def __init__(
+        self, folder: Path, uri: str, files: Files, *, keep: bool, ended: threading.Event
+    ) -> None:
         """`keep` journals once published; `ended` is set when nothing more will come."""
-        self._folder = folder
+        self._folder, self._files = folder, files
         self._uri = uri
         self._keep = keep
         self._ended = ended
@@ -243,7 +246,7 @@ class Publisher:
                     with FileLock(self._folder / "store.opening"):  # two would both create tables
                         create(self._uri)
                         mend(self._uri)
-                        self._store = open_store(self._uri)
+                        self._store = open_store(self._uri, self._files)
                 self._store.write(batch)
             except Refused as refused:
                 log.error("%s", refused)

@@ -7,6 +7,7 @@ import sqlalchemy as sa
 
 from runner.tracking.batch import Store
 from runner.tracking.bulk import BulkStore
+from runner.tracking.files import Files
 from runner.tracking.sql import open_engine
 from runner.uri import without_credentials
 
@@ -16,11 +17,11 @@ TESTED_DRIVERS = ("sqlite+pysqlite", "postgresql+psycopg2")
 log = logging.getLogger("runner.publish")
 
 
-def open_store(uri: str) -> Store:
+def open_store(uri: str, files: Files) -> Store:
     """The store at `uri`; a database that has no tables yet gets MLflow's."""
     is_server = uri.startswith("http")
     if not is_server and unsupported(uri) is None:
-        return BulkStore(uri)
+        return BulkStore(uri, files)
     from runner.tracking.client import ClientStore  # and mlflow, which takes seconds to import
 
     client = ClientStore(uri)  # creates the tables where there are none
@@ -28,7 +29,7 @@ def open_store(uri: str) -> Store:
         return client
     reason = unsupported(uri)
     if reason is None:
-        return BulkStore(uri)
+        return BulkStore(uri, files)
     log.warning("points go through log_batch, not in bulk: %s", reason)
     return client
 

@@ -7,9 +7,9 @@ from typing import NamedTuple
 
 from runner import drive, identity, stop
 from runner.cell import Cell
-from runner.cells.result import Result, result
 from runner.colour import colour
 from runner.dataset import Dataset
+from runner.executor.result import Result, result
 from runner.experiment import Experiment, compose
 from runner.failure import summary
 from runner.fingerprint import TAG

@@ -5,29 +5,29 @@ alone; it is tried once more. The processes are forked from a server that has im
 long. They end by themselves when the process that leads them is gone.
 """
 
-import multiprocessing
-import queue
+import os
 import signal
-import sys
-import threading
 import time
 from collections import deque
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from multiprocessing import connection, resource_tracker
+from collections.abc import Callable, Collection, Iterable, Sequence
+from contextlib import suppress
+from multiprocessing import connection
 from pathlib import Path
-from types import ModuleType
 from typing import Any, NamedTuple
 
-from runner.cells.result import Result, result
-from runner.cells.work import Work, do
-from runner.journal import Journal, JournalError, ends
+from runner.executor.contract import Tell
+from runner.executor.member import DONE, Answer, Asked, serve
+from runner.executor.result import Result, result
+from runner.executor.work import Work
+from runner.forking import HEAVY, context, without_interrupts, without_main
+from runner.journal import JournalError, ends
 
-DONE = "done"
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come
 START_SECONDS = 10.0  # for a process that cannot be started at once
 
-Tell = Callable[[Result], None]
+
+class ProcessEnded(Exception):
+    """A process of the pool has ended instead of answering; how."""
 
 
 class _Worker(NamedTuple):
@@ -39,21 +39,38 @@ class _Worker(NamedTuple):
 
 
 class Pool:
-    """So many processes at most, started as there is work for them."""
+    """A number of processes at most, started on demand; see `runner.executor.contract.Executor`."""
 
-    def __init__(self, workers: int, path: Callable[[str], Path], *, torch: bool) -> None:
+    def __init__(self, path: Callable[[str], Path], *, torch: bool) -> None:
         """`path` gives a journal's path from a suffix; `torch` is to be imported beforehand."""
-        method = "spawn" if sys.platform == "win32" else "forkserver"
-        self._context: Any = multiprocessing.get_context(method)
-        if method == "forkserver":
-            heavy = ["runner.program.stacked_pytorch"] if torch else []
-            self._context.set_forkserver_preload(["runner.cells.work", *heavy])
-        self._most = workers
+        self._context = context()
+        if self._context.get_start_method() == "forkserver":
+            self._context.set_forkserver_preload(HEAVY if torch else HEAVY[:1])
         self._path = path
         self._count = 0
         self._idle: list[_Worker] = []
         self._busy: dict[_Worker, tuple[Work, set[int]]] = {}  # and which cells it has not told
         self._tried: set[Sequence[int]] = set()
+
+    def ask(self, function: Callable[..., Any], *arguments: Any) -> Any:
+        """The value of the function, computed by a process of the pool.
+
+        Raises what it raises; ProcessEnded if the process ends instead.
+        """
+        worker = self._idle.pop() if self._idle else self._start()
+        try:
+            worker.line.send(Asked(function, arguments))
+            answer: Answer = worker.line.recv()
+        except (EOFError, OSError):
+            worker.process.join()
+            raise ProcessEnded(_how(worker.process.exitcode)) from None
+        except BaseException:  # Ctrl-C: nobody waits for it
+            worker.process.kill()
+            raise
+        self._idle.append(worker)
+        if answer.raised is not None:
+            raise answer.raised
+        return answer.value
 
     def run(
         self,
@@ -61,11 +78,9 @@ class Pool:
         over: Callable[[], str],
         tell: Tell,
         unit_is_done: Callable[[], None],
+        most: Callable[[], int],
     ) -> None:
-        """Execute the units, until `over` says by what they are stopped.
-
-        Raises JournalError where a process cannot record.
-        """
+        """Carry out the units in `most` processes at most, asked whenever one might be started."""
         waiting, stopped = deque(works), False
         try:
             while self._busy or (waiting and not over()):
@@ -73,13 +88,13 @@ class Pool:
                     stopped = True
                     for worker in self._busy:
                         _send(worker, over())
-                while waiting and len(self._busy) < self._most and not over():
+                while waiting and len(self._busy) < most() and not over():
                     self._hand_out(waiting.popleft(), waiting, tell)
                 lines = {worker.line: worker for worker in self._busy}
                 for line in connection.wait(list(lines), POLL_SECONDS):
                     self._listen(lines[line], waiting, tell, unit_is_done)
         finally:
-            self._close()
+            self.close()
 
     def _hand_out(self, work: Work, waiting: deque[Work], tell: Tell) -> None:
         try:
@@ -96,9 +111,9 @@ class Pool:
         path = self._path(str(self._count))
         deadline = time.monotonic() + START_SECONDS
         while True:
-            process = self._context.Process(target=_serve, args=(theirs, path))
+            process = self._context.Process(target=serve, args=(theirs, path, dict(os.environ)))
             try:
-                with _without_interrupts(), _without_main():
+                with without_interrupts(), without_main():
                     process.start()
                 break
             except (EOFError, OSError):  # what forks was killed; once it is gone, another comes
@@ -127,9 +142,8 @@ class Pool:
             if not left:
                 unit_is_done()
                 return
-            code = worker.process.exitcode
-            how = signal.Signals(-code).name if code < 0 else f"exit status {code}"
-            self._lost(work.only(left), f"its process ended twice, by {how}", waiting, tell)
+            why = f"its process ended twice, by {_how(worker.process.exitcode)}"
+            self._lost(work.only(left), why, waiting, tell)
             return
         if isinstance(message, JournalError):
             raise message
@@ -142,7 +156,7 @@ class Pool:
             tell(message)
 
     def _lost(self, work: Work, why: str, waiting: deque[Work], tell: Tell) -> None:
-        """Try what has not been done once more, and then no more."""
+        """Retry once, then fail the cells that are left."""
         key = tuple(work.numbers)
         if key not in self._tried:
             self._tried.add(key)
@@ -151,13 +165,20 @@ class Pool:
         for number in work.numbers:
             tell(Result(number, "failed", reason=why))
 
-    def _close(self) -> None:
+    def close(self) -> None:
+        """End its processes; more are started if it is asked for more."""
         for worker in self._idle:  # they end when nobody is left who could send more
             worker.line.close()
         for worker in self._busy:
             worker.process.kill()
         for worker in [*self._idle, *self._busy]:
             worker.process.join()
+        self._idle, self._busy = [], {}
+
+
+def _how(code: int) -> str:
+    """How a process has ended."""
+    return signal.Signals(-code).name if code < 0 else f"exit status {code}"
 
 
 def _recorded(worker: _Worker, work: Work, cells: Collection[int]) -> list[Result]:
@@ -172,65 +193,6 @@ def _recorded(worker: _Worker, work: Work, cells: Collection[int]) -> list[Resul
     ]
 
 
-@contextmanager
-def _without_interrupts() -> Iterator[None]:
-    """Let what is started now never hear of a Ctrl-C, which is for the one that leads."""
-    if not hasattr(signal, "pthread_sigmask"):
-        yield
-        return
-    resource_tracker.ensure_running()  # which would let them through again
-    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
-    try:
-        yield
-    finally:
-        signal.pthread_sigmask(signal.SIG_SETMASK, before)
-
-
-@contextmanager
-def _without_main() -> Iterator[None]:
-    """Let what is started now not import the script that runs here: it needs nothing of it."""
-    main = sys.modules["__main__"]
-    sys.modules["__main__"] = ModuleType("__main__")
-    try:
-        yield
-    finally:
-        sys.modules["__main__"] = main
-
-
 def _send(worker: _Worker, message: Any) -> None:
     with suppress(BrokenPipeError, ConnectionResetError):  # it is gone, which `_listen` will meet
         worker.line.send(message)
-
-
-def _serve(line: Any, path: Path) -> None:
-    """What a process of the pool does: units, one after another, until nobody sends any."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that leads
-    works: queue.SimpleQueue[Work | None] = queue.SimpleQueue()
-    received: list[str] = []
-
-    def listen() -> None:
-        try:
-            while True:
-                message = line.recv()
-                if isinstance(message, str):
-                    received.append(message)
-                else:
-                    works.put(message)
-        except (EOFError, OSError):
-            received.append("the end of the process that led")
-            works.put(None)
-
-    threading.Thread(target=listen, daemon=True).start()
-    journal = None
-    try:
-        while (work := works.get()) is not None:
-            journal = journal or Journal(path)
-            do(work, journal, received, line.send)
-            line.send(DONE)
-    except JournalError as error:
-        line.send(JournalError(str(error)))
-    except (BrokenPipeError, ConnectionResetError):  # nobody listens
-        pass
-    finally:
-        if journal is not None:
-            journal.close()

@@ -1,0 +1,33 @@
+"""What an executor is."""
+
+from collections.abc import Callable, Iterable
+from typing import Protocol
+
+from runner.executor.result import Result
+from runner.executor.work import Work
+
+Tell = Callable[[Result], None]
+
+
+class Executor(Protocol):
+    """Carries out units of work.
+
+    What is recorded of a unit ends up in journals of the machine that leads: an executor is made
+    with a sink, to which it hands on what its processes record, or with a place for journals that
+    they write themselves. `runner.executor.work.do` is what a process does with a unit; it writes
+    to any `runner.journal.Sink`, one that sends records through a pipe as well.
+    """
+
+    def run(
+        self,
+        works: Iterable[Work],
+        over: Callable[[], str],
+        tell: Tell,
+        unit_is_done: Callable[[], None],
+    ) -> None:
+        """Carry out the units, until `over` says by what they are stopped: a signal, say.
+
+        `tell` the result of each cell once it is recorded, of one that failed or was lost as well,
+        and call `unit_is_done` after each unit. A process that is gone fails the cells of its unit
+        alone, once these have been tried again. Raises JournalError where nothing can be recorded.
+        """
