@@ -1,6 +1,7 @@
 # make run ARGS="optimizer=sgd lr=0.1"    one run, or with -m a sweep
 # make test                               every test but the slow ones
 # make test-slow                          those
+# make test-mlflow                        those of the store, with older versions of MLflow
 # make check                              format, lint, types
 # make bench                              speed, as a table of ratios
 # make pictures                           those of the README, anew
@@ -10,7 +11,12 @@ HOST ?= 127.0.0.1
 PORT ?= 5000
 BIN = .venv/bin
 
-.PHONY: run test test-slow check bench pictures ui
+# The oldest that is allowed, and one between that and the pinned one. MLflow 3.1 does not work with
+# SQLAlchemy 2.1.
+MLFLOWS = 3.1.4 3.10.1
+WITH_3.1.4 = sqlalchemy==2.0.44
+
+.PHONY: run test test-slow test-mlflow check bench pictures ui
 
 run: .venv/installed
 	@$(BIN)/python -m runner $(ARGS)
@@ -20,6 +26,16 @@ test: .venv/installed
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist loadgroup -m slow $(ARGS)
+
+test-mlflow: $(MLFLOWS:%=.mlflow/%/tested)
+
+$(MLFLOWS:%=.mlflow/%/tested): .mlflow/%/tested: .venv/installed
+	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .mlflow/$* \
+	  mlflow==$* mlflow-skinny==$* mlflow-tracing==$* $(WITH_$*)
+	PYTHONPATH=$(CURDIR)/.mlflow/$* $(BIN)/python -m pytest -n auto -W ignore -m "not slow" \
+	  tests/test_store.py $(ARGS)
+
+.PHONY: $(MLFLOWS:%=.mlflow/%/tested)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

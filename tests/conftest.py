@@ -106,7 +106,8 @@ def environment():
     Drawing takes a second of each run's publisher; `tests/test_report.py` switches it on.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "HYDRA_"))}
-    return {**kept, "PYTHONPATH": str(ROOT), **NO_DRAWING}
+    path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # another MLflow, say
+    return {**kept, "PYTHONPATH": os.pathsep.join(path), **NO_DRAWING}
 
 
 @pytest.fixture(scope="session")

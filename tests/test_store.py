@@ -3,6 +3,7 @@
 import contextlib
 import json
 import math
+import re
 import sqlite3
 import subprocess
 import sys
@@ -468,7 +469,7 @@ def test_log_batch_is_used_where_bulk_was_not_tested(age, tmp_path, empty_store,
     assert "8 run(s)" in printed
     assert len(runs_of(client_of(uri))) == 8
     log = (tmp_path / "mlruns" / "publish.log").read_text()
-    assert "the schema dc11669786a5 is none of 0123456789ab" in log
+    assert re.search(r"the schema [0-9a-f]{12} is none of 0123456789ab", log)
 
 
 def test_nobody_imports_mlflow_for_a_tested_schema(tmp_path, empty_store, publish_command):
@@ -537,7 +538,8 @@ def test_a_schema_that_mlflow_itself_refuses_is_said(tmp_path, empty_store, publ
     process = publish_command(tmp_path)
     _, complaints = process.communicate()
     assert process.returncode == 1
-    assert "out-of-date database schema" in complaints
+    advice = "out-of-date database schema", "Can't locate revision"  # of newer and older ones
+    assert any(words in complaints for words in advice)
     assert "Traceback" not in complaints
     assert dump(uri) == before
     assert journal.exists()

@@ -53,7 +53,7 @@ class Publisher:
         self._unreadable: list[str] = []
         self._complaint = ""
         self._first: list[str] = []
-        self._followed: list[str] = []
+        self.followed: list[str] = []  # the runs that are no cells of a sweep
 
     def follow(self, name: str, *, live: bool) -> Report:
         """Publish the journals of that name as they grow, then those that others left behind.
@@ -87,7 +87,7 @@ class Publisher:
                         wait = min(2 * wait, POLL_SECONDS)
                 for publication in filter(None, growing.values()):
                     self._finish(publication)
-            mine, self._followed = list(self._published), list(self._first)
+            mine, self.followed = list(self._published), list(self._first)
             before = self._report(mine)
             journal.tidy(self._folder)
             self.recover()
@@ -182,11 +182,6 @@ class Publisher:
     def published(self) -> frozenset[str]:
         """The runs whose ends are in the store, by their ids in the journal."""
         return frozenset(self._published)
-
-    @property
-    def followed(self) -> list[str]:
-        """Of those that were followed, the runs that are no cells of a sweep."""
-        return list(self._followed)
 
     def add(self, run: str, path: Path) -> None:
         """Add an artifact to a run, if that is published."""

@@ -11,7 +11,13 @@ from runner.tracking.files import Files
 from runner.tracking.sql import open_engine
 from runner.uri import without_credentials
 
-TESTED_REVISIONS = ("dc11669786a5",)  # of the schema, as alembic names them
+TESTED_REVISIONS = {
+    "bda7b8c39065": "3.1.4",
+    "1b5f0d9ad7c1": "3.10",
+    "dc11669786a5": "3.17",
+}
+"""Of the schema, as alembic names them, and the MLflow with which the tests of it are run."""
+
 TESTED_DRIVERS = ("sqlite+pysqlite", "postgresql+psycopg2")
 
 log = logging.getLogger("runner.publish")
