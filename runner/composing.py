@@ -8,28 +8,24 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from copy import deepcopy
 from pathlib import Path
-from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
-from hydra._internal.utils import create_config_search_path
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.config_search_path import SearchPathQuery
 from hydra.core.config_store import ConfigStore
 from hydra.core.global_hydra import GlobalHydra
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.singleton import Singleton
 from hydra.core.utils import setup_globals
 from hydra.types import RunMode
 from hydra.version import setbase
 from omegaconf import open_dict
-from omegaconf.basecontainer import BaseContainer
 
 from runner import CONF
 from runner.cell import Cell
 from runner.cells.compose import compose
 from runner.cells.split import batches
 from runner.config import ConfigError, plain, register
+from runner.hydra_inside import kept, loader, search_path
 from runner.refused import message_with_place
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
@@ -63,26 +59,22 @@ def many_cells(words: Sequence[str], config_dir: str | Path | None) -> list[Cell
 @contextmanager
 def _hydra(words: Sequence[str], config_dir: str | Path | None) -> Iterator[ConfigLoader]:
     """Hydra's loader, and every refusal of Hydra's as a ConfigError."""
-    before = dict(Singleton._instances), dict(BaseContainer._resolvers)
     store = ConfigStore.instance()
     stored = deepcopy(store.repo)
-    try:
-        for kind in (GlobalHydra, HydraConfig):
-            Singleton._instances.pop(kind, None)
-        setbase("1.3")
-        setup_globals()
-        register()
-        yield _loader(config_dir)
-    except ConfigError:
-        raise
-    except Exception as error:  # what Hydra raises is not always its own
-        if _was_interrupted(error):
-            raise KeyboardInterrupt from error
-        raise ConfigError(message_with_place(error, words)) from error
-    finally:
-        store.repo = stored
-        _restore(Singleton._instances, before[0])
-        _restore(BaseContainer._resolvers, before[1])
+    with kept(GlobalHydra, HydraConfig):
+        try:
+            setbase("1.3")
+            setup_globals()
+            register()
+            yield _loader(config_dir)
+        except ConfigError:
+            raise
+        except Exception as error:  # what Hydra raises is not always its own
+            if _was_interrupted(error):
+                raise KeyboardInterrupt from error
+            raise ConfigError(message_with_place(error, words)) from error
+        finally:
+            store.repo = stored
 
 
 def _was_interrupted(error: BaseException | None) -> bool:
@@ -95,16 +87,11 @@ def _was_interrupted(error: BaseException | None) -> bool:
 
 
 def _loader(config_dir: str | Path | None) -> ConfigLoader:
-    path = create_config_search_path(str(CONF))
+    path = search_path(str(CONF))
     if config_dir is not None:
         folder = Path(config_dir).expanduser().absolute()
         if not folder.is_dir():
             raise ConfigError(f"config_dir: {folder}: there is no such folder")
         first = SearchPathQuery(provider="schema")
         path.prepend(provider="command-line", path=f"file://{folder}", anchor=first)
-    return ConfigLoaderImpl(config_search_path=path)
-
-
-def _restore(there: dict[Any, Any], before: dict[Any, Any]) -> None:
-    there.clear()
-    there.update(before)
+    return loader(path)

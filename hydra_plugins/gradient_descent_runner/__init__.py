@@ -9,8 +9,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from hydra._internal.core_plugins.basic_sweeper import BasicSweeper
-from hydra._internal.core_plugins.file_config_source import FileConfigSource
 from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
@@ -23,9 +21,10 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from runner import CONF
+from runner.hydra_inside import config_source, sweeper
 
 
-class ShippedRoot(FileConfigSource):
+class ShippedRoot(config_source()):  # type: ignore[misc]
     """`conf/config.yaml` and what else lies beside the groups in a folder, without the groups."""
 
     @staticmethod
@@ -79,7 +78,7 @@ class StackLauncher(Launcher):
         return launch(self.hydra_context.config_loader, self.config, job_overrides)
 
 
-class CellSweeper(BasicSweeper):
+class CellSweeper(sweeper()):  # type: ignore[misc]
     """Hydra's own sweeper, without composing every cell twice for `StackLauncher`.
 
     And with each cell made of what its lone run would be made of, in the same order.

@@ -12,7 +12,6 @@ from dataclasses import replace
 from functools import cache
 from typing import Any
 
-from hydra._internal.config_loader_impl import ConfigLoaderImpl
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.hydra_config import HydraConfig
 from hydra.core.override_parser.overrides_parser import OverridesParser
@@ -22,6 +21,7 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.cell import Cell
 from runner.config import ConfigError, Values, plain, plain_node
+from runner.hydra_inside import apply
 from runner.refused import message, nameless, shortly
 from runner.run_name import within_sweep
 
@@ -70,7 +70,7 @@ class Composer:
         composed = self._composed[key]
         if composed.asks_hydra and applied:  # what it is told depends on every override
             composed, applied = self._compose(list(overrides)), []
-        ConfigLoaderImpl._apply_overrides_to_config(applied, composed.config)
+        apply(applied, composed.config)
         task = [str(one.input_line) for one in parsed if not one.is_hydra_override()]
         changed = {one.key_or_group.partition(".")[0] for one in applied}
         return Cell(composed.values(changed), composed.choices, task)
