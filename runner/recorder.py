@@ -17,7 +17,7 @@ Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]
 
 ROOM_BYTES = 16 * 2**20
-"""What is collected before it has to be handed on."""
+"""What is collected before it has to be handed on; what is measured at once."""
 
 
 class Figures(NamedTuple):
@@ -50,46 +50,83 @@ class Recorder:
         apart = [one.column for one in recorded if one.column.every == SPACED]
         self._vectors = [Vectors(one, spacing, initial, now) for one in apart if spacing]
         cells, size = initial.shape
-        each = self._kind.itemsize + 2 * size * initial.itemsize
-        self._room = max(2, ROOM_BYTES // (cells * each))
         self._allocate(cells, size, initial.dtype)
-        self._first = self._filled = 0
-        self._until = np.full(cells, -1)  # rows of a cell that has ended, in the chunk
-        self._best = np.full(cells, np.inf)
-        self.last = Step(np.full(cells, np.nan), initial, np.full_like(initial, np.nan))
+        self._first = self._count = self._offset = 0
+        self._measured: list[Rows] = []  # of the chunk, (cells, steps) each
+        self._until = np.full(len(initial), -1)  # rows of a cell that has ended, in the chunk
+        self._best = np.full(len(initial), np.inf)  # of what is measured
+        self.last = Step(np.full(len(initial), np.nan), initial, np.full_like(initial, np.nan))
         self.add(self.last, now)
 
     def _allocate(self, cells: int, size: int, dtype: Any) -> None:
-        self._times = np.empty(self._room)
-        self._loss = np.empty((self._room, cells))
-        self._parameters = np.empty((self._room, cells, size), dtype)
-        self._gradient = np.empty((self._room, cells, size), dtype)
+        """Room for steps until they are measured. A large one is measured at once, not copied."""
+        room = ROOM_BYTES // (cells * (16 + 2 * size * np.dtype(dtype).itemsize))
+        self._copies = room > 2
+        self._room = room if self._copies else 1
+        self._times, self._loss = np.empty(self._room), np.empty((self._room, cells))
+        shape = (self._room, cells, size if self._copies else 0)
+        self._parameters, self._gradient = np.empty(shape, dtype), np.empty(shape, dtype)
 
     @property
     def epochs(self) -> int:
         """Recorded so far, the start not counted."""
-        return self._first + self._filled - 1
+        return self._first + self._count - 1
 
     @property
     def is_full(self) -> bool:
-        """Whether there is no room for another step."""
-        return bool(self._filled == self._room)
+        """Whether what is collected has to be handed on."""
+        return sum(rows.nbytes for rows in self._measured) >= ROOM_BYTES
 
     def add(self, step: Step, now: float) -> None:
         """Record the next step, made at `now`, of every cell."""
-        row = self._filled
+        row = self._count - self._offset
         self._times[row] = now
         self._loss[row] = step.loss
-        self._parameters[row] = step.parameters
-        self._gradient[row] = step.gradient
+        if self._copies:
+            self._parameters[row] = step.parameters
+            self._gradient[row] = step.gradient
         for vectors in self._vectors:
-            vectors.add(self._first + row, step, now)
+            vectors.add(self._first + self._count, step, now)
         self.last = step
-        self._filled = row + 1  # last, so that an interrupt leaves whole rows only
+        self._count += 1  # last, so that an interrupt leaves whole rows only
+        if row + 1 == self._room:
+            self._measure()
+
+    def _measure(self) -> None:
+        """Turn the steps that have come since into rows; the copies of them are not needed then."""
+        begin, end = self._open
+        rows, cells = end - begin, len(self._until)
+        together = np.empty((cells, rows), self._kind)
+        together["step"] = np.arange(self._first + begin, self._first + end)
+        together["time"] = self._times[:rows]
+        if self._copies:
+            both = self._parameters[:rows], self._gradient[:rows]
+        else:
+            both = self.last.parameters, self.last.gradient
+        parameters, gradient = (part.reshape(rows * cells, -1) for part in both)
+        steps = Steps(self._loss[:rows].reshape(-1), parameters, gradient)
+        with np.errstate(all="ignore"):  # of cells that have diverged
+            for column, of in self._recorded:
+                values = np.reshape(of(steps), (rows, cells, *column.shape))
+                together[column.name] = values.swapaxes(0, 1)
+        self._best = np.fmin(self._best, self._least())
+        self._measured.append(together)  # one step, so that an interrupt finds each row once
+        self._offset = self._count
+
+    @property
+    def _open(self) -> tuple[int, int]:
+        """Of the chunk's steps, the first that is not measured, and the end."""
+        return sum(rows.shape[1] for rows in self._measured), self._count
+
+    def _least(self) -> Array:
+        """(cells,): the least loss that is not measured."""
+        begin, end = self._open
+        least: Array = np.fmin.reduce(self._loss[: end - begin], axis=0, initial=np.inf)
+        return least
 
     def end(self, cells: Index) -> list[Figures]:
         """What is known of the cells at these places; no further step of theirs is recorded."""
-        self._until[cells] = self._filled
+        self._until[cells] = self._count
         for vectors in self._vectors:
             vectors.end(cells, self.epochs, self.last)
         final = np.atleast_1d(self.last.loss)[cells]
@@ -100,38 +137,23 @@ class Recorder:
             for loss, least, own in zip(final, best, parameters, strict=True)
         ]
 
-    def _least(self) -> Array:
-        """(cells,): the least loss in what is collected."""
-        least: Array = np.fmin.reduce(self._loss[: self._filled], axis=0, initial=np.inf)
-        return least
-
     def rows(self) -> Iterator[tuple[int, Rows]]:
         """What is collected: the place of a cell, and rows of it."""
-        filled = self._filled
-        cells, size = self._parameters.shape[1:]
-        together = np.empty((cells, filled), self._kind)
-        together["step"] = np.arange(self._first, self._first + filled)
-        together["time"] = self._times[:filled]
-        steps = Steps(
-            self._loss[:filled].reshape(-1),
-            self._parameters[:filled].reshape(-1, size),
-            self._gradient[:filled].reshape(-1, size),
-        )
-        with np.errstate(all="ignore"):  # of cells that have diverged
-            for column, of in self._recorded:
-                values = np.reshape(of(steps), (filled, cells, *column.shape))
-                together[column.name] = values.swapaxes(0, 1)
-        for cell, until in enumerate(self._until.tolist()):
-            if count := filled if until < 0 else until:
-                yield cell, together[cell, :count]
+        begin, end = self._open
+        if begin < end:
+            self._measure()
+        if self._measured:
+            together = np.concatenate(self._measured, axis=1)
+            for cell, until in enumerate(self._until.tolist()):
+                if count := self._count if until < 0 else until:
+                    yield cell, together[cell, :count]
         for vectors in self._vectors:
             yield from vectors.rows()
 
     def forget(self) -> None:
         """Begin a new chunk: what was collected has been handed on."""
-        self._best = np.fmin(self._best, self._least())
-        self._first += self._filled
-        self._filled = 0
+        self._first += self._count
+        self._measured, self._count, self._offset = [], 0, 0
         self._until[self._until >= 0] = 0
         for vectors in self._vectors:
             vectors.forget()
@@ -140,6 +162,6 @@ class Recorder:
         """Go on with the cells at these places alone, once the chunk has been handed on."""
         self._until, self._best = self._until[cells], self._best[cells]
         self.last = Step(*(part[cells] for part in self.last))
-        self._allocate(len(cells), self._parameters.shape[2], self._parameters.dtype)
+        self._allocate(len(cells), self.last.parameters.shape[1], self.last.parameters.dtype)
         for vectors in self._vectors:
             vectors.keep(cells)
