@@ -16,7 +16,7 @@ def main() -> None:
     project.folder()  # before anything can change the current one
     # All that the imports make stays: looking through it for garbage takes a twentieth of the time.
     gc.set_threshold(50_000)
-    process.start_ahead(sys.argv[1:])
+    ahead = process.start_ahead(sys.argv[1:])
     if {"-m", "--multirun"} & {*sys.argv} and "gradient=by_hand" not in sys.argv:
         forking.prepare()
     from runner import command, console
@@ -24,9 +24,9 @@ def main() -> None:
 
     console.prepare()
     try:
-        command.main()
+        with session.invocation(ahead):
+            command.main()
     finally:
-        session.finish()
         gc.freeze()  # or Python would look through all of torch for garbage before it exits
 
 

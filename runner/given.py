@@ -10,6 +10,7 @@ import os
 import pkgutil
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from functools import partial
 from typing import Any
@@ -24,7 +25,8 @@ PARTS = ("dataset", "model", "loss", "optimizer")
 KEPT = {"dataset": ("standardize", "probe")}
 """Keys of a part's node that are not its class's, and so can be said beside an object."""
 
-_objects: dict[str, Any] = {}
+_objects: ContextVar[Mapping[str, Any]] = ContextVar("objects")
+"""By their digests, while a call lasts."""
 
 
 def is_object(key: str, value: Any) -> bool:
@@ -44,12 +46,16 @@ def is_object(key: str, value: Any) -> bool:
 @contextmanager
 def held(objects: Mapping[str, Any]) -> Iterator[dict[str, Values]]:
     """The node of each part for which there is an object, good until the `with` ends."""
-    before = dict(_objects)
+    nodes: dict[str, Values] = {}
+    digests: dict[str, Any] = {}
+    for part, value in objects.items():
+        nodes[part], own = _node(part, value)
+        digests |= own
+    token = _objects.set({**_objects.get({}), **digests})
     try:
-        yield {part: _node(part, value) for part, value in objects.items()}
+        yield nodes
     finally:
-        _objects.clear()
-        _objects.update(before)
+        _objects.reset(token)
 
 
 def model(*, object: str, kind: str, repr: str) -> Any:
@@ -80,9 +86,9 @@ def optimizer(params: Any, *, object: str, kind: str, repr: str, lr: Any = None)
 
 
 def _given(digest: str) -> Any:
-    if digest not in _objects:
+    if digest not in (there := _objects.get({})):
         raise LookupError("the object was given in a call from Python, and is gone by now")
-    return _objects[digest]
+    return there[digest]
 
 
 def _copied(value: Any) -> Any:
@@ -97,8 +103,11 @@ def _makes(value: Any) -> bool:
     return isinstance(value, type)
 
 
-def _node(part: str, value: Any) -> Values:
-    """What a config says of the object. Raises ConfigError for one that the part cannot be."""
+def _node(part: str, value: Any) -> tuple[Values, dict[str, Any]]:
+    """What a config says of the object; the object by its digest, unless it has a name.
+
+    Raises ConfigError for one that the part cannot be.
+    """
     if fault := _fault(part, value):
         raise ConfigError(f"{part}: expected {fault}, got {shortly(_repr(value))}")
     name = _importable(value)
@@ -108,10 +117,10 @@ def _node(part: str, value: Any) -> Values:
     if part == "optimizer" and "lr" not in getattr(value, "keywords", {}) and _takes_lr(value):
         node["lr"] = "${lr}"
     if name:
-        return node
+        return node, {}
     digest = _digest(value)
-    _objects[digest] = value
-    return {**node, "object": digest, "kind": _kind(value), "repr": _repr(value)}
+    node |= {"object": digest, "kind": _kind(value), "repr": _repr(value)}
+    return node, {digest: value}
 
 
 def _fault(part: str, value: Any) -> str:

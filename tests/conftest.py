@@ -88,13 +88,12 @@ def front_door(tmp_path_factory):
             composed = kept(runner.cells.launch.compose, lambda _, made: made)
             patch.setattr(runner.cells.launch, "compose", composed)
             try:
-                runner.command.main()
+                with session.invocation():
+                    runner.command.main()
                 return 0, "", cells
             except SystemExit as end:
                 status = 1 if isinstance(end.code, str) else end.code or 0
                 return status, end.code if isinstance(end.code, str) else "", cells
-            finally:
-                session.finish()
 
     return typed
 

@@ -79,6 +79,28 @@ def test_the_packages_are_drawn_as_they_are():
     assert drawn == found
 
 
+OF_THE_PROCESS = {"api": {"_one_at_a_time"}, "tracking.background": {"_publishers", "_leaving"}}
+"""What is one for a whole process that calls `runner.run`: its lock, and its publishers."""
+
+
+@pytest.mark.parametrize("name", MODULES)
+def test_no_module_keeps_what_changes(name):
+    """Nothing empty that would be filled, and no name that a function sets anew."""
+    tree = ast.parse(MODULES[name].read_text())
+    found = {word for node in ast.walk(tree) if isinstance(node, ast.Global) for word in node.names}
+    for node in tree.body:
+        if isinstance(node, ast.Assign | ast.AnnAssign) and _is_empty(node.value):
+            targets = node.targets if isinstance(node, ast.Assign) else [node.target]
+            found |= {target.id for target in targets}
+    assert found == OF_THE_PROCESS.get(name, set())
+
+
+def _is_empty(value):
+    """Whether it is written as an empty list or dictionary."""
+    parts = {ast.List: "elts", ast.Dict: "keys"}
+    return type(value) in parts and not getattr(value, parts[type(value)])
+
+
 def test_every_file_is_short():
     """A file holds one idea."""
     assert {

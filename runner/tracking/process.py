@@ -15,22 +15,22 @@ from runner import project
 
 Publisher = subprocess.Popen[str]
 
-_ahead: list[Publisher] = []  # started, and not told yet what to do
 
-
-def start_ahead(typed: Sequence[str]) -> None:
-    """Start one for the command line `typed`, if that is to run something."""
+def start_ahead(typed: Sequence[str]) -> Publisher | None:
+    """One that waits for its orders, if the command line `typed` is to run something."""
     asks_only = any(word.startswith("-") and word not in ("-m", "--multirun") for word in typed)
-    if not asks_only and not {"tracking=off", "sweep.dry_run=true"} & {*typed}:
-        _ahead.append(_start())
+    if asks_only or {"tracking=off", "sweep.dry_run=true"} & {*typed}:
+        return None
+    return _start()
 
 
-def start(orders: Mapping[str, Any]) -> Publisher:
+def start(orders: Mapping[str, Any], ahead: Publisher | None = None) -> Publisher:
     """A process that follows the orders until its standard input ends, as it does if this dies.
 
-    See `runner.publish.follow` for the orders and for what it answers.
+    `ahead` is one that waits for them, if there is one. See `runner.follow` for the orders and for
+    what it answers.
     """
-    publisher = _ahead.pop() if _ahead else _start()
+    publisher = ahead or _start()
     assert publisher.stdin
     # Not on the command line, which anybody may read: the URI may hold a password.
     with suppress(BrokenPipeError):  # it is gone already: the run goes on without it
@@ -64,12 +64,6 @@ def dismiss(publisher: Publisher) -> None:
     """End one that has nothing to do."""
     publisher.kill()
     publisher.communicate()
-
-
-def dismiss_ahead() -> None:
-    """End those that were never told what to do."""
-    while _ahead:
-        dismiss(_ahead.pop())
 
 
 def _start() -> Publisher:

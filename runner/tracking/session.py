@@ -4,6 +4,9 @@ import json
 import os
 import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -112,28 +115,56 @@ def _answer(publisher: process.Publisher) -> str:
     return heard[0]
 
 
-_sessions: dict[Settings, Session] = {}
+class Invocation:
+    """What a command has begun: a session for all of its runs, as a rule."""
+
+    def __init__(self, ahead: process.Publisher | None = None) -> None:
+        """`ahead` is a publisher that waits for its orders."""
+        self._ahead = ahead
+        self._sessions: dict[Settings, Session] = {}
+
+    def session(self, settings: Settings, runs: int) -> Session:
+        """The session with these settings, begun when first asked for."""
+        if settings not in self._sessions:
+            name = new_name()
+            orders = {**settings.orders(), "name": name, "runs": runs}
+            publisher = None
+            if settings.uri:
+                publisher, self._ahead = process.start(orders, self._ahead), None
+            self._sessions[settings] = Session(settings, name, publisher)
+        return self._sessions[settings]
+
+    def finish(self) -> None:
+        """End every session, and say what became of its runs."""
+        if self._ahead is not None:
+            process.dismiss(self._ahead)
+        while self._sessions:
+            if said := self._sessions.popitem()[1].finish():
+                say(said)
+
+
+_current: ContextVar[Invocation] = ContextVar("invocation")
+
+
+@contextmanager
+def invocation(ahead: process.Publisher | None = None) -> Iterator[None]:
+    """Let the runs in the `with` be one command's; at its end, all of them are published."""
+    token = _current.set(own := Invocation(ahead))
+    try:
+        yield
+    finally:
+        own.finish()
+        _current.reset(token)
 
 
 def session(settings: Settings, runs: int = 1) -> Session:
-    """The session of this process with these settings, begun when first asked for.
+    """The session of this command with these settings; `runs` are expected, and more may come.
 
-    `runs` are expected by then, and more may come.
+    A process of another launcher of Hydra's, which begins no command, has one for all its jobs.
     """
-    if settings not in _sessions:
-        name = new_name()
-        orders = {**settings.orders(), "name": name, "runs": runs}
-        publisher = process.start(orders) if settings.uri else None
-        _sessions[settings] = Session(settings, name, publisher)
-    return _sessions[settings]
-
-
-def finish() -> None:
-    """End every session of this process, and say what became of its runs."""
-    process.dismiss_ahead()
-    while _sessions:
-        if said := _sessions.popitem()[1].finish():
-            say(said)
+    if (own := _current.get(None)) is None:
+        _current.set(own := Invocation())
+    return own.session(settings, runs)
 
 
 def see_it() -> str:
