@@ -41,7 +41,7 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
     data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
     experiment = compose(cell.values, data)
     start = identity.start(cell, experiment, data, tracked.store)
-    limits = stop.limits(cell.values["epochs"], cell.values["tolerance"])
+    limits = stop.limits_of(cell.values)
     look, ended = Console(cell.values, experiment.tensors), list[Run]()
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         journal = tracked.journal

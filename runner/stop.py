@@ -4,7 +4,7 @@ Each rule is asked of numbers for a lone run, and of arrays (cells,) for a stack
 """
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -38,8 +38,13 @@ class Limits(NamedTuple):
 
 
 def limits(epochs: int, tolerance: float) -> Limits:
-    """The limits that a config sets; `tolerance=0` is never, also for losses that go below 0."""
+    """`tolerance=0` is never, also for losses that go below 0."""
     return Limits(epochs, tolerance if tolerance > 0 else -math.inf)
+
+
+def limits_of(values: Mapping[str, Any]) -> Limits:
+    """The limits that the config with these values sets."""
+    return limits(values["epochs"], values["tolerance"])
 
 
 def together(cells: list[Limits]) -> Limits:

@@ -9,8 +9,10 @@ import torch
 
 import runner.dataset
 import runner.loss
+import runner.measure
 import runner.optimizer
 from runner.composing import many_cells
+from runner.measure import Measure
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -51,6 +53,27 @@ def test_the_optimizer():
         own, state = by_hand(own, w.grad.numpy().copy(), state)
         built.step()
         np.testing.assert_allclose(own, w.detach().numpy())
+
+
+def test_the_measure(monkeypatch, tmp_path):
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(
+        runner.measure.MEASURES, "update_size", Measure(made("update_size", runner.measure))
+    )
+    table = runner.run("tracking=off", gradient="by_hand", epochs=3).trajectory
+    np.testing.assert_allclose(table.update_size[1:], table.grad_norm[1:])  # of one parameter
+
+
+def test_ten_questions_are_answered():
+    """With five files at most, all of which are there."""
+    section = TEXT.split("## Which files to touch")[1].split("\n## ")[0]
+    rows = [line.split("|")[1:3] for line in section.splitlines() if line.startswith("| ")][2:]
+    assert len(rows) == 10
+    for _, files in rows:
+        named = re.findall(r"`([a-z_/]+(?:\.\w+|/))`", files)
+        assert 1 <= len(named) <= 5
+        for name in named:
+            assert (ROOT / name).exists(), name
 
 
 def test_the_files(tmp_path):

@@ -225,7 +225,7 @@ def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
 def _alone(values: Values, data: Dataset) -> Lone:
     """The lone run of these values."""
     kept, ended = _Kept(), list[drive.Run]()
-    limits = stop.limits(values["epochs"], values["tolerance"])
+    limits = stop.limits_of(values)
     with isolated():
         experiment = compose(values, data)
         drive.execute(

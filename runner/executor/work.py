@@ -81,7 +81,7 @@ def _execute(
     work: Work, made: Experiment, journal: Sink, received: Sequence[str], tell: Tell
 ) -> None:
     starts = [_start(work, place, made) for place in range(len(work.cells))]
-    own = [stop.limits(cell.values["epochs"], cell.values["tolerance"]) for cell in work.cells]
+    own = [stop.limits_of(cell.values) for cell in work.cells]
 
     def ended(place: int, run: drive.Run) -> None:
         if isinstance(run.failure, JournalError):
