@@ -42,7 +42,7 @@ check: .venv/installed
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 
-bench: .venv/installed-bench
+bench: .venv/installed
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 pictures: .venv/installed
@@ -54,9 +54,4 @@ ui: .venv/installed
 .venv/installed: pyproject.toml constraints.txt
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev]'
-	@touch $@
-
-# What ours is measured against.
-.venv/installed-bench: .venv/installed
-	$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[dev,bench]'
 	@touch $@

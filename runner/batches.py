@@ -13,7 +13,7 @@ class FullBatch:
         """
         self._all = self._batch = x, y
         self._of_cells = of_cells
-        self._places: Any = None
+        self._indices: Any = None
 
     def __iter__(self) -> "FullBatch":
         return self
@@ -22,20 +22,20 @@ class FullBatch:
         return self._batch
 
     def keep(self, cells: Any) -> None:
-        """Go on with the cells at these places among the present ones alone."""
-        self._places = cells if self._places is None else self._places[cells]
+        """Go on with the cells at these indices among the present ones alone."""
+        self._indices = cells if self._indices is None else self._indices[cells]
         self._cut()
 
     def state(self) -> dict[str, Any]:
         """Where in the data the next step is."""
-        return {"places": self._places}
+        return {"indices": self._indices}
 
     def restore(self, state: dict[str, Any]) -> None:
         """Go on from there."""
-        self._places = state["places"]
+        self._indices = state["indices"]
         self._cut()
 
     def _cut(self) -> None:
         x, y = self._all
-        there = self._of_cells and self._places is not None
-        self._batch = (x[self._places], y[self._places]) if there else self._all
+        there = self._of_cells and self._indices is not None
+        self._batch = (x[self._indices], y[self._indices]) if there else self._all

@@ -32,7 +32,7 @@ class Run(NamedTuple):
 
 
 Tell = Callable[[int, Run], None]
-"""Told of each cell that has ended: its place in the stack, and how."""
+"""Told of each cell that has ended: its index in the stack, and how."""
 
 
 class Look(Protocol):
@@ -109,7 +109,7 @@ def train(
 class _Cells:
     """What is recorded of the cells that are still computed, and how each ends.
 
-    Every array of cells is over those; `_places` are theirs in the stack. A run by itself is one.
+    Every array of cells is over those; `_indices` are theirs in the stack. A run by itself is one.
     """
 
     def __init__(
@@ -125,7 +125,7 @@ class _Cells:
         self._recorder = Recorder(
             experiment.recorded, experiment.initial, time.time(), experiment.spacing
         )
-        self._places = np.arange(len(runs))
+        self._indices = np.arange(len(runs))
         self.goes_on = np.ones(len(runs), bool)
         self.left = len(runs)
         self._before: NDArray[np.floating[Any]] | None = None
@@ -139,7 +139,7 @@ class _Cells:
     def predict_before(self) -> None:
         """Predict at the probe point, if there is one, before the first step."""
         if self._predict is not None:
-            self._before = self._predict(self._initial, self._places)
+            self._before = self._predict(self._initial, self._indices)
             if self._look is not None:
                 self._look.predicted("before", float(self._before[0]))
         self._then = time.perf_counter()
@@ -175,28 +175,28 @@ class _Cells:
         for number, (cell, own) in enumerate(zip(cells.tolist(), figures, strict=True)):
             said = {}
             if self._before is not None:
-                said["prediction_before"] = float(self._before[self._places[cell]])
+                said["prediction_before"] = float(self._before[self._indices[cell]])
             if after is not None:
                 said["prediction_after"] = float(after[number])
             end = _end(outcome, own, self._share, said, reason, failure)
-            run = self._runs[self._places[cell]]
+            run = self._runs[self._indices[cell]]
             self._ended[cell] = Run(run, end, own.final_loss, failure)
 
     def _predicted_after(self, cells: Any, figures: Sequence[Figures]) -> Any:
         assert self._predict is not None
         parameters = np.stack([own.parameters for own in figures])
         with np.errstate(over="ignore", invalid="ignore"):
-            after = self._predict(parameters, self._places[cells])
+            after = self._predict(parameters, self._indices[cells])
         if self._look is not None:
             self._look.predicted("after", float(after[0]))
         return after
 
     def hand_on(self, now: float) -> list[NDArray[np.int64]]:
-        """Write what is due; once half of the cells have ended, the places of those that go on."""
+        """Write what is due; once half of the cells have ended, the indices of those that go on."""
         if 2 * self.left <= len(self.goes_on):
             self._flush()
             kept = np.flatnonzero(self.goes_on)
-            self._places, self.goes_on = self._places[kept], self.goes_on[kept]
+            self._indices, self.goes_on = self._indices[kept], self.goes_on[kept]
             self._recorder.keep(kept)
             return [kept]
         if self._recorder.is_full or now > self._due:
@@ -212,7 +212,7 @@ class _Cells:
             for run in failed.values():
                 self._journal.end(run.id, run.end)
             for cell, run in failed.items():
-                self._tell(int(self._places[cell]), run)
+                self._tell(int(self._indices[cell]), run)
 
     def _flush(self) -> None:
         """Write what is collected, and the ends of the cells that have ended."""
@@ -232,7 +232,7 @@ class _Cells:
         self._recorder.forget()
         self._written, self._ended = 0, {}
         for cell, run in ended.items():
-            self._tell(int(self._places[cell]), run)
+            self._tell(int(self._indices[cell]), run)
         self._is_writing = False
         now = time.time()
         self._due = now + max(CHUNK_SECONDS, (now - started) / WRITING_SHARE)
@@ -241,7 +241,7 @@ class _Cells:
         with self._journal.together() if together else nullcontext():
             for number, (cell, rows) in enumerate(self._recorder.rows()):
                 if number >= self._written:
-                    self._journal.record(self._runs[self._places[cell]], rows)
+                    self._journal.record(self._runs[self._indices[cell]], rows)
                     self._written = number + 1
             for run in self._ended.values():
                 self._journal.end(run.id, run.end)

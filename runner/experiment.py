@@ -76,10 +76,10 @@ def compose(values: Values, data: Dataset | None = None) -> Experiment:
     data = data or prepared_dataset(values["dataset"], values["dtype"])
     if matched == "numpy":
         return _by_hand(values, data)
-    place = resolved_device(values)
+    device_name = resolved_device(values)
     if matched == "module":
-        return _module(values, data, place)
-    return _tensor(matched, values, data, place)
+        return _module(values, data, device_name)
+    return _tensor(matched, values, data, device_name)
 
 
 def loop_for(values: Values) -> str:
@@ -117,7 +117,7 @@ def _by_hand(values: Values, data: Dataset) -> Experiment:
     )
 
 
-def _tensor(matched: str, values: Values, data: Dataset, place: str) -> Experiment:
+def _tensor(matched: str, values: Values, data: Dataset, device_name: str) -> Experiment:
     """The autograd and the optimizer loop."""
     import torch
 
@@ -127,13 +127,13 @@ def _tensor(matched: str, values: Values, data: Dataset, place: str) -> Experime
     model = model_by_hand(values["model"], data)
     initial = start(model, values)
     device.set_threads(data.x.size)
-    x = torch.tensor(model.design(data.x), device=place)
-    y = torch.tensor(data.y, device=place)
-    w = torch.tensor(initial, device=place)
+    x = torch.tensor(model.design(data.x), device=device_name)
+    y = torch.tensor(data.y, device=device_name)
+    w = torch.tensor(initial, device=device_name)
     predict: Any = operator.matmul
     if isinstance(model, models.Scalar):  # a product of numbers is cheaper than one of matrices
         x, predict = x[:, 0], operator.mul
-    loss = torch_loss(values["loss"], place, y)
+    loss = torch_loss(values["loss"], device_name, y)
     made: Any
     if matched == "autograd":
         made = autograd.Program(w, predict, loss, build("optimizer", values["optimizer"]))
@@ -142,34 +142,34 @@ def _tensor(matched: str, values: Values, data: Dataset, place: str) -> Experime
         made = optimizer.Program(w, loss, built, closure=closure)
     kept, at_probe = recording(values, model.tensors), _prediction(model, data)
     return Experiment(
-        matched, place, model.tensors, initial, made, FullBatch(x, y), *kept, at_probe
+        matched, device_name, model.tensors, initial, made, FullBatch(x, y), *kept, at_probe
     )
 
 
-def _module(values: Values, data: Dataset, place: str) -> Experiment:
+def _module(values: Values, data: Dataset, device_name: str) -> Experiment:
     """The module loop."""
     import torch
 
     from runner import network as networks
     from runner.program import module
 
-    network, made = network_for(values, data, place)
-    x = torch.tensor(data.x, device=place)
-    y = torch.tensor(data.y, device=place).reshape(made)
-    loss = torch_loss(values["loss"], place, y)
+    network, made = network_for(values, data, device_name)
+    x = torch.tensor(data.x, device=device_name)
+    y = torch.tensor(data.y, device=device_name).reshape(made)
+    loss = torch_loss(values["loss"], device_name, y)
     tensors, initial = network_start(values, data, network)
     device.set_threads(len(data.x) * initial.size)
     built, closure = torch_optimizer(values["optimizer"], list(network.parameters()))
 
     def predict(parameters: Array, _: Any) -> Array:
         networks.load(network, parameters[0])
-        made = networks.output(network, torch.tensor(data.probe, device=place))
+        made = networks.output(network, torch.tensor(data.probe, device=device_name))
         values: Array = made.cpu().numpy().reshape(1)
         return values
 
     return Experiment(
         "module",
-        place,
+        device_name,
         tensors,
         initial,
         module.Program(network, loss, built, closure=closure),
@@ -179,7 +179,7 @@ def _module(values: Values, data: Dataset, place: str) -> Experiment:
     )
 
 
-def network_for(values: Values, data: Dataset, place: str) -> tuple[Any, tuple[int, ...]]:
+def network_for(values: Values, data: Dataset, device_name: str) -> tuple[Any, tuple[int, ...]]:
     """The model as a module, drawn from the seed, and the shape of what it makes of the data."""
     import torch
 
@@ -192,8 +192,8 @@ def network_for(values: Values, data: Dataset, place: str) -> tuple[Any, tuple[i
     network = build("model", node)
     if not isinstance(network, torch.nn.Module):
         raise ConfigError(f"model._target_: expected a torch.nn.Module, got {network!r}")
-    network.to(device=place, dtype=getattr(torch, values["dtype"]))
-    x = torch.tensor(data.x, device=place)
+    network.to(device=device_name, dtype=getattr(torch, values["dtype"]))
+    x = torch.tensor(data.x, device=device_name)
     return network, trial.output_shape(known_as(node), network, x, len(data.y))
 
 
@@ -240,7 +240,7 @@ def _prediction(model: Any, data: Dataset) -> Predict | None:
     return lambda parameters, _: point @ parameters[0]
 
 
-def torch_loss(node: Values, place: str, y: Any) -> Any:
+def torch_loss(node: Values, device_name: str, y: Any) -> Any:
     """The loss on its device, tried on predictions of the shape of y."""
     import torch
 
@@ -248,7 +248,7 @@ def torch_loss(node: Values, place: str, y: Any) -> Any:
 
     loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
     if isinstance(loss, torch.nn.Module):
-        loss.to(place)
+        loss.to(device_name)
     trial.check_loss(known_as(node), loss, y)
     return loss
 

@@ -125,7 +125,7 @@ class Recorder:
         return least
 
     def end(self, cells: Index) -> list[Figures]:
-        """What is known of the cells at these places; no further step of theirs is recorded."""
+        """What is known of the cells at these indices; no further step of theirs is recorded."""
         self._until[cells] = self._count
         for vectors in self._vectors:
             vectors.end(cells, self.epochs, self.last)
@@ -138,7 +138,7 @@ class Recorder:
         ]
 
     def rows(self) -> Iterator[tuple[int, Rows]]:
-        """What is collected: the place of a cell, and rows of it."""
+        """What is collected: the index of a cell, and rows of it."""
         begin, end = self._open
         if begin < end:
             self._measure()
@@ -159,7 +159,7 @@ class Recorder:
             vectors.forget()
 
     def keep(self, cells: Index) -> None:
-        """Go on with the cells at these places alone, once the chunk has been handed on."""
+        """Go on with the cells at these indices alone, once the chunk has been handed on."""
         self._until, self._best = self._until[cells], self._best[cells]
         self.last = Step(*(part[cells] for part in self.last))
         self._allocate(len(cells), self.last.parameters.shape[1], self.last.parameters.dtype)

@@ -58,7 +58,7 @@ class Vectors:
         self._best_step[better], self._best_time[better] = number, now
 
     def end(self, cells: Index, number: int, last: Step) -> None:
-        """Keep the best and the last of the cells at these places, whose last step was `number`."""
+        """Keep the best and the last of these cells, whose last step was `number`."""
         self._until[cells] = number
         for cell in cells.tolist():
             last_one = number, self._now, np.atleast_2d(last.parameters)[cell]
@@ -68,7 +68,7 @@ class Vectors:
                     self._ended.setdefault(cell, []).append((step, now, vector))
 
     def rows(self) -> Iterator[tuple[int, Rows]]:
-        """What is not handed on yet: the place of a cell, and rows of it."""
+        """What is not handed on yet: the index of a cell, and rows of it."""
         for cell, until in enumerate(self._until.tolist()):
             own = [(n, now, vectors[cell]) for n, now, vectors in self._waiting if n <= until]
             if own := [*own, *self._ended.get(cell, [])]:
@@ -81,7 +81,7 @@ class Vectors:
         self._waiting, self._ended = [], {}
 
     def keep(self, cells: Index) -> None:
-        """Go on with the cells at these places alone."""
+        """Go on with the cells at these indices alone."""
         self._best, self._best_loss = self._best[cells], self._best_loss[cells]
         self._best_step, self._best_time = self._best_step[cells], self._best_time[cells]
         self._until = self._until[cells]

@@ -48,7 +48,7 @@ OPTIONS = {
     "loss": ["mse", "mae", "huber", "nan", "[mse]"],
     "model": ["scalar", "linear", "true"],
     "dataset": ["line", "noisy_line", "plane"],
-    "experiment": ["numpy", "module", "line_autograd", "null"],
+    "experiment": ["numpy", "module", "line_numpy", "null"],
     "optimizer@loss": ["sgd"],
     "+optimizer@model.initial": ["adam"],
     "+optimizer@spare": ["sgd"],

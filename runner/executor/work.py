@@ -35,13 +35,13 @@ class Work(NamedTuple):
 
     def only(self, numbers: set[int]) -> "Work":
         """The part of it with these cells."""
-        kept = [place for place, number in enumerate(self.numbers) if number in numbers]
+        kept = [index for index, number in enumerate(self.numbers) if number in numbers]
         return self._replace(
-            numbers=[self.numbers[place] for place in kept],
-            cells=[self.cells[place] for place in kept],
-            data=[self.data[place] for place in kept],
-            fingerprints=[self.fingerprints[place] for place in kept],
-            parts=self.parts and [self.parts[place] for place in kept],
+            numbers=[self.numbers[index] for index in kept],
+            cells=[self.cells[index] for index in kept],
+            data=[self.data[index] for index in kept],
+            fingerprints=[self.fingerprints[index] for index in kept],
+            parts=self.parts and [self.parts[index] for index in kept],
         )
 
 
@@ -67,9 +67,9 @@ def do(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> None:
 
 
 def _alone(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> None:
-    for place, cell in enumerate(work.cells):
-        experiment = compose(cell.values, work.data[place])
-        _execute(work.only({work.numbers[place]}), experiment, journal, received, tell)
+    for index, cell in enumerate(work.cells):
+        experiment = compose(cell.values, work.data[index])
+        _execute(work.only({work.numbers[index]}), experiment, journal, received, tell)
 
 
 def _stack(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> None:
@@ -80,23 +80,23 @@ def _stack(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> No
 def _execute(
     work: Work, made: Experiment, journal: Sink, received: Sequence[str], tell: Tell
 ) -> None:
-    starts = [_start(work, place, made) for place in range(len(work.cells))]
+    starts = [_start(work, index, made) for index in range(len(work.cells))]
     own = [stop.limits_of(cell.values) for cell in work.cells]
 
-    def ended(place: int, run: drive.Run) -> None:
+    def ended(index: int, run: drive.Run) -> None:
         if isinstance(run.failure, JournalError):
             raise run.failure
-        tell(result(work.numbers[place], run.id, run.end))
+        tell(result(work.numbers[index], run.id, run.end))
 
     limits = stop.together(own) if work.parts else own[0]
     drive.execute(made, starts, limits, journal, received, ended)
 
 
-def _start(work: Work, place: int, made: Experiment) -> Start:
-    number = work.numbers[place]
-    tags = {TAG: work.fingerprints[place], "cell": str(number)}
+def _start(work: Work, index: int, made: Experiment) -> Start:
+    number = work.numbers[index]
+    tags = {TAG: work.fingerprints[index], "cell": str(number)}
     tags["stacked"] = str(bool(work.parts)).lower()
     # MLflow's own choice repeats itself: of four cells, three may be of the same green.
     tags["mlflow.runColor"] = colour(number)
-    start = identity.start(work.cells[place], made, work.data[place], work.store, tags)
+    start = identity.start(work.cells[index], made, work.data[index], work.store, tags)
     return replace(start, parent=work.parent)

@@ -13,7 +13,7 @@ from runner.program.step import Step
 Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]
 Rule = Callable[[Index], Update]
-"""The update rule for the cells at these places in the stack."""
+"""The update rule for the cells at these indices in the stack."""
 
 
 class Program:
@@ -26,8 +26,8 @@ class Program:
     def __init__(self, w: Array, loss: Loss, rule: Rule) -> None:
         self.w, self.loss, self.rule = w, loss, rule
         self.memory: Any = None
-        self.places: Index = np.arange(len(w))
-        self.update = rule(self.places)
+        self.indices: Index = np.arange(len(w))
+        self.update = rule(self.indices)
 
     def advance(self, batch: tuple[Array, Array], factor: float = 1.0) -> Step:
         x, y = batch
@@ -38,17 +38,17 @@ class Program:
         return Step(value, self.w, gradient)
 
     def keep(self, cells: Index) -> None:
-        """Go on with those at these places among the present cells alone."""
+        """Go on with those at these indices among the present cells alone."""
         self.w, self.memory = self.w[cells], cut(self.memory, cells)
-        self.places = self.places[cells]
-        self.update = self.rule(self.places)
+        self.indices = self.indices[cells]
+        self.update = self.rule(self.indices)
 
     def state(self) -> dict[str, Any]:
-        return {"w": self.w, "memory": self.memory, "places": self.places}
+        return {"w": self.w, "memory": self.memory, "indices": self.indices}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.w, self.memory, self.places = state["w"], state["memory"], state["places"]
-        self.update = self.rule(self.places)
+        self.w, self.memory, self.indices = state["w"], state["memory"], state["indices"]
+        self.update = self.rule(self.indices)
 
 
 def cut(memory: Any, cells: Any) -> Any:

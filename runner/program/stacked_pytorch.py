@@ -24,31 +24,31 @@ class Program:
     def __init__(self, w: Tensor, evaluate: Evaluate, rule: Rule) -> None:
         self.w, self.evaluate, self.rule = w, evaluate, rule
         self.memory: Any = None
-        self.places: Index = np.arange(len(w))
-        self.update = rule(self.places)
+        self.indices: Index = np.arange(len(w))
+        self.update = rule(self.indices)
 
     def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
         x, y = batch
         gradient, value = self.evaluate(self.w, x, y)
         with torch.no_grad():
             self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
-        # Nothing here is changed in place, so the step may share it.
+        # Nothing here is changed in index, so the step may share it.
         return Step(*(part.detach().cpu().numpy() for part in (value, self.w, gradient)))
 
     def keep(self, cells: Index) -> None:
-        """Go on with those at these places among the present cells alone."""
+        """Go on with those at these indices among the present cells alone."""
         there = torch.from_numpy(cells).to(self.w.device)
         self.w, self.memory = self.w[there], cut(self.memory, there)
-        self.places = self.places[cells]
-        self.update = self.rule(self.places)
+        self.indices = self.indices[cells]
+        self.update = self.rule(self.indices)
 
     def state(self) -> dict[str, Any]:
-        own = {"w": self.w, "memory": self.memory, "places": self.places}
+        own = {"w": self.w, "memory": self.memory, "indices": self.indices}
         return {**own, "random": randomness.state()}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.w, self.memory, self.places = state["w"], state["memory"], state["places"]
-        self.update = self.rule(self.places)
+        self.w, self.memory, self.indices = state["w"], state["memory"], state["indices"]
+        self.update = self.rule(self.indices)
         randomness.restore(state["random"])
 
 

@@ -75,14 +75,14 @@ class Comparison(NamedTuple):
         return list(varying([line.run for line in self.lines if line.run]))
 
     def ranked(self) -> list[int]:
-        """The lines' places, the best first: those that end in a number, then the others."""
-        return sorted(range(len(self.lines)), key=lambda place: rank(self.lines[place], place))
+        """The lines' indices, the best first: those that end in a number, then the others."""
+        return sorted(range(len(self.lines)), key=lambda index: rank(self.lines[index], index))
 
 
-def rank(line: Line, place: int) -> tuple[Any, ...]:
+def rank(line: Line, index: int) -> tuple[Any, ...]:
     """As in a sweep's own table: final loss, then epochs; diverged and unfinished ones last."""
     ends = is_ranked(line.outcome, line.final_loss)
-    return (not ends, line.final_loss if ends else math.inf, line.epochs, place)
+    return (not ends, line.final_loss if ends else math.inf, line.epochs, index)
 
 
 def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = None) -> Comparison:

@@ -26,11 +26,11 @@ def curves(compared: Comparison, groups: Sequence[Group], rows: dict[int, Trajec
     """Losses over epochs."""
     shown = {}
     longest = 0
-    for place, own in rows.items():
+    for index, own in rows.items():
         loss = own.loss[1:]
         kept = thin(loss)
         longest = max(longest, len(loss) if len(kept) < len(loss) else 0)
-        shown[place] = np.stack([own.step[1:][kept].astype(np.float64), loss[kept]], axis=1)
+        shown[index] = np.stack([own.step[1:][kept].astype(np.float64), loss[kept]], axis=1)
     words = []
     if len(rows) < (there := sum(line.has_curve for line in compared.lines)):
         words.append(
@@ -51,7 +51,7 @@ def paths(
     compared: Comparison, groups: Sequence[Group], rows: dict[int, Trajectory]
 ) -> Iterator[Section]:
     """The ways of one or two parameters over their landscape; of others, each over the epochs."""
-    runs = {place: _run(compared, place) for place in rows}
+    runs = {index: _run(compared, index) for index in rows}
     names = {tuple(own.names(PARAMETERS)) for own in rows.values()}
     if len(names) > 1:
         yield section("paths", "Parameters", ["The runs have different parameters."], [])
@@ -74,18 +74,18 @@ def _on_the_loss(
     runs: dict[int, Run],
 ) -> Section:
     """The paths on one landscape. Raises ConfigError where it cannot be built."""
-    best = next(place for place in compared.ranked() if place in rows)
+    best = next(index for index in compared.ranked() if index in rows)
     fitted, names = problem(runs[best]), rows[best].names(PARAMETERS)
     if fitted.parameters != len(names):
         raise ConfigError("the run has other parameters than its config")
     others = [problem(run) for run in runs.values()]
     tracks: dict[int, Array] = {}
-    for place, own in rows.items():
+    for index, own in rows.items():
         track = own.parameters[1].astype(np.float64)
-        tracks[place] = track[_thin_path(track)]
-    ended = [compared.lines[place].outcome != "diverged" for place in rows]
+        tracks[index] = track[_thin_path(track)]
+    ended = [compared.lines[index].outcome != "diverged" for index in rows]
     land = landscape(fitted, list(tracks.values()), ended)
-    tracks = {place: land.inside(track) for place, track in tracks.items()}
+    tracks = {index: land.inside(track) for index, track in tracks.items()}
     exact = "in closed form" if land.exact else "the lowest point drawn"
     at = ", ".join(f"{v:.6g}" for v in land.minimum)
     words = [
@@ -106,8 +106,8 @@ def _on_the_loss(
     return section("paths", "Parameters on the loss", words, [drawn])
 
 
-def _run(compared: Comparison, place: int) -> Run:
-    run = compared.lines[place].run
+def _run(compared: Comparison, index: int) -> Run:
+    run = compared.lines[index].run
     assert run is not None
     return run
 
@@ -137,19 +137,19 @@ def _over_epochs(
 ) -> Section:
     """A plot for each of what is told of the columns of that role."""
     told = {
-        place: {name: (steps, values) for name, steps, values in own.told(role)}
-        for place, own in rows.items()
+        index: {name: (steps, values) for name, steps, values in own.told(role)}
+        for index, own in rows.items()
     }
     names = list(dict.fromkeys(name for own in told.values() for name in own))
     if len(names) > MOST_PLOTS:
         words.append(f"The first {MOST_PLOTS} of {len(names)} {titles[1].lower()}.")
-    if any(compared.lines[place].outcome == "diverged" for place in rows):
+    if any(compared.lines[index].outcome == "diverged" for index in rows):
         words.append("The plots keep to the range of the runs that did not diverge.")
     made = [
         plots.over_epochs(
             compared,
             groups,
-            {place: own[name] for place, own in told.items() if name in own},
+            {index: own[name] for index, own in told.items() if name in own},
             name,
             f"{titles[0]} {number}",
         )

@@ -25,24 +25,24 @@ class Group(NamedTuple):
     label: str
     colour: str
     dash: str
-    places: tuple[int, ...]
+    indices: tuple[int, ...]
     """Of the lines in the comparison."""
 
 
 def choose(compared: Comparison) -> list[int]:
-    """The places of the lines to draw: all, or a sample, in the comparison's order.
+    """The indices of the lines to draw: all, or a sample, in the comparison's order.
 
     A sample holds the best and the worst of all and of each optimizer, and is otherwise evenly
     spaced from the best to the worst.
     """
-    there = [place for place in compared.ranked() if compared.lines[place].has_curve]
+    there = [index for index in compared.ranked() if compared.lines[index].has_curve]
     if len(there) <= MOST_CURVES:
         return sorted(there)
     chosen = {there[0], there[-1]}
-    for optimizer in dict.fromkeys(_optimizer(compared.lines[place]) for place in there):
-        own = [place for place in there if _optimizer(compared.lines[place]) == optimizer]
+    for optimizer in dict.fromkeys(_optimizer(compared.lines[index]) for index in there):
+        own = [index for index in there if _optimizer(compared.lines[index]) == optimizer]
         chosen |= {own[0], own[-1]}
-    left = [place for place in there if place not in chosen]
+    left = [index for index in there if index not in chosen]
     count = max(0, MOST_CURVES - len(chosen))
     even = np.linspace(0, len(left) - 1, count).round().astype(int)
     return sorted({*chosen, *(left[number] for number in even)})
@@ -52,18 +52,18 @@ def _optimizer(line: Line) -> str:
     return line.run.params.get("optimizer", "") if line.run else ""
 
 
-def groups(compared: Comparison, places: Sequence[int]) -> list[Group]:
+def groups(compared: Comparison, indices: Sequence[int]) -> list[Group]:
     """A few runs each for itself; more by the optimizer, or by what else has a few values."""
-    if len(places) <= MOST_GROUPS:
-        named = [(label(compared, place), [place]) for place in places]
+    if len(indices) <= MOST_GROUPS:
+        named = [(label(compared, index), [index]) for index in indices]
     else:
-        key = _grouping(compared, places)
+        key = _grouping(compared, indices)
         by_value: dict[str, list[int]] = {}
-        for place in places:
-            value = compared.lines[place].swept[key] if key else "all"
-            by_value.setdefault(value, []).append(place)
+        for index in indices:
+            value = compared.lines[index].swept[key] if key else "all"
+            by_value.setdefault(value, []).append(index)
         named = [
-            (_said(key, value) if key else f"{len(places)} cells", own)
+            (_said(key, value) if key else f"{len(indices)} cells", own)
             for value, own in by_value.items()
         ]
     return [
@@ -72,17 +72,17 @@ def groups(compared: Comparison, places: Sequence[int]) -> list[Group]:
     ]
 
 
-def _grouping(compared: Comparison, places: Sequence[int]) -> str | None:
+def _grouping(compared: Comparison, indices: Sequence[int]) -> str | None:
     for key in sorted(compared.swept, key=lambda key: key != "optimizer"):
-        values = {compared.lines[place].swept[key] for place in places}
+        values = {compared.lines[index].swept[key] for index in indices}
         if 2 <= len(values) <= MOST_GROUPS:
             return key
     return None
 
 
-def label(compared: Comparison, place: int) -> str:
+def label(compared: Comparison, index: int) -> str:
     """What tells a sweep's cell from the others, `sgd lr=0.1`; other runs by their names."""
-    line = compared.lines[place]
+    line = compared.lines[index]
     words = [_said(key, value) for key, value in line.swept.items() if value]
     text = " ".join(words) if compared.sweep and words else line.name
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 3]}..."

@@ -114,21 +114,21 @@ def seeds(compared: Comparison) -> Section | None:
         return None
     others = [key for key in compared.swept if key not in keys]
     together: dict[str, list[int]] = {}
-    for place, line in enumerate(compared.lines):
+    for index, line in enumerate(compared.lines):
         if line.epochs and (line.outcome == "diverged" or is_ranked(line.outcome, line.final_loss)):
             name = " ".join(_values(line.swept, others)) or "all"
-            together.setdefault(name, []).append(place)
+            together.setdefault(name, []).append(index)
     body, bands = [], {}
     ranked = []
-    for name, places in together.items():
-        final = np.array([compared.lines[place].final_loss for place in places])
-        off = sum(compared.lines[place].outcome == "diverged" for place in places)
-        kept = [p for p in places if compared.lines[p].outcome != "diverged"]
-        own = np.array([compared.lines[place].final_loss for place in kept])
+    for name, indices in together.items():
+        final = np.array([compared.lines[index].final_loss for index in indices])
+        off = sum(compared.lines[index].outcome == "diverged" for index in indices)
+        kept = [p for p in indices if compared.lines[p].outcome != "diverged"]
+        own = np.array([compared.lines[index].final_loss for index in kept])
         said = [_figure(f, own) for f in (np.mean, _deviation, np.min, np.max)]
         ranked.append((float(np.mean(own)) if kept else np.inf, name))
         body.append([name, str(len(final)), *said, str(off)])
-        losses = compared.losses[[place for place in kept if compared.lines[place].has_curve]]
+        losses = compared.losses[[index for index in kept if compared.lines[index].has_curve]]
         if len(losses):
             bands[name] = (losses.min(axis=0), losses.mean(axis=0), losses.max(axis=0))
     order = [name for _, name in sorted(ranked)]
@@ -190,12 +190,12 @@ def loops(compared: Comparison) -> Section | None:
 def unfinished(compared: Comparison) -> Section | None:
     """What failed, was interrupted or not run, and why."""
     odd = ("failed", "interrupted", "not run", "running")
-    some = [place for place, line in enumerate(compared.lines) if line.outcome in odd]
+    some = [index for index, line in enumerate(compared.lines) if line.outcome in odd]
     if not some:
         return None
     rows = [
-        [label(compared, place), compared.lines[place].outcome, compared.lines[place].reason]
-        for place in some
+        [label(compared, index), compared.lines[index].outcome, compared.lines[index].reason]
+        for index in some
     ]
     words = [f"The first 100 of {len(some)}."] if len(some) > 100 else []
     return section(

@@ -41,10 +41,10 @@ TEXT = ("outcome", "reason", "name", "id")
 
 def page(compared: Comparison) -> str:
     """The whole page as HTML."""
-    places = choose(compared)
-    lines = ((place, compared.lines[place]) for place in places)
-    rows = {place: line.run.trajectory() for place, line in lines if line.run}
-    some = groups(compared, places)
+    indices = choose(compared)
+    lines = ((index, compared.lines[index]) for index in indices)
+    rows = {index: line.run.trajectory() for index, line in lines if line.run}
+    some = groups(compared, indices)
     made = []
     if rows:
         made = [
@@ -74,7 +74,7 @@ def page(compared: Comparison) -> str:
 
 
 def write(compared: Comparison, path: Path | None = None) -> Path:
-    """Write the page, to its place in mlruns unless another is given; where it is."""
+    """Write the page, to where it belongs in mlruns unless another is given; where it is."""
     lines = [line.run for line in compared.lines if line.run]
     known = compared.sweep or (lines[0] if lines else None)
     path = path or project.folder() / page_path(known.id if known else "nothing")
@@ -111,10 +111,10 @@ def _facts(compared: Comparison) -> list[tuple[str, str]]:
     facts.append(
         ("cells" if compared.sweep else "runs", f"{len(compared.lines)}: " + ", ".join(said))
     )
-    for place in compared.ranked()[:1]:
-        best = compared.lines[place]
+    for index in compared.ranked()[:1]:
+        best = compared.lines[index]
         if best.epochs and is_ranked(best.outcome, best.final_loss):
-            text = f"{label(compared, place)}: loss {best.final_loss:.6g}"
+            text = f"{label(compared, index)}: loss {best.final_loss:.6g}"
             facts.append(("best", f"{text} after {best.epochs} epochs, {best.outcome}"))
     return facts
 
@@ -151,8 +151,8 @@ def _table(compared: Comparison) -> dict[str, Any]:
         *({"key": k, "label": labels[k], "text": True} for k in ("name", "id")),
     ]
     rows = []
-    for rank, place in enumerate(compared.ranked(), 1):
-        line = compared.lines[place]
+    for rank, index in enumerate(compared.ranked(), 1):
+        line = compared.lines[index]
         own = [_value(getattr(line, key)) for key in figures]
         own += [_value(line.measures.get(key, math.nan)) for key in measures]
         swept = [_number(line.swept[key]) for key in compared.swept]

@@ -59,7 +59,7 @@ def legend(made: Any) -> None:
 
 
 def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Array]) -> Any:
-    """Loss over epochs: `curves` has, by place, (steps, 2) of each line that is drawn."""
+    """Loss over epochs: `curves` has, by index, (steps, 2) of each line that is drawn."""
     everything = np.concatenate([curve[:, 1] for curve in curves.values()])
     log = is_wide(everything)
     first = np.array([curve[0, 1] for curve in curves.values()])
@@ -80,12 +80,12 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
         made.line(compared.steps, np.minimum(middle, ends[1]), **look)
     renderers = []
     for number, group in enumerate(groups):
-        own = [curves[place] for place in group.places]
+        own = [curves[index] for index in group.indices]
         source = ColumnDataSource(
             {
                 "epoch": [curve[:, 0] for curve in own],
                 "loss": [positive(curve[:, 1]) if log else curve[:, 1] for curve in own],
-                "run": [label(compared, place) for place in group.places],
+                "run": [label(compared, index) for index in group.indices],
             }
         )
         renderers.append(
@@ -145,10 +145,10 @@ def paths(
         made.contour(*land.grid, land.values, levels, fill_color=fills, line_color="#bbbbbb")
     renderers = []
     for number, group in enumerate(groups):
-        own = [tracks[place] for place in group.places]
+        own = [tracks[index] for index in group.indices]
         heights = [land.loss(points) for points in own]
         ys = heights if one else [points[:, 1] for points in own]
-        names_of = [label(compared, place) for place in group.places]
+        names_of = [label(compared, index) for index in group.indices]
         source = ColumnDataSource(
             {
                 "x": np.concatenate([points[:, 0] for points in own]),
@@ -183,27 +183,27 @@ def over_epochs(
     name: str,
     id_in_page: str,
 ) -> Any:
-    """One quantity over epochs: `curves` has, by place, steps and values of each line drawn."""
+    """One quantity over epochs: `curves` has, by index, steps and values of each line drawn."""
     made = plot(id_in_page, "epoch", name, height=240)
     renderers = []
-    steps: dict[int, Array] = {place: own[0].astype(np.float64) for place, own in curves.items()}
-    values: dict[int, Array] = {place: own[1].astype(np.float64) for place, own in curves.items()}
-    ended = [v for place, v in values.items() if compared.lines[place].outcome != "diverged"]
+    steps: dict[int, Array] = {index: own[0].astype(np.float64) for index, own in curves.items()}
+    values: dict[int, Array] = {index: own[1].astype(np.float64) for index, own in curves.items()}
+    ended = [v for index, v in values.items() if compared.lines[index].outcome != "diverged"]
     finite = np.concatenate(ended) if ended else np.empty(0)
     finite = finite[np.isfinite(finite)]
     if len(finite):
         low, high = float(finite.min()), float(finite.max())
         margin = 0.05 * (high - low) or 1.0
         made.y_range = Range1d(low - margin, high + margin)
-        values = {place: _within(own, low, high) for place, own in values.items()}
+        values = {index: _within(own, low, high) for index, own in values.items()}
     for number, group in enumerate(groups):
-        there = [place for place in group.places if place in values]
-        own = [(place, thin(values[place])) for place in there]
+        there = [index for index in group.indices if index in values]
+        own = [(index, thin(values[index])) for index in there]
         source = ColumnDataSource(
             {
-                "epoch": [steps[place][some] for place, some in own],
-                "value": [values[place][some] for place, some in own],
-                "run": [label(compared, place) for place in there],
+                "epoch": [steps[index][some] for index, some in own],
+                "value": [values[index][some] for index, some in own],
+                "run": [label(compared, index) for index in there],
             }
         )
         look = {"color": group.colour, "line_dash": group.dash, "name": f"group {number}"}

@@ -18,17 +18,17 @@ FIGURES = "{:<11} {:>6} {:>9} {:>8} {:>6} {:>6} {:>6}"
 
 def printed(compared: Comparison) -> str:
     """The best first, within 80 columns; `off` is the distance from the optimum."""
-    places = compared.ranked()[:FEW]
-    names = _names([label(compared, place) for place in places])
+    indices = compared.ranked()[:FEW]
+    names = _names([label(compared, index) for index in indices])
     room = max(map(len, [*names, "run"]))
     reached = "to tol" if compared.to is None else f"<{_number(compared.to, 1)}"
     figures = ("outcome", "epochs", "final", "best", reached, "off", "sec")
     lines = [f"{'run':<{room}}  {FIGURES.format(*figures)}"]
-    for place, name in zip(places, names, strict=True):
-        line = compared.lines[place]
+    for index, name in zip(indices, names, strict=True):
+        line = compared.lines[index]
         outcome, rest = _figures(line)
         lines.append(f"{name:<{room}}  {painted(outcome, line.outcome)}{rest}")
-    if more := len(compared.lines) - len(places):
+    if more := len(compared.lines) - len(indices):
         lines.append(f"and {more} more: see the report")
     return "\n".join([*lines, *compared.left_out])
 
@@ -68,8 +68,8 @@ def as_csv(compared: Comparison) -> str:
     more = [key for key in compared.varying() if key not in compared.swept]
     params = distinct([*compared.swept, *more], fixed)
     table.writerow(["run", "name", *params, *figures, *measures, "reason"])
-    for place in compared.ranked():
-        line = compared.lines[place]
+    for index in compared.ranked():
+        line = compared.lines[index]
         own = [_exact(getattr(line, name)) for name in figures]
         own += [_exact(line.measures.get(name)) for name in measures]
         run = line.run.id if line.run else ""

@@ -50,14 +50,14 @@ class Network(NamedTuple):
 
 @lru_cache(maxsize=10_000)
 def network_of(
-    model: str, initial: str, seed: int, dtype: str, place: str, known: Known
+    model: str, initial: str, seed: int, dtype: str, device_name: str, known: Known
 ) -> Network:
     """A module at the start; the same for every cell that says the same."""
     from runner.stack import stackable
 
     node = {**json.loads(model), "initial": json.loads(initial)}
     values = {"model": node, "seed": seed, "dtype": dtype}
-    network, made = experiment.network_for(values, known.data, place)
+    network, made = experiment.network_for(values, known.data, device_name)
     tensors, start = experiment.network_start(values, known.data, network)
     doubt = stackable.doubt_of_model(node["_target_"], network)
     return Network(made, tensors, start, repr(network), doubt)
@@ -65,7 +65,7 @@ def network_of(
 
 @lru_cache(maxsize=1024)
 def check_loss(
-    node: str, matched: str, place: str, made: tuple[int, ...], known: Known
+    node: str, matched: str, device_name: str, made: tuple[int, ...], known: Known
 ) -> str | None:
     """Refuse a loss that the lone run would refuse; why it may be none for a stack."""
     values: Values = json.loads(node)
@@ -76,8 +76,8 @@ def check_loss(
 
     from runner.stack import stackable
 
-    y = torch.tensor(known.data.y, device=place).reshape(made)
-    loss = experiment.torch_loss(values, place, y)
+    y = torch.tensor(known.data.y, device=device_name).reshape(made)
+    loss = experiment.torch_loss(values, device_name, y)
     return stackable.doubt_of_loss(values["_target_"], loss)
 
 

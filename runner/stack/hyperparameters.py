@@ -43,10 +43,10 @@ def rules(node: Values, numbers: Sequence[Mapping[str, list[float]]]) -> Rule:
     columns = {key: np.array([own[key] for own in numbers], np.float64) for key in numbers[0]}
     single = {key for key, value in node.items() if is_number(value)}
 
-    def make(places: Index) -> optimizers.Update:
+    def make(indices: Index) -> optimizers.Update:
         given: dict[str, Any] = {key: value for key, value in options.items() if key != "_target_"}
         for key, column in columns.items():
-            parts = [_hyperparameter(part) for part in column[places].T]
+            parts = [_hyperparameter(part) for part in column[indices].T]
             given[key] = parts[0] if key in single else tuple(parts)
         return rule(**given)
 

@@ -60,7 +60,7 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
     matched = experiment.loop_for(values)
     data = data or experiment.prepared_dataset(values["dataset"], values["dtype"])
     by_hand = matched == "numpy"
-    place = "cpu" if by_hand else experiment.resolved_device(values)
+    device_name = "cpu" if by_hand else experiment.resolved_device(values)
     dtype, known = values["dtype"], Known(data)
     made: tuple[int, ...] = data.y.shape
     form, doubt = "", None
@@ -68,18 +68,20 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         model = experiment.model_by_hand(values["model"], data)
         tensors, start = model.tensors, experiment.start(model, values)
         if matched == "module":  # for what nn.Linear itself refuses
-            made = network_of(_shared_model(values), "null", 0, dtype, place, known).made
+            made = network_of(_shared_model(values), "null", 0, dtype, device_name, known).made
     else:
         initial = json.dumps(values["model"].get("initial"))
-        network = network_of(_shared_model(values), initial, values["seed"], dtype, place, known)
+        network = network_of(
+            _shared_model(values), initial, values["seed"], dtype, device_name, known
+        )
         made, tensors, start, form, doubt = network
-    doubt = doubt or check_loss(json.dumps(values["loss"]), matched, place, made, known)
+    doubt = doubt or check_loss(json.dumps(values["loss"]), matched, device_name, made, known)
     check_optimizer(values, matched)
     numbers, options = hyperparameters(values["optimizer"])
     is_spaced = experiment.recording(values, tensors)[1] is not None
     shape = {
         "loop": matched,
-        "device": place,
+        "device": device_name,
         "dtype": dtype,
         "data": [data.x.shape, data.y.shape, data.probe is None],
         "model": {k: v for k, v in values["model"].items() if k != "initial"},
@@ -92,7 +94,7 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         "zeros": {key: [value == 0 for value in some] for key, some in numbers.items()},
     }
     structure = json.dumps(shape, sort_keys=True)
-    own = values, matched, place, data, tensors, start, is_spaced
+    own = values, matched, device_name, data, tensors, start, is_spaced
     return Parts(*own, numbers, structure, doubt)
 
 

@@ -131,7 +131,7 @@ def _prediction(cells: Sequence[Parts], design: Callable[[Array], Array]) -> Pre
     if not probes:
         return None
     points = np.stack([design(probe)[0] for probe in probes])
-    return lambda parameters, places: np.vecdot(parameters, points[places])
+    return lambda parameters, indices: np.vecdot(parameters, points[indices])
 
 
 def _network_prediction(cells: Sequence[Parts], network: Any) -> Predict | None:
@@ -143,10 +143,10 @@ def _network_prediction(cells: Sequence[Parts], network: Any) -> Predict | None:
     points = torch.tensor(np.stack(probes), device=cells[0].device)
     predict = _functional(network, (1,))
 
-    def predictions(parameters: Array, places: Index) -> Array:
+    def predictions(parameters: Array, indices: Index) -> Array:
         own = torch.tensor(parameters, device=points.device)
         with torch.no_grad():
-            made = [predict(points[place], w)[0] for place, w in zip(places, own, strict=True)]
+            made = [predict(points[index], w)[0] for index, w in zip(indices, own, strict=True)]
         values: Array = torch.stack(made).cpu().numpy()
         return values
 
