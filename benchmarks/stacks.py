@@ -12,9 +12,10 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from runner import experiment
 from runner.cells.compose import Composer
 from runner.config import register
+from runner.data import Draws
+from runner.experiment import alone as lone_run
 from runner.stack import Parts, prepare, slower, stack
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -43,7 +44,7 @@ def rows() -> Iterator[tuple[str, ...]]:
                     words = _words(features, units, samples)
                     parts = _parts(composer, words, cells, shared=shared)
                     together = _fastest(stack(parts).steps)
-                    alone = _fastest(experiment.compose(parts[0].values, parts[0].data).steps)
+                    alone = _fastest(lone_run(parts[0].setup).steps)
                     data = "one dataset" if shared else "own data"
                     yield (
                         f"{kind} {features}x{units} of {samples}",
@@ -73,7 +74,7 @@ def _parts(composer: Composer, words: Sequence[str], cells: int, *, shared: bool
         composer.cell([*words, f"lr={0.001 * (n + 1)}", f"seed={0 if shared else n}"])
         for n in range(cells)
     ]
-    first = experiment.prepared_dataset(made[0].values["dataset"], made[0].values["dtype"])
+    first = Draws().dataset(made[0].values["dataset"], made[0].values["dtype"])
     return [prepare(cell.values, first if shared else None) for cell in made]
 
 

@@ -1,31 +1,29 @@
-"""From a composed config to an experiment that is ready to run: parts built, loop matched."""
+"""An experiment that is ready to run: a program before its first step, built from a setup."""
 
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, measure, naming, program, vectors
+from runner import device, measure, parts, vectors
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
 from runner.batches import FullBatch
-from runner.build import build, known_as
-from runner.config import ConfigError, Values
-from runner.data import Draws
+from runner.build import build
+from runner.config import Values
 from runner.dataset import Dataset
 from runner.program.step import Step
+from runner.setup import Setup, setup
 from runner.spacing import Spacing
 
 Array = NDArray[np.floating[Any]]
 
-
 Predict = Callable[[Array, NDArray[np.int64]], Array]
-"""From parameters, (some cells, parameters), and these cells' places, (some cells,) predictions"""
+"""From parameters, (some cells, parameters), and these cells' indices, (some cells,) predictions"""
 
 
 class Experiment(NamedTuple):
@@ -55,182 +53,101 @@ class Experiment(NamedTuple):
         return (self.program.advance(batch) for batch in self.batches)
 
 
-def recording(
-    values: Values, tensors: models.Tensors
-) -> tuple[list[measure.Recorded], Spacing | None]:
-    """What a run with these parameters records, and at which steps all of them, if not at all."""
-    parameters = sum(map(math.prod, tensors.values()))
-    size = values["epochs"], parameters, values["dtype"], values["record"]["most_bytes"]
-    whole = vectors.is_whole(*size)
-    recorded = measure.declared(tensors, values["dtype"], whole=whole)
-    return recorded, None if whole else vectors.spacing(*size)
-
-
 def compose(values: Values, data: Dataset | None = None) -> Experiment:
     """Build the parts and the loop that matches them; ConfigError for whatever cannot run.
 
-    The plain values have been through `runner.config.check`. `data` is the dataset where it has
-    been drawn already.
+    See `runner.setup.setup` for `values` and `data`.
     """
-    matched = loop_for(values)
-    data = data or prepared_dataset(values["dataset"], values["dtype"])
-    if matched == "numpy":
-        return _by_hand(values, data)
-    device_name = resolved_device(values)
-    if matched == "module":
-        return _module(values, data, device_name)
-    return _tensor(matched, values, data, device_name)
+    return alone(setup(values, data))
 
 
-def loop_for(values: Values) -> str:
-    """The name of the loop that matches the parts. Raises ConfigError where there is none."""
-    with _refused("no loop for this combination: "):
-        return program.match(
-            gradient=values["gradient"],
-            model=str(values["model"].get("_target_")),
-            loss=str(values["loss"].get("_target_")),
-            optimizer=str(values["optimizer"].get("_target_")),
-            device=values["device"]["name"],
-            reduction=values["loss"].get("gradient_reduction", "mean"),
-        )
+def alone(of: Setup) -> Experiment:
+    """The run by itself that the setup describes. Raises ConfigError."""
+    if of.loop == "numpy":
+        return _by_hand(of)
+    return _module(of) if of.loop == "module" else _tensor(of)
 
 
-def resolved_device(values: Values) -> str:
-    """The device that PyTorch is to compute on. Raises ConfigError for one that is not there."""
-    with _refused("device.name: "):
-        return device.resolve(values["device"]["name"], values["dtype"])
+def experiment(
+    of: Setup, tensors: models.Tensors, initial: Array, program: Any, batches: FullBatch, at: Any
+) -> Experiment:
+    """The experiment with that program, `at` its prediction at the probe point."""
+    whole = recording(of, tensors)
+    return Experiment(of.loop, of.device, tensors, initial, program, batches, *whole, at)
 
 
-def _by_hand(values: Values, data: Dataset) -> Experiment:
+def recording(of: Setup, tensors: models.Tensors) -> tuple[list[measure.Recorded], Spacing | None]:
+    """What a run with these parameters records, and at which steps all of them, if not at all."""
+    parameters = sum(map(math.prod, tensors.values()))
+    size = of.epochs, parameters, of.dtype, of.most_bytes
+    whole = vectors.is_whole(*size)
+    recorded = measure.declared(tensors, of.dtype, whole=whole)
+    return recorded, None if whole else vectors.spacing(*size)
+
+
+def _by_hand(of: Setup) -> Experiment:
     """The numpy loop."""
     from runner.program import numpy
 
-    model = model_by_hand(values["model"], data)
-    loss = build("loss", swapped(values["loss"], losses.BY_HAND))
-    update = build("optimizer", swapped(values["optimizer"], optimizers.BY_HAND))
-    w = start(model, values)
-    batches = FullBatch(model.design(data.x), data.y)
-    made = numpy.Program(w, loss, update)
-    kept = recording(values, model.tensors)
-    return Experiment(
-        "numpy", "cpu", model.tensors, w, made, batches, *kept, _prediction(model, data)
-    )
+    model = parts.model_by_hand(of.model, of.data)
+    loss = build("loss", parts.swapped(of.loss, losses.BY_HAND))
+    update = build("optimizer", parts.swapped(of.optimizer, optimizers.BY_HAND))
+    w = parts.start(model, of.seed, of.dtype)
+    batches, at_probe = FullBatch(model.design(of.data.x), of.data.y), _prediction(model, of.data)
+    return experiment(of, model.tensors, w, numpy.Program(w, loss, update), batches, at_probe)
 
 
-def _tensor(matched: str, values: Values, data: Dataset, device_name: str) -> Experiment:
+def _tensor(of: Setup) -> Experiment:
     """The autograd and the optimizer loop."""
     import torch
 
     from runner.program import autograd, optimizer
 
-    torch.manual_seed(values["seed"])
-    model = model_by_hand(values["model"], data)
-    initial = start(model, values)
-    device.set_threads(data.x.size)
-    x = torch.tensor(model.design(data.x), device=device_name)
-    y = torch.tensor(data.y, device=device_name)
-    w = torch.tensor(initial, device=device_name)
+    torch.manual_seed(of.seed)
+    model = parts.model_by_hand(of.model, of.data)
+    initial = parts.start(model, of.seed, of.dtype)
+    device.set_threads(of.data.x.size)
+    x = torch.tensor(model.design(of.data.x), device=of.device)
+    y = torch.tensor(of.data.y, device=of.device)
+    w = torch.tensor(initial, device=of.device)
     predict: Any = operator.matmul
     if isinstance(model, models.Scalar):  # a product of numbers is cheaper than one of matrices
         x, predict = x[:, 0], operator.mul
-    loss = torch_loss(values["loss"], device_name, y)
+    loss = parts.torch_loss(of.loss, of.device, y)
     made: Any
-    if matched == "autograd":
-        made = autograd.Program(w, predict, loss, build("optimizer", values["optimizer"]))
+    if of.loop == "autograd":
+        made = autograd.Program(w, predict, loss, build("optimizer", of.optimizer))
     else:
-        built, closure = torch_optimizer(values["optimizer"], [w.requires_grad_()])
+        built, closure = parts.torch_optimizer(of.optimizer, [w.requires_grad_()])
         made = optimizer.Program(w, loss, built, closure=closure)
-    kept, at_probe = recording(values, model.tensors), _prediction(model, data)
-    return Experiment(
-        matched, device_name, model.tensors, initial, made, FullBatch(x, y), *kept, at_probe
-    )
+    batches, at_probe = FullBatch(x, y), _prediction(model, of.data)
+    return experiment(of, model.tensors, initial, made, batches, at_probe)
 
 
-def _module(values: Values, data: Dataset, device_name: str) -> Experiment:
+def _module(of: Setup) -> Experiment:
     """The module loop."""
     import torch
 
     from runner import network as networks
     from runner.program import module
 
-    network, made = network_for(values, data, device_name)
-    x = torch.tensor(data.x, device=device_name)
-    y = torch.tensor(data.y, device=device_name).reshape(made)
-    loss = torch_loss(values["loss"], device_name, y)
-    tensors, initial = network_start(values, data, network)
-    device.set_threads(len(data.x) * initial.size)
-    built, closure = torch_optimizer(values["optimizer"], list(network.parameters()))
+    network, shape = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
+    x = torch.tensor(of.data.x, device=of.device)
+    y = torch.tensor(of.data.y, device=of.device).reshape(shape)
+    loss = parts.torch_loss(of.loss, of.device, y)
+    tensors, initial = parts.network_start(of.model, of.seed, of.dtype, of.data, network)
+    device.set_threads(len(of.data.x) * initial.size)
+    built, closure = parts.torch_optimizer(of.optimizer, list(network.parameters()))
 
     def predict(parameters: Array, _: Any) -> Array:
         networks.load(network, parameters[0])
-        made = networks.output(network, torch.tensor(data.probe, device=device_name))
+        made = networks.output(network, torch.tensor(of.data.probe, device=of.device))
         values: Array = made.cpu().numpy().reshape(1)
         return values
 
-    return Experiment(
-        "module",
-        device_name,
-        tensors,
-        initial,
-        module.Program(network, loss, built, closure=closure),
-        FullBatch(x, y),
-        *recording(values, tensors),
-        None if data.probe is None else predict,
-    )
-
-
-def network_for(values: Values, data: Dataset, device_name: str) -> tuple[Any, tuple[int, ...]]:
-    """The model as a module, drawn from the seed, and the shape of what it makes of the data."""
-    import torch
-
-    from runner import trial
-
-    torch.manual_seed(values["seed"])
-    node = {key: value for key, value in values["model"].items() if key != "initial"}
-    if "in_features" in node and node["in_features"] is None:
-        node["in_features"] = data.x.shape[1]
-    network = build("model", node)
-    if not isinstance(network, torch.nn.Module):
-        raise ConfigError(f"model._target_: expected a torch.nn.Module, got {network!r}")
-    network.to(device=device_name, dtype=getattr(torch, values["dtype"]))
-    x = torch.tensor(data.x, device=device_name)
-    return network, trial.output_shape(known_as(node), network, x, len(data.y))
-
-
-def network_start(values: Values, data: Dataset, network: Any) -> tuple[models.Tensors, Array]:
-    """Names and shapes of the module's parameters, and their values, (parameters,), once set."""
-    from runner import network as networks
-
-    if values["model"]["_target_"] == program.LINEAR:
-        model = model_by_hand(values["model"], data)
-        tensors = model.tensors
-        networks.load(network, start(model, values))
-    else:
-        tensors = networks.tensors(network)
-        with _refused("model."):
-            networks.start(network, values["model"].get("initial"))
-    if not tensors:
-        raise ConfigError(f"model: {known_as(values['model'])} has no parameters to learn")
-    if faults := naming.meeting(tensors):
-        raise ConfigError("\n".join(f"model: {fault}: rename it" for fault in faults))
-    return tensors, networks.values(network)
-
-
-def prepared_dataset(node: Values, dtype: str) -> Dataset:
-    """The samples as a loop takes them, drawn anew. Raises ConfigError."""
-    return Draws().dataset(node, dtype)
-
-
-def model_by_hand(node: Values, data: Dataset) -> Any:
-    """The model by hand of the class that the node names."""
-    return build("model", swapped(node, models.BY_HAND), data.x.shape[1])
-
-
-def start(model: Any, values: Values) -> Array:
-    """The starting values of a model by hand, (parameters,)."""
-    with _refused("model."):
-        values_there: Array = model.start(values["seed"], values["dtype"])
-    return values_there
+    made = module.Program(network, loss, built, closure=closure)
+    at_probe = None if of.data.probe is None else predict
+    return experiment(of, tensors, initial, made, FullBatch(x, y), at_probe)
 
 
 def _prediction(model: Any, data: Dataset) -> Predict | None:
@@ -238,42 +155,3 @@ def _prediction(model: Any, data: Dataset) -> Predict | None:
         return None
     point = model.design(data.probe)
     return lambda parameters, _: point @ parameters[0]
-
-
-def torch_loss(node: Values, device_name: str, y: Any) -> Any:
-    """The loss on its device, tried on predictions of the shape of y."""
-    import torch
-
-    from runner import trial
-
-    loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
-    if isinstance(loss, torch.nn.Module):
-        loss.to(device_name)
-    trial.check_loss(known_as(node), loss, y)
-    return loss
-
-
-def torch_optimizer(node: Values, parameters: list[Any]) -> tuple[Any, bool]:
-    """The optimizer of these parameters, and whether its step wants a closure."""
-    from runner import hooked, trial
-
-    hooked.without_compiler()
-    closure = trial.wants_closure(
-        known_as(node), lambda copies: build("optimizer", node, copies), parameters
-    )
-    return build("optimizer", node, parameters), closure
-
-
-def swapped(node: Values, by_hand: dict[str, Any]) -> Values:
-    """The node with the class that it names replaced by the one that does the same by hand."""
-    hand = by_hand.get(node["_target_"])
-    return {**node, "_target_": f"{hand.__module__}.{hand.__qualname__}"} if hand else node
-
-
-@contextmanager
-def _refused(where: str) -> Iterator[None]:
-    """Turn what a part of ours refuses, a ValueError, into a ConfigError that begins with where."""
-    try:
-        yield
-    except ValueError as error:
-        raise ConfigError(f"{where}{error}") from error

@@ -181,7 +181,7 @@ def _group(numbers: list[int], parts: list[Any], stack: Stack, workers: int) -> 
     units = tuple(Unit((number,), None) for number in numbers)
     if isinstance(parts[0], str):
         return Group(tuple(numbers), units, parts[0], "")
-    loop, doubt = parts[0].loop, parts[0].doubt
+    loop, doubt = parts[0].setup.loop, parts[0].doubt
     size = min(_slice(parts), -(-len(numbers) // workers))
     if stack is False:
         alone: str | None = "sweep.stack=false"

@@ -14,9 +14,10 @@ from runner import loss as losses
 from runner import model as models
 from runner.build import build
 from runner.config import ConfigError, Values, targets
+from runner.data import Draws
 from runner.dataset import Dataset
-from runner.experiment import model_by_hand, prepared_dataset, swapped
 from runner.identity import DATA
+from runner.parts import model_by_hand, swapped
 from runner.recorded.run import Run
 from runner.report import closed_form
 
@@ -132,7 +133,7 @@ def _problem(text: str) -> Problem:
         raise ConfigError(f"model: {parts['model']['_target_']} has no form that could be drawn")
     if parts["loss"]["_target_"] not in losses.BY_HAND:
         raise ConfigError(f"loss: {parts['loss']['_target_']} has no form that could be drawn")
-    data = prepared_dataset(parts["dataset"], parts["dtype"])
+    data = Draws().dataset(parts["dataset"], parts["dtype"])
     design = model_by_hand(parts["model"], data).design(data.x).astype(np.float64)
     y = data.y.astype(np.float64)
     by_hand = build("loss", swapped(parts["loss"], losses.BY_HAND))

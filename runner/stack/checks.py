@@ -7,10 +7,10 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import experiment
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
+from runner import parts
 from runner.build import build
 from runner.config import Values
 from runner.dataset import Dataset
@@ -38,8 +38,8 @@ class Known:
 class Network(NamedTuple):
     """What a stack needs to know of a cell's module."""
 
-    made: tuple[int, ...]
-    """The shape of what it makes of the data"""
+    shape: tuple[int, ...]
+    """Of what it makes of the data"""
     tensors: models.Tensors
     start: Array
     """(parameters,)"""
@@ -56,36 +56,34 @@ def network_of(
     from runner.stack import stackable
 
     node = {**json.loads(model), "initial": json.loads(initial)}
-    values = {"model": node, "seed": seed, "dtype": dtype}
-    network, made = experiment.network_for(values, known.data, device_name)
-    tensors, start = experiment.network_start(values, known.data, network)
+    network, shape = parts.network(node, seed, dtype, device_name, known.data)
+    tensors, start = parts.network_start(node, seed, dtype, known.data, network)
     doubt = stackable.doubt_of_model(node["_target_"], network)
-    return Network(made, tensors, start, repr(network), doubt)
+    return Network(shape, tensors, start, repr(network), doubt)
 
 
 @lru_cache(maxsize=1024)
 def check_loss(
-    node: str, matched: str, device_name: str, made: tuple[int, ...], known: Known
+    text: str, loop: str, device_name: str, shape: tuple[int, ...], known: Known
 ) -> str | None:
     """Refuse a loss that the lone run would refuse; why it may be none for a stack."""
-    values: Values = json.loads(node)
-    if matched == "numpy":
-        build("loss", experiment.swapped(values, losses.BY_HAND))
+    node: Values = json.loads(text)
+    if loop == "numpy":
+        build("loss", parts.swapped(node, losses.BY_HAND))
         return None
     import torch
 
     from runner.stack import stackable
 
-    y = torch.tensor(known.data.y, device=device_name).reshape(made)
-    loss = experiment.torch_loss(values, device_name, y)
-    return stackable.doubt_of_loss(values["_target_"], loss)
+    y = torch.tensor(known.data.y, device=device_name).reshape(shape)
+    loss = parts.torch_loss(node, device_name, y)
+    return stackable.doubt_of_loss(node["_target_"], loss)
 
 
-def check_optimizer(values: Values, matched: str) -> None:
+def check_optimizer(node: Values, loop: str) -> None:
     """Refuse hyperparameters that the lone run would refuse."""
-    node = values["optimizer"]
-    if matched in ("numpy", "autograd"):
-        build("optimizer", experiment.swapped(node, optimizers.BY_HAND))
+    if loop in ("numpy", "autograd"):
+        build("optimizer", parts.swapped(node, optimizers.BY_HAND))
         return
     import torch
 
@@ -93,7 +91,7 @@ def check_optimizer(values: Values, matched: str) -> None:
 
     parameters = [torch.zeros(1, requires_grad=True)]
     if largest(node) > NEAR_OVERFLOW:
-        experiment.torch_optimizer(node, parameters)
+        parts.torch_optimizer(node, parameters)
     else:
         hooked.without_compiler()
         build("optimizer", node, parameters)

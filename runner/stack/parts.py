@@ -6,13 +6,15 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import experiment
 from runner import model as models
 from runner import optimizer as optimizers
+from runner import parts
 from runner.build import declared
 from runner.config import Values
 from runner.dataset import Dataset
+from runner.experiment import recording
 from runner.program import LINEAR, SCALAR
+from runner.setup import Setup, setup
 from runner.stack.checks import Known, check_loss, check_optimizer, network_of
 from runner.stack.hyperparameters import hyperparameters, rule_of
 
@@ -22,10 +24,7 @@ Array = NDArray[np.floating[Any]]
 class Parts(NamedTuple):
     """What a cell brings to a stack."""
 
-    values: Values
-    loop: str
-    device: str
-    data: Dataset
+    setup: Setup
     tensors: models.Tensors
     start: Array
     """(parameters,)"""
@@ -38,6 +37,10 @@ class Parts(NamedTuple):
     doubt: str | None
     """Why the cell may come out otherwise in a stack, if it is not known to come out the same."""
 
+    @property
+    def data(self) -> Dataset:
+        return self.setup.data
+
 
 def refusal(values: Values) -> str | None:
     """Why a cell can be in no stack; None if its optimizer has a rule by hand that serves."""
@@ -45,7 +48,7 @@ def refusal(values: Values) -> str | None:
     target = str(node.get("_target_"))
     if rule_of(target) is None:
         return f"{target} has no update rule by hand"
-    by_hand = experiment.swapped(node, optimizers.BY_HAND)["_target_"]
+    by_hand = parts.swapped(node, optimizers.BY_HAND)["_target_"]
     takes = {parameter.name for parameter in declared(by_hand) or ()}
     if strange := [key for key in node if key != "_target_" and key not in takes]:
         return f"the update rule by hand takes no {', '.join(strange)}"
@@ -57,47 +60,40 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
 
     `data` is its dataset where that has been drawn already.
     """
-    matched = experiment.loop_for(values)
-    data = data or experiment.prepared_dataset(values["dataset"], values["dtype"])
-    by_hand = matched == "numpy"
-    device_name = "cpu" if by_hand else experiment.resolved_device(values)
-    dtype, known = values["dtype"], Known(data)
-    made: tuple[int, ...] = data.y.shape
-    form, doubt = "", None
-    if values["model"]["_target_"] in (SCALAR, LINEAR):
-        model = experiment.model_by_hand(values["model"], data)
-        tensors, start = model.tensors, experiment.start(model, values)
-        if matched == "module":  # for what nn.Linear itself refuses
-            made = network_of(_shared_model(values), "null", 0, dtype, device_name, known).made
+    of = setup(values, data)
+    shape: tuple[int, ...] = of.data.y.shape
+    form, doubt, known = "", None, Known(of.data)
+    if of.model["_target_"] in (SCALAR, LINEAR):
+        model = parts.model_by_hand(of.model, of.data)
+        tensors, start = model.tensors, parts.start(model, of.seed, of.dtype)
+        if of.loop == "module":  # for what nn.Linear itself refuses
+            shape = network_of(_shared(of.model), "null", 0, of.dtype, of.device, known).shape
     else:
-        initial = json.dumps(values["model"].get("initial"))
-        network = network_of(
-            _shared_model(values), initial, values["seed"], dtype, device_name, known
-        )
-        made, tensors, start, form, doubt = network
-    doubt = doubt or check_loss(json.dumps(values["loss"]), matched, device_name, made, known)
-    check_optimizer(values, matched)
-    numbers, options = hyperparameters(values["optimizer"])
-    is_spaced = experiment.recording(values, tensors)[1] is not None
-    shape = {
-        "loop": matched,
-        "device": device_name,
-        "dtype": dtype,
-        "data": [data.x.shape, data.y.shape, data.probe is None],
-        "model": {k: v for k, v in values["model"].items() if k != "initial"},
+        initial = json.dumps(of.model.get("initial"))
+        network = network_of(_shared(of.model), initial, of.seed, of.dtype, of.device, known)
+        shape, tensors, start, form, doubt = network
+    doubt = doubt or check_loss(json.dumps(of.loss), of.loop, of.device, shape, known)
+    check_optimizer(of.optimizer, of.loop)
+    numbers, options = hyperparameters(of.optimizer)
+    is_spaced = recording(of, tensors)[1] is not None
+    alike = {
+        "loop": of.loop,
+        "device": of.device,
+        "dtype": of.dtype,
+        "data": [of.data.x.shape, of.data.y.shape, of.data.probe is None],
+        "model": {k: v for k, v in of.model.items() if k != "initial"},
         "form": form,
         "tensors": tensors,
-        "loss": values["loss"],
+        "loss": of.loss,
         "optimizer": options,
-        "epochs": values["epochs"] if is_spaced else None,  # the spacing depends on it
+        "epochs": of.epochs if is_spaced else None,  # the spacing depends on it
         # The rules ask whether a hyperparameter is 0.
         "zeros": {key: [value == 0 for value in some] for key, some in numbers.items()},
     }
-    structure = json.dumps(shape, sort_keys=True)
-    own = values, matched, device_name, data, tensors, start, is_spaced
-    return Parts(*own, numbers, structure, doubt)
+    structure = json.dumps(alike, sort_keys=True)
+    return Parts(of, tensors, start, is_spaced, numbers, structure, doubt)
 
 
-def _shared_model(values: Values) -> str:
+def _shared(node: Values) -> str:
     """The model's node without starting values: what makes one module of many cells."""
-    return json.dumps({key: value for key, value in values["model"].items() if key != "initial"})
+    return json.dumps({key: value for key, value in node.items() if key != "initial"})

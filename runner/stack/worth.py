@@ -5,7 +5,7 @@ from itertools import islice
 
 import numpy as np
 
-from runner import experiment
+from runner.experiment import alone
 from runner.failure import summary
 from runner.stack import cost
 from runner.stack.parts import Parts
@@ -22,7 +22,7 @@ def impossible(cells: Sequence[Parts]) -> str | None:
     What is known to be right must also take the lone run's step.
     """
     first = cells[0]
-    if first.loop == "numpy" or is_closed_form(first):
+    if first.setup.loop == "numpy" or is_closed_form(first):
         return None
     try:
         tried = stack(cells)
@@ -35,8 +35,8 @@ def impossible(cells: Sequence[Parts]) -> str | None:
         return f"PyTorch cannot stack it: {summary(error)}"
     if first.doubt:
         return None
-    here = next(experiment.compose(first.values, first.data).steps)
-    near = SAME[first.values["dtype"]]
+    here = next(alone(first.setup).steps)
+    near = SAME[first.setup.dtype]
     if not np.allclose(there.loss[0], here.loss, near, near) or not np.allclose(
         there.gradient[0], here.gradient, near, near * (1 + np.abs(here.gradient).max())
     ):
@@ -50,7 +50,7 @@ def slower(cells: Sequence[Parts]) -> str | None:
     A step of NumPy's takes the same time for one cell as for a hundred.
     """
     first = cells[0]
-    if first.loop == "numpy":
+    if first.setup.loop == "numpy":
         return None
     own_data = any(cell.data is not first.data for cell in cells)
     samples, parameters = len(first.data.y), first.start.size
