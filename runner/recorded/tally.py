@@ -8,7 +8,7 @@ import numpy as np
 from runner.column import LOSS, Column, in_rows
 from runner.journal import End, Rows
 
-CUT_OFF = "its process ended without a word: killed, or the machine stopped"
+CUT_OFF = "the process died before recording an end: killed, or the machine stopped"
 
 
 class Tally:
