@@ -81,5 +81,5 @@ def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
 
 
 def _recorded(spacing: Spacing) -> str:
-    told = f"the best, the last and {spacing.count} more: record.most_bytes"
+    told = f"the start, the best, the last and up to {spacing.count} more: record.most_bytes"
     return f"norms at every step, all parameters at {told}"

@@ -51,7 +51,7 @@ class Column:
     """A recorded quantity."""
 
     name: str
-    """Its field in a row. No two columns of a run have the same."""
+    """No two columns of a run have the same."""
     role: str
     shape: Shape
     """Of its value at a step: () or (numbers,)"""
@@ -59,6 +59,11 @@ class Column:
     every: str
     tensors: Mapping[str, Shape] = field(default_factory=dict)
     """Name and shape of each tensor whose values its numbers are, in their order, if any."""
+
+    @property
+    def field(self) -> str:
+        """Its name in a row: in ASCII, as files of NumPy's arrays have it."""
+        return self.name.encode("unicode_escape").decode()
 
     @property
     def parts(self) -> Mapping[str, Shape]:
@@ -87,7 +92,7 @@ class Column:
 
     def of(self, rows: NDArray[np.void]) -> Array:
         """Its values in those rows, (rows, size)."""
-        values: Array = rows[self.name]
+        values: Array = rows[self.field]
         return values.reshape(len(rows), self.size)
 
 
@@ -135,14 +140,14 @@ def row_type(columns: Iterable[Column]) -> np.dtype[np.void]:
 
     Where a column has no value at a step, it is NaN there.
     """
-    own: list[tuple[str, DTypeLike, Shape]] = [(c.name, c.dtype, c.shape) for c in columns]
+    own: list[tuple[str, DTypeLike, Shape]] = [(c.field, c.dtype, c.shape) for c in columns]
     return np.dtype([("step", np.int64), ("time", np.float64), *own])  # seconds since 1970
 
 
 def in_rows(columns: Sequence[Column], rows: NDArray[np.void]) -> list[Column]:
     """Those of the columns that the rows have."""
     names = rows.dtype.names or ()
-    return [column for column in columns if column.name in names]
+    return [column for column in columns if column.field in names]
 
 
 def tensor_edges(tensors: Mapping[str, Any]) -> list[int]:

@@ -213,6 +213,9 @@ class _Cells:
                 self._journal.end(run.id, run.end)
             for cell, run in failed.items():
                 self._tell(int(self._indices[cell]), run)
+        except Exception as error:  # what a measure raises; it is not asked again
+            self._ended = {cell: _failed(run, error) for cell, run in self._ended.items()}
+            self._flush()
 
     def _flush(self) -> None:
         """Write what is collected, and the ends of the cells that have ended."""
@@ -226,7 +229,7 @@ class _Cells:
         ended = self._ended
         try:
             self._write(together=several)
-        except JournalError:
+        except Exception:
             self._is_writing = False  # for sure it is not written
             raise
         self._recorder.forget()
@@ -268,7 +271,7 @@ def _end(
     return End(outcome, metrics, tags, whole(failure), summary=summary(failure))
 
 
-def _failed(run: Run, error: JournalError) -> Run:
+def _failed(run: Run, error: Exception) -> Run:
     """The run, of which not everything could be recorded."""
     failure = run.failure or error
     end = replace(run.end, outcome="failed", tags={"outcome": "failed"}, reason=whole(failure))

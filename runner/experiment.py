@@ -17,7 +17,7 @@ from runner.build import build
 from runner.config import Values
 from runner.dataset import Dataset
 from runner.program.step import Step
-from runner.setup import Setup, setup
+from runner.setup import Setup, refused, setup
 from runner.spacing import Spacing
 
 Array = NDArray[np.floating[Any]]
@@ -80,8 +80,9 @@ def recording(of: Setup, tensors: models.Tensors) -> tuple[list[measure.Recorded
     """What a run with these parameters records, and at which steps all of them, if not at all."""
     parameters = sum(map(math.prod, tensors.values()))
     size = of.epochs, parameters, of.dtype, of.most_bytes
-    whole = vectors.is_whole(*size)
-    recorded = measure.declared(tensors, of.dtype, whole=whole)
+    whole = vectors.is_whole(*size) or vectors.is_small(parameters, of.dtype, len(tensors))
+    with refused(""):
+        recorded = measure.declared(tensors, of.dtype, whole=whole)
     return recorded, None if whole else vectors.spacing(*size)
 
 

@@ -4,6 +4,7 @@ A measure is computed from many steps at once, and changes none of them.
 """
 
 from collections.abc import Callable, Mapping
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -61,6 +62,14 @@ One that bears the name of a parameter, or of what is recorded anyway, is called
 """
 
 
+SHIPPED = frozenset(MEASURES)
+
+
+def own_measures() -> dict[str, Measure]:
+    """Those that somebody has added in this process."""
+    return {name: measure for name, measure in MEASURES.items() if name not in SHIPPED}
+
+
 class Recorded(NamedTuple):
     """A column, and what gives its values."""
 
@@ -72,16 +81,53 @@ def declared(tensors: Mapping[str, tuple[int, ...]], dtype: str, *, whole: bool)
     """What a run with these parameters records.
 
     Where its `whole` trajectory would take too much room, there are norms at every step, and all
-    parameters at some.
+    parameters at some. Raises ValueError for a measure that cannot be one.
     """
     own = vector("parameters", PARAMETERS, tensors, dtype, START if whole else SPACED)
-    taken = {*FIXED, *FIGURES, own.name, NORMS, *map(key, [*tensors, *own.labels()])}
+    each = {f"{name}.norm": () for name in tensors}
+    taken = {*FIXED, *FIGURES, own.name, NORMS, *map(key, [*tensors, *own.labels(), *each])}
     made = []
-    for name, (of, role, shape) in MEASURES.items():
-        apart = f"measure.{name}" if key(name) in taken else name
-        made.append(Recorded(Column(apart, role, shape, "float64", STEP), of))
+    for name, measure in MEASURES.items():
+        _check(name, measure, own.size, dtype)
+        column = _apart(name, measure, taken)
+        taken |= {column.name, *map(key, column.labels())}
+        made.append(Recorded(column, measure.of))
     if not whole:
-        each = {f"{name}.norm": () for name in tensors}
         column = vector(NORMS, NORMS, each, "float64", START)
         made.append(Recorded(column, lambda steps: tensor_norms(steps.parameters, tensors)))
     return [*made, Recorded(own, lambda steps: steps.parameters)]
+
+
+def _apart(name: str, measure: Measure, taken: set[str]) -> Column:
+    """Its column, under a name that nothing else has, here or in MLflow."""
+    while True:
+        column = Column(name, measure.role, measure.shape, "float64", STEP)
+        if not {name, *map(key, column.labels())} & taken:
+            return column
+        name = f"measure.{name}"
+
+
+@lru_cache(maxsize=1000)
+def _check(name: Any, measure: Measure, parameters: int, dtype: str) -> None:
+    """Refuse what is no measure: by two steps, of which it is asked."""
+    if not isinstance(name, str) or not name.strip():
+        raise ValueError(f"measure {name!r}: expected a name, a text that is not empty")
+    some = np.ones((2, parameters), dtype)
+    steps = Steps(*map(read_only, (np.ones(2), some, some)))
+    try:
+        with np.errstate(all="ignore"):
+            found = np.asarray(measure.of(steps))
+    except Exception as error:
+        raise ValueError(f"measure {name}: raised {type(error).__name__}: {error}") from error
+    if found.shape != (2, *measure.shape) or found.dtype.kind not in "fiub":
+        raise ValueError(
+            f"measure {name}: expected real numbers of shape {(2, *measure.shape)} for 2 steps, "
+            f"got {found.dtype} of shape {found.shape}"
+        )
+
+
+def read_only(values: Array) -> Array:
+    """The same values, which nobody can change by this."""
+    seen = values.view()
+    seen.flags.writeable = False
+    return seen

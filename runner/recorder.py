@@ -1,14 +1,14 @@
 """Collects what one run, or each cell of a stack, records step by step, as rows for a journal."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import SPACED, row_type
+from runner.column import SPACED, Column, row_type
 from runner.journal import Rows
-from runner.measure import Recorded, Steps
+from runner.measure import Recorded, Steps, read_only
 from runner.program.step import Step
 from runner.spacing import Spacing
 from runner.vectors import Vectors
@@ -46,6 +46,7 @@ class Recorder:
         """
         self._recorded = [one for one in recorded if one.column.every != SPACED]
         self._kind = row_type(one.column for one in self._recorded)
+        self._broken: list[Column] = []
         initial = np.atleast_2d(initial)
         apart = [one.column for one in recorded if one.column.every == SPACED]
         self._vectors = [Vectors(one, spacing, initial, now) for one in apart if spacing]
@@ -104,14 +105,27 @@ class Recorder:
         else:
             both = self.last.parameters, self.last.gradient
         parameters, gradient = (part.reshape(rows * cells, -1) for part in both)
-        steps = Steps(self._loss[:rows].reshape(-1), parameters, gradient)
+        loss = self._loss[:rows].reshape(-1)
+        steps = Steps(*map(read_only, (loss, parameters, gradient)))
         with np.errstate(all="ignore"):  # of cells that have diverged
             for column, of in self._recorded:
-                values = np.reshape(of(steps), (rows, cells, *column.shape))
-                together[column.name] = values.swapaxes(0, 1)
+                values = self._asked(column, of, steps).reshape(rows, cells, *column.shape)
+                together[column.field] = values.swapaxes(0, 1)
         self._best = np.fmin(self._best, self._least())
         self._measured.append(together)  # one step, so that an interrupt finds each row once
         self._offset = self._count
+
+    def _asked(self, column: Column, of: Callable[[Steps], Array], steps: Steps) -> Array:
+        """The measure's values, (steps, numbers); NaN for one that has raised before.
+
+        Raises what it raises, and is to be called again then.
+        """
+        if column in self._broken:
+            return np.full((len(steps.loss), *column.shape), np.nan)
+        self._broken.append(column)
+        values = np.reshape(of(steps), (len(steps.loss), *column.shape))
+        self._broken.remove(column)
+        return values
 
     @property
     def _open(self) -> tuple[int, int]:

@@ -1,10 +1,14 @@
 """Ctrl-C and SIGTERM: the first is asked for between two steps, the second acts at once."""
 
+import os
 import signal
+import sys
 import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from types import FrameType
+
+SAID = b"\nends after this step; once more ends it at once\n"
 
 
 @contextmanager
@@ -21,6 +25,10 @@ def signals(*numbers: int) -> Iterator[list[str]]:
         for other in numbers:
             signal.signal(other, act)
         received.append(signal.Signals(number).name)
+        if (
+            sys.stderr is not None and sys.stderr.isatty()
+        ):  # written so that nothing can be half-way
+            os.write(sys.stderr.fileno(), SAID)
 
     def act(number: int, frame: FrameType | None) -> None:
         signal.signal(number, before[number])

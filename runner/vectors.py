@@ -23,6 +23,11 @@ def is_whole(steps: int, parameters: int, dtype: str, most_bytes: int) -> bool:
     return (steps + 1) * parameters * np.dtype(dtype).itemsize <= most_bytes
 
 
+def is_small(parameters: int, dtype: str, tensors: int) -> bool:
+    """Whether the parameters of a step take no more room than the norms of so many tensors."""
+    return parameters * np.dtype(dtype).itemsize <= tensors * np.dtype(np.float64).itemsize
+
+
 def spacing(steps: int, parameters: int, dtype: str, most_bytes: int) -> Spacing:
     """At which steps there are whole vectors, where there are not at all."""
     return Spacing(steps, most_bytes // SHARE // (parameters * np.dtype(dtype).itemsize))
@@ -73,7 +78,7 @@ class Vectors:
             own = [(n, now, vectors[cell]) for n, now, vectors in self._waiting if n <= until]
             if own := [*own, *self._ended.get(cell, [])]:
                 rows = np.empty(len(own), self._kind)
-                rows["step"], rows["time"], rows[self._column.name] = zip(*own, strict=True)
+                rows["step"], rows["time"], rows[self._column.field] = zip(*own, strict=True)
                 yield cell, rows
 
     def forget(self) -> None:

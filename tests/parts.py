@@ -4,6 +4,8 @@ import functools
 import os
 import sys
 import threading
+import time
+from pathlib import Path
 
 import numpy as np
 import torch
@@ -333,3 +335,22 @@ def masked(which="x"):
 def leaves(how="exit"):
     """A dataset that ends the process."""
     sys.exit(0)
+
+
+def of_environment():
+    """A model that needs a variable which Hydra sets for a job."""
+    assert os.environ["OF_A_JOB"] == "yes"
+    return torch.nn.Linear(1, 1)
+
+
+class Sleeping(torch.nn.MSELoss):
+    """A loss that makes a file at its thirtieth call, and sleeps for a minute."""
+
+    calls = 0
+
+    def forward(self, prediction, y):
+        type(self).calls += 1
+        if prediction.requires_grad and type(self).calls > 30:
+            Path(f"sleeping-{os.getpid()}").touch()
+            time.sleep(60)
+        return super().forward(prediction, y)

@@ -13,6 +13,8 @@ from mlflow import MlflowClient
 import runner as api
 from runner import measure
 from runner.measure import Measure
+from runner.naming import key
+from runner.recorded.journals import Journals
 from runner.report.comparison import compare
 from runner.report.page import page
 from runner.report.text import as_csv
@@ -26,6 +28,8 @@ NAMES = {  # and what each is called where another one has the name
     "final_loss": "measure.final_loss",
     "parameters": "measure.parameters",
     "a?b": "a?b",
+    "a!b": "measure.a!b",  # in MLflow, it would be the same
+    "\u0394w \u00e9": "\u0394w \u00e9",
 }
 LOOPS = {
     "numpy": ["gradient=by_hand"],
@@ -109,7 +113,7 @@ def test_it_stands_wherever_a_run_is_told(empty_store, here):
         assert found.data.metrics["w"] == run.trajectory["w"].iloc[-1]
         for name in NAMES.values():
             told = run.trajectory[name].to_numpy()[1:]
-            history = client.get_metric_history(run.id, name.replace("?", "_"))
+            history = client.get_metric_history(run.id, key(name))
             assert [(point.step, point.value) for point in history] == [*enumerate(told, 1)]
             assert table[name].to_pylist() == [None, *told]
             np.testing.assert_array_equal(_values(cell.trajectory(), name), told)
@@ -136,3 +140,61 @@ def test_a_measure_of_several_numbers(monkeypatch):
         table = run.trajectory
         np.testing.assert_array_equal(table["both.0"], table["loss"])
         np.testing.assert_array_equal(table["both.1"], -table["loss"])
+
+
+def test_a_number_of_a_vector_and_a_measure_are_told_apart(monkeypatch):
+    monkeypatch.setitem(
+        measure.MEASURES, "v", Measure(lambda s: np.stack([s.loss, -s.loss], axis=1), shape=(2,))
+    )
+    monkeypatch.setitem(measure.MEASURES, "v.0", Measure(lambda s: 7 * s.loss))
+    table = api.run("tracking=off", epochs=3).trajectory
+    for name, times in (("v.0", 1), ("v.1", -1), ("measure.v.0", 7)):
+        np.testing.assert_array_equal(table[name], times * table["loss"])
+
+
+@pytest.mark.parametrize(
+    ("name", "of", "said"),
+    [
+        ("m", lambda s: s.no, "measure m: raised AttributeError: 'Steps' object has no"),
+        ("m", lambda s: s.loss[:, None], "measure m: expected real numbers of shape (2,) for 2 st"),
+        ("m", lambda s: "text", "measure m: expected real numbers"),
+        ("m", lambda s: s.loss * 1j, "measure m: expected real numbers"),
+        ("m", lambda s: s.loss.__imul__(0), "measure m: raised ValueError: output array is read-o"),
+        ("", lambda s: s.loss, "measure '': expected a name, a text that is not empty"),
+        (3, lambda s: s.loss, "measure 3: expected a name, a text that is not empty"),
+    ],
+)
+def test_what_is_no_measure_is_refused_before_anything_runs(name, of, said, monkeypatch):
+    monkeypatch.setitem(measure.MEASURES, name, Measure(of))
+    for call in (lambda: api.run("tracking=off"), lambda: api.sweep("tracking=off", lr=[0.1, 0.2])):
+        with pytest.raises(api.ConfigError) as refused:
+            call()
+        assert said in str(refused.value)
+    assert not Journals().candidates()
+
+
+@pytest.mark.parametrize("stack", [True, False])
+def test_one_that_raises_later_fails_its_runs_and_loses_nothing_else(stack, monkeypatch):
+    """In the middle of a run or at its end: what was computed is there, and why it failed."""
+
+    def raising(steps):
+        if len(steps.loss) > 2:
+            raise ValueError("too many")
+        return steps.loss
+
+    monkeypatch.setitem(measure.MEASURES, "raising", Measure(raising))
+    with pytest.raises(ValueError, match="too many"):
+        api.run("tracking=off", epochs=9)
+    with pytest.warns(UserWarning, match="2 of 2 cells failed"):
+        swept = api.sweep("tracking=off", epochs=9, lr=[0.01, 0.1], **{"sweep.stack": stack})
+    for run in (api.load("epochs=9"), *swept):
+        assert (run.outcome, run.reason) == ("failed", "ValueError: too many")
+        assert len(run.trajectory) == 10
+        assert np.isfinite(run.trajectory["loss"][1:]).all()
+        assert np.isnan(run.trajectory["raising"]).all()
+
+
+def test_processes_of_a_pool_know_it(here):
+    """Wherever its function was defined."""
+    run = api.sweep("tracking=off", "sweep.workers=2", "sweep.stack=false", lr=[0.1, 0.2])[0]
+    np.testing.assert_allclose(run.trajectory["loss2"][1:], expected(run)[1:], rtol=1e-6)

@@ -486,6 +486,39 @@ def test_what_a_killed_worker_has_recorded_is_not_done_again(
     assert parent.data.tags["cells.exhausted"] == "4"
 
 
+def test_a_resume_with_nothing_to_do_tells_of_no_fault(runner, tmp_path, store):
+    typed = ["-m", "gradient=by_hand", "lr=0.01,0.02", "epochs=3"]
+    runner(tmp_path, *typed)
+    again = runner(tmp_path, *typed, "sweep.resume=true")
+    assert "2 already done" in again.stdout
+    assert "kept" not in again.stdout
+
+
+def test_a_sweep_has_the_environment_that_its_jobs_would_have(runner, tmp_path):
+    """Also where its parts are tried, before the plan is printed."""
+    typed = ["-m", "model._target_=tests.parts.of_environment", "~model.initial", "lr=0.01,0.02"]
+    done = runner(tmp_path, *typed, "epochs=2", "+hydra.job.env_set.OF_A_JOB=yes", "tracking=off")
+    assert "exhausted   2" in done.stdout
+
+
+@pytest.mark.slow
+def test_cells_that_a_second_ctrl_c_has_ended_are_told(tmp_path, environment):
+    """In the middle of a step: the table has what the journals have of them."""
+    typed = ["loss._target_=tests.parts.Sleeping", "lr=0.001,0.002", "epochs=90", "tolerance=0"]
+    how = ["sweep.workers=2", "sweep.stack=false", "tracking=off"]
+    process = begun(tmp_path, environment, *typed, *how)
+    deadline = time.monotonic() + 60
+    while len(list(tmp_path.glob("sleeping-*"))) < 2:
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+    for _ in range(2):
+        os.killpg(process.pid, signal.SIGINT)
+        time.sleep(0.5)
+    out, err = process.communicate(timeout=60)
+    assert "interrupted 2" in out, out + err
+    assert "not run" not in out
+
+
 def workers_of(pid):
     """The processes that the fork server of a sweep has started."""
     try:

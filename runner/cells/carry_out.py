@@ -3,6 +3,7 @@
 import signal
 import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -19,7 +20,7 @@ from runner.console import say
 from runner.executor import Executor, Local, Pool, Result, Work
 from runner.executor.local import needs_other_process
 from runner.executor.pool import ProcessEnded
-from runner.journal import JournalError
+from runner.journal import JournalError, summaries
 from runner.recorded.place import page_path
 from runner.signals import signals
 from runner.tracking.session import Session
@@ -72,7 +73,7 @@ def carry_out(
         if tracked is None:
             return Ended(cells, "", [], None, [])
         with signals(signal.SIGINT, signal.SIGTERM) as received:
-            sweep = _Sweep(planned, chosen, tracked, received, ask)
+            sweep = _Sweep(planned, chosen, tracked, received, ask, pool.close)
             run, results, verified = sweep.execute(executor or local)
     except ProcessEnded as error:
         raise ConfigError(f"a part ended the process in which it was tried: {error}") from error
@@ -106,14 +107,15 @@ class _Sweep(NamedTuple):
     tracked: Session
     received: list[str]
     ask: Ask
+    close: Callable[[], None]
+    """Ends this machine's processes."""
 
     def execute(self, executor: MakeExecutor) -> tuple[str, list[Result], Verified | None]:
         """Execute what is to be done, as children of a run of the sweep's own."""
-        planned, journal = self.planned, self.tracked.journal
-        earlier = list(planned.done)
-        if not planned.units:
+        planned, earlier = self.planned, list(self.planned.done)
+        if not planned.units:  # and so no journal
             return "", earlier, self._verified([])
-        began = time.perf_counter()
+        began, journal = time.perf_counter(), self.tracked.journal
         run = parent.begin(journal, planned, self.tracked.store)
         progress = Progress(sum(len(unit.numbers) for unit in planned.units))
         failure: str | None = "it ended early"
@@ -130,6 +132,8 @@ class _Sweep(NamedTuple):
             raise
         finally:
             progress.close()
+            with suppress(JournalError):
+                progress.results.extend(self._cut_off(run, progress.results))
             parent.end(
                 journal,
                 run,
@@ -141,6 +145,20 @@ class _Sweep(NamedTuple):
                 verified=verified,
             )
         return run, sorted(earlier + progress.results), verified
+
+    def _cut_off(self, run: str, results: Sequence[Result]) -> list[Result]:
+        """Cells that have begun, and whose process was ended before it recorded their end."""
+        if len(results) == sum(len(unit.numbers) for unit in self.planned.units):
+            return []
+        self.close()
+        told, cut = {r.cell for r in results}, []
+        for path in self.tracked.paths():
+            for known, found in summaries(path).items():
+                cell = int(found.start.tags.get("cell", -1))
+                if found.start.parent == run and found.end is None and cell not in told:
+                    reason = "its process was ended"
+                    cut.append(Result(cell, "interrupted", known, found.epochs, reason=reason))
+        return cut
 
     def _execute(self, executor: MakeExecutor, run: str, progress: Progress) -> None:
         """Carry out the units until all are done, it is stopped, or one fails and that is asked."""

@@ -3,11 +3,12 @@
 import math
 import signal
 from collections.abc import Sequence
+from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
-from hydra.core.utils import JobReturn, JobStatus
+from hydra.core.utils import JobReturn, JobStatus, env_override
 from hydra.errors import CompactHydraException
-from omegaconf import DictConfig
+from omegaconf import DictConfig, OmegaConf
 
 from runner.cell import Cell
 from runner.cells.carry_out import carry_out
@@ -35,8 +36,10 @@ def launch(
     chosen = settings(cells)
     tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
     tracked = None if chosen["dry_run"] else session(tracking, len(cells))
+    own: Any = OmegaConf.to_container(master.hydra.job.env_set)
     try:
-        ended = carry_out(cells, chosen, tracked)
+        with env_override(own):  # as for each job alone
+            ended = carry_out(cells, chosen, tracked)
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error
     if ended.received:

@@ -11,10 +11,13 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cloudpickle
+
 from runner.console import prepare
 from runner.executor.work import Work, do
 from runner.failure import summary, whole
 from runner.journal import Journal, JournalError
+from runner.measure import MEASURES
 
 DONE = "done"
 """What it says after a unit."""
@@ -34,12 +37,13 @@ class Answer(NamedTuple):
     raised: BaseException | None
 
 
-def serve(line: Any, path: Path, environment: Mapping[str, str]) -> None:
+def serve(line: Any, path: Path, environment: Mapping[str, str], measures: bytes) -> None:
     """What a process of the pool does: units, one after another, until nobody sends any."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C is for the one that leads
     prepare()
     os.environ.clear()
     os.environ.update(environment)
+    MEASURES.update(cloudpickle.loads(measures))
     works: queue.SimpleQueue[Work | Asked | None] = queue.SimpleQueue()
     received: list[str] = []
 

@@ -15,12 +15,15 @@ from multiprocessing import connection
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import cloudpickle
+
 from runner.executor.contract import Tell
 from runner.executor.member import DONE, Answer, Asked, serve
 from runner.executor.result import Result, result
 from runner.executor.work import Work
 from runner.forking import HEAVY, context, without_interrupts, without_main
 from runner.journal import JournalError, ends
+from runner.measure import own_measures
 
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come
 START_SECONDS = 10.0  # for a process that cannot be started at once
@@ -108,10 +111,12 @@ class Pool:
     def _start(self) -> _Worker:
         self._count += 1
         ours, theirs = self._context.Pipe()
+        measures = cloudpickle.dumps(own_measures())  # of a script or a notebook
         path = self._path(str(self._count))
+        told = theirs, path, dict(os.environ), measures
         deadline = time.monotonic() + START_SECONDS
         while True:
-            process = self._context.Process(target=serve, args=(theirs, path, dict(os.environ)))
+            process = self._context.Process(target=serve, args=told)
             try:
                 with without_interrupts(), without_main():
                     process.start()

@@ -82,7 +82,7 @@ class Trajectory:
 def assembled(columns: Sequence[Column], chunks: Iterable[Rows]) -> Trajectory:
     """The trajectory of which these are the chunks, in their order."""
     kinds: dict[bool, list[Rows]] = {False: [], True: []}
-    apart = {column.name for column in columns if column.every == SPACED}
+    apart = {column.field for column in columns if column.every == SPACED}
     for chunk in chunks:
         kinds[bool(apart & {*(chunk.dtype.names or ())})].append(chunk)
     rows, spaced = (

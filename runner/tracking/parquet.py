@@ -161,7 +161,7 @@ def read_trajectory(path: Path, columns: Sequence[Column]) -> Trajectory:
         for column in some:
             names = column.labels() if column.is_scalars else list(column.parts)
             values = np.concatenate([_numbers(own[name], len(own)) for name in names], axis=1)
-            rows[column.name] = values.reshape(len(own), *column.shape)
+            rows[column.field] = values.reshape(len(own), *column.shape)
         chunks.append(rows)
     return assembled(columns, chunks)
 

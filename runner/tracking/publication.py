@@ -186,21 +186,24 @@ class _OpenRun:
         self.start_time = self.last_time = start.time
         self.tally = Tally(self.columns)
         self.thinning = Thinning(start.points, start.steps)
+        self._spaced = 0  # rows of columns with a value at some steps
 
     def take(self, run: str, rows: Rows) -> list[Points]:
         """The points of a chunk of the trajectory, as far as they are known to belong there."""
         self.tally.take(rows)
         self.last_time = float(rows["time"][-1])
-        kept = rows if self._are_few(rows) else rows[self.thinning.kept(rows["step"])]
-        return self.points(run, kept)
+        if self._are_spaced(rows):
+            self._spaced += len(rows)
+        few = self._are_spaced(rows) and self.thinning.has_room(self._spaced)
+        return self.points(run, rows if few else rows[self.thinning.kept(rows["step"])])
 
     def added(self, rows: Rows) -> Rows:
         """Those of rows taken before that belong there now that the run has ended."""
-        if self._are_few(rows):
+        if self._are_spaced(rows):
             return rows[:0]
         return rows[self.thinning.added(rows["step"], self.tally.epochs, self.tally.best_step)]
 
-    def _are_few(self, rows: Rows) -> bool:
+    def _are_spaced(self, rows: Rows) -> bool:
         return any(column.every == SPACED for column in in_rows(self.columns, rows))
 
     def points(self, run: str, rows: Rows) -> list[Points]:

@@ -213,7 +213,7 @@ class MlflowRuns:
                 [_value_at(points.get(name), step) for name in column.labels()]
                 for step in rows["step"]
             ]
-            rows[column.name] = np.reshape(own, (len(rows), *column.shape))
+            rows[column.field] = np.reshape(own, (len(rows), *column.shape))
         return assembled(columns, [rows])
 
     def _file(self, found: Any, name: str) -> bytes | None:

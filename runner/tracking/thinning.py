@@ -28,6 +28,10 @@ class Thinning:
         """(rows,): whether each of these steps is kept at once."""
         return self._live.hold(steps) if self.is_needed else np.ones(len(steps), bool)
 
+    def has_room(self, count: int) -> bool:
+        """Whether so many points of a metric are few enough to be kept whatever their steps."""
+        return self._points is None or count <= self._points // 2
+
     def final(self, last: int) -> int:
         """Every so manieth step is kept of a run whose last step this is."""
         every = 1
@@ -48,6 +52,6 @@ class Thinning:
         if every == 1:
             return ""
         return (
-            f"MLflow has every {every}th of {last} steps, more of the first, the best and the "
-            "last; trajectory.parquet has all"
+            f"MLflow has one in {every} of {last} steps, more of the first, the best and the last; "
+            "trajectory.parquet has all"
         )
