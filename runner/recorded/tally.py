@@ -11,6 +11,11 @@ from runner.journal import End, Rows
 CUT_OFF = "the process died before recording an end: killed, or the machine stopped"
 
 
+def made(rows: Rows) -> Rows:
+    """The rows without that of the start, which has parameters only."""
+    return rows if len(rows) and rows["step"][0] > 0 else rows[rows["step"] > 0]
+
+
 class Tally:
     """Counts what comes of a run's trajectory."""
 
@@ -23,13 +28,14 @@ class Tally:
 
     def take(self, rows: Rows) -> None:
         """Count the next chunk of its trajectory."""
-        made = rows[rows["step"] > 0]  # the start has parameters only
-        if self._loss is None or not in_rows([self._loss], rows) or not len(made):
+        steps = made(rows)
+        if self._loss is None or not in_rows([self._loss], rows) or not len(steps):
             return
-        loss = self._loss.of(made)[:, 0]
-        self.epochs, self._final_loss = int(made["step"][-1]), float(loss[-1])
-        if not np.isnan(loss).all() and (least := float(np.nanmin(loss))) < self._best_loss:
-            self._best_loss, self.best_step = least, int(made["step"][np.nanargmin(loss)])
+        loss = self._loss.of(steps)[:, 0]
+        self.epochs, self._final_loss = int(steps["step"][-1]), float(loss[-1])
+        if (least := float(np.fmin.reduce(loss))) < self._best_loss:
+            self._best_loss = least
+            self.best_step = int(steps["step"][(loss == least).argmax()])
 
     def metrics(self) -> dict[str, float]:
         """The final metrics."""

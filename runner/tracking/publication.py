@@ -24,7 +24,7 @@ from runner.journal import (
     Rows,
     Start,
 )
-from runner.recorded.tally import Tally
+from runner.recorded.tally import Tally, made
 from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
 from runner.tracking.parquet import write_trajectory
 from runner.tracking.thinning import Thinning
@@ -195,7 +195,8 @@ class _OpenRun:
         if self._are_spaced(rows):
             self._spaced += len(rows)
         few = self._are_spaced(rows) and self.thinning.has_room(self._spaced)
-        return self.points(run, rows if few else rows[self.thinning.kept(rows["step"])])
+        whole = few or not self.thinning.is_needed
+        return self.points(run, rows if whole else rows[self.thinning.kept(rows["step"])])
 
     def added(self, rows: Rows) -> Rows:
         """Those of rows taken before that belong there now that the run has ended."""
@@ -211,7 +212,7 @@ class _OpenRun:
         columns, points = in_rows(self.columns, rows), []
         for has_start in (True, False):
             some = [column for column in columns if (column.every != STEP) == has_start]
-            own = rows if has_start else rows[rows["step"] > 0]
+            own = rows if has_start else made(rows)
             if some and len(own):
                 keys = [key for column in some for key in column.labels()]
                 values = np.hstack([column.told(column.of(own)) for column in some])
