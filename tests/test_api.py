@@ -184,6 +184,7 @@ CALLS = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/fd").exists(), reason="needs /proc")
 def test_fifty_calls_leave_nothing_behind(published, store, here):
     """One publisher at most, and what 50 runs have recorded is in MLflow."""

@@ -357,6 +357,7 @@ def chunks_in(folder):
     )
 
 
+@pytest.mark.slow
 def test_points_appear_while_the_run_goes_on(running, tmp_path, store):
     """The curve grows in MLflow, and what was once there stays as it is."""
     process = running()

@@ -107,6 +107,7 @@ def cells(runs):
     return [run for run in runs if "plan" not in run.data.tags]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     "typed", [["seed=1"], pytest.param(["-m", "seed=1,2"], marks=pytest.mark.slow)]
 )

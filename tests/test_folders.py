@@ -73,6 +73,7 @@ def command(folder, environment, module, *typed):
     return done.stdout
 
 
+@pytest.mark.slow
 def test_a_moved_project_goes_on_where_it_is(tmp_path, environment, runner, store):
     """New artifacts come below it, earlier ones are found: by stock MLflow and by a report.
 

@@ -187,6 +187,7 @@ def assert_composed_alike(composing):
     return compare
 
 
+@pytest.mark.slow
 def test_a_cell_is_what_hydra_composes_of_its_lone_run(composing):
     """Whatever is typed: the same values in the order given, or refused by both."""
     fuzz(assert_composed_alike(composing), 25)
@@ -238,6 +239,7 @@ def assert_carried_out_alike(front_door, capfd):
     return compare
 
 
+@pytest.mark.slow
 def test_a_sweep_carries_out_its_lone_runs(front_door, capfd):
     """Through the command, up to the first step: the same runs, or one message."""
     fuzz(assert_carried_out_alike(front_door, capfd), 6)

@@ -65,6 +65,7 @@ def test_in_a_stack_as_well():
         assert_thinned(one, other)
 
 
+@pytest.mark.slow
 def test_a_person_is_told(tmp_path, runner):
     """By the plan, and by a run's last lines."""
     typed = "tracking=off", "record.most_bytes=10", "epochs=5", *WIDE[:2]

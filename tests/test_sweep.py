@@ -110,6 +110,7 @@ def test_cells_are_those_that_hydra_composes(option, composers):
         assert_same(composers, [option, *place, *settings])
 
 
+@pytest.mark.slow
 def test_cells_of_any_override_are_those_that_hydra_composes(composers):
     """Additions, deletions, merges, lists, Hydra's own; in the order given, nothing left over."""
     for settings in [*MIXED, *reversed(MIXED)]:
