@@ -98,6 +98,16 @@ def front_door(tmp_path_factory):
     return typed
 
 
+@pytest.fixture
+def here(tmp_path, monkeypatch):
+    """A project folder of its own for calls from Python, without drawing."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setattr(sys, "argv", ["pytest"])
+    for name, value in NO_DRAWING.items():
+        monkeypatch.setenv(name, value)
+    return tmp_path
+
+
 @pytest.fixture(scope="session")
 def environment():
     """The environment of a process that runs this checkout, from whichever folder; it draws none.

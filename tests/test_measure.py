@@ -3,7 +3,6 @@
 import csv
 import io
 import json
-import sys
 
 import numpy as np
 import pyarrow.parquet as pq
@@ -44,13 +43,7 @@ def squares(steps):
     return np.square(steps.parameters).sum(axis=1) + steps.loss + np.abs(steps.gradient).max(axis=1)
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["pytest"])
-    for name in ("RUNNER_PICTURES", "RUNNER_PAGE"):
-        monkeypatch.setenv(name, "false")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 @pytest.fixture(autouse=True)

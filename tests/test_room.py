@@ -1,7 +1,5 @@
 """What long runs and large models leave: all in the journal's room, a thinned curve in MLflow."""
 
-import sys
-
 import numpy as np
 import pyarrow.parquet as pq
 import pytest
@@ -24,13 +22,7 @@ LOOPS = {  # the fourth has one parameter, whose norm takes more room than itsel
 NONE = {"record.most_bytes": 0}
 
 
-@pytest.fixture(autouse=True)
-def here(tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr(sys, "argv", ["pytest"])
-    for name in ("RUNNER_PICTURES", "RUNNER_PAGE"):
-        monkeypatch.setenv(name, "false")
-    return tmp_path
+pytestmark = pytest.mark.usefixtures("here")
 
 
 def assert_thinned(thin, whole):

@@ -3,10 +3,9 @@
 from collections.abc import Callable, Iterable
 from typing import Protocol
 
-from runner.executor.result import Result
-from runner.executor.work import Work
+from runner.executor.work import Tell, Work
 
-Tell = Callable[[Result], None]
+__all__ = ["Executor", "Tell"]
 
 
 class Executor(Protocol):
