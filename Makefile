@@ -43,6 +43,7 @@ check: .venv/installed
 	$(BIN)/mypy
 
 bench: .venv/installed
+	@$(BIN)/python -m pip install --quiet --constraint constraints.txt --editable '.[bench]'
 	@$(BIN)/python -m benchmarks $(ARGS)
 
 pictures: .venv/installed

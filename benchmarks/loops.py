@@ -46,17 +46,22 @@ def rows() -> Iterator[tuple[str, ...]]:
 def recorded(loop: str, epochs: int) -> float:
     """Seconds a step, as the command takes it: finite, recorded in a journal, looked at."""
     overrides = [f"experiment={loop}", f"epochs={epochs}", "tolerance=0", "print_every=0"]
+    return recorded_steps(overrides)
+
+
+def recorded_steps(overrides: list[str]) -> float:
+    """The same of that config, all of whose epochs are used."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = plain(compose_config("config", overrides))
     ready = experiment.compose(config)
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.db")
-        limits, look = stop.limits(epochs, 0), Console(config, ready.tensors)
+        limits, look = stop.limits_of(config), Console(config, ready.tensors)
         ended: list[drive.Run] = []
         started = time.perf_counter()
         drive.execute(
             ready,
-            [Start(loop, "", "")],
+            [Start("", "", "")],
             limits,
             journal,
             [],
@@ -66,7 +71,8 @@ def recorded(loop: str, epochs: int) -> float:
         seconds = time.perf_counter() - started
         journal.close()
     assert ended[0].end.outcome == "exhausted"
-    return seconds / epochs
+    steps: int = config["epochs"] * len(ready.batches.sizes)
+    return seconds / steps
 
 
 def bare_numpy(epochs: int) -> float:

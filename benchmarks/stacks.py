@@ -14,7 +14,7 @@ from hydra.types import RunMode
 
 from runner.cells.compose import Composer
 from runner.config import register
-from runner.data import Draws
+from runner.draws import Draws
 from runner.experiment import alone as lone_run
 from runner.stack import Parts, prepare, slower, stack
 
@@ -74,7 +74,7 @@ def _parts(composer: Composer, words: Sequence[str], cells: int, *, shared: bool
         composer.cell([*words, f"lr={0.001 * (n + 1)}", f"seed={0 if shared else n}"])
         for n in range(cells)
     ]
-    first = Draws().dataset(made[0].values["dataset"], made[0].values["dtype"])
+    first = Draws().dataset(made[0].values)
     return [prepare(cell.values, first if shared else None) for cell in made]
 
 

@@ -7,7 +7,7 @@ from runner import identity, stop
 from runner.cell import Cell
 from runner.config import check
 from runner.console import Console, closing_block, painted, say
-from runner.data import Draws
+from runner.draws import Draws
 from runner.drive import Run, execute
 from runner.experiment import Experiment, compose
 from runner.failure import summary
@@ -38,7 +38,7 @@ def run(cell: Cell) -> float:
 
 def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
     """Compose the run, execute, record and show it; and the signal that has stopped it, if any."""
-    data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
+    data = Draws().dataset(cell.values)
     experiment = compose(cell.values, data)
     start = identity.start(cell, experiment, data, tracked.store)
     limits = stop.limits_of(cell.values)
@@ -64,7 +64,8 @@ def raise_failure(done: Run) -> None:
 
 def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
     end = done.end
-    at = f" (at epoch {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
+    what = "epoch" if len(experiment.batches.sizes) == 1 else "step"
+    at = f" (at {what} {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
     few = {"recorded": _recorded(experiment.spacing)} if experiment.spacing else {}
     return closing_block(
         {

@@ -1,41 +1,157 @@
-"""The samples of each step: a stream from which a program takes one batch at a time."""
+"""The samples of each step: streams from which a program takes one batch at a time, without end."""
 
-from typing import Any
+from collections.abc import Callable, Sequence
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+Index = NDArray[np.int64]
+
+
+class Batches(Protocol):
+    """A batch is (x, y), arrays of NumPy's or PyTorch's, with the samples as their first axis.
+
+    Of a stack whose cells have samples of their own, there is an axis of cells before.
+    """
+
+    @property
+    def sizes(self) -> Sequence[int]:
+        """How many samples each step of an epoch has."""
+
+    def __iter__(self) -> "Batches": ...
+
+    def __next__(self) -> tuple[Any, Any]: ...
+
+    def keep(self, cells: Index) -> None:
+        """Go on with the cells at these indices among the present ones alone."""
+
+    def state(self) -> dict[str, Any]:
+        """Where in the data the next step is."""
+
+    def restore(self, state: dict[str, Any]) -> None:
+        """Go on from there."""
 
 
 class FullBatch:
     """All samples at every step."""
 
     def __init__(self, x: Any, y: Any, *, of_cells: bool = False) -> None:
-        """`of_cells`: x and y have an axis of cells before, of a stack whose cells have their own.
-
-        Arrays of NumPy's or PyTorch's.
-        """
-        self._all = self._batch = x, y
+        """`of_cells`: x and y have an axis of cells before."""
+        self._all = self.batch = x, y
         self._of_cells = of_cells
-        self._indices: Any = None
+        self._cells: Any = None
+        self.sizes = [y.shape[1] if of_cells else len(y)]
 
     def __iter__(self) -> "FullBatch":
         return self
 
     def __next__(self) -> tuple[Any, Any]:
-        return self._batch
+        return self.batch
 
-    def keep(self, cells: Any) -> None:
-        """Go on with the cells at these indices among the present ones alone."""
-        self._indices = cells if self._indices is None else self._indices[cells]
+    def keep(self, cells: Index) -> None:
+        self._cells = cells if self._cells is None else self._cells[cells]
         self._cut()
 
     def state(self) -> dict[str, Any]:
-        """Where in the data the next step is."""
-        return {"indices": self._indices}
+        return {"cells": self._cells}
 
     def restore(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-        self._indices = state["indices"]
+        self._cells = state["cells"]
         self._cut()
 
     def _cut(self) -> None:
         x, y = self._all
-        there = self._of_cells and self._indices is not None
-        self._batch = (x[self._indices], y[self._indices]) if there else self._all
+        there = self._of_cells and self._cells is not None
+        self.batch = (x[self._cells], y[self._cells]) if there else self._all
+
+
+class Order:
+    """In which order, and how many at once, the samples of an epoch are taken."""
+
+    def __init__(
+        self, samples: int, size: int, seeds: Sequence[int], shuffle: str | bool, drop_last: bool
+    ) -> None:
+        """`shuffle` is `epoch`, `replacement` or False; `seeds` are the cells', or the run's."""
+        self.seeds = seeds
+        self._samples, self._shuffle = samples, shuffle
+        last = samples - size if drop_last else samples - 1
+        self.starts = range(0, last + 1, size)
+        self.sizes = [min(size, samples - start) for start in self.starts]
+
+    def of_epoch(self, epoch: int, cells: Index) -> Index:
+        """(cells, samples): which sample comes when for these cells, epochs counted from 1."""
+        seeds = [self.seeds[cell] for cell in cells]
+        drawn = {s: order(self._samples, s, epoch, self._shuffle) for s in dict.fromkeys(seeds)}
+        return np.stack([drawn[seed] for seed in seeds])
+
+
+def order(samples: int, seed: int, epoch: int, shuffle: str | bool) -> Index:
+    """(samples,): which sample comes when in that epoch, counted from 1.
+
+    `epoch` is each sample once; `replacement` draws each time from all of them; False keeps the
+    order of the dataset.
+    """
+    if shuffle is False:
+        return np.arange(samples)
+    rng = np.random.default_rng([seed, epoch])
+    if shuffle == "replacement":
+        return rng.integers(samples, size=samples)
+    return rng.permutation(samples)
+
+
+class MiniBatches:
+    """A part of the samples at every step; each epoch has its own order."""
+
+    def __init__(
+        self,
+        x: Any,
+        y: Any,
+        order: Order,
+        as_index: Callable[[Index], Any] = np.asarray,
+        *,
+        own_data: bool = False,
+        own_order: bool = False,
+    ) -> None:
+        """`as_index` makes of an index what x and y are indexed with: PyTorch's, on its device.
+
+        Of a stack: whether x and y have an axis of cells, and whether the cells' orders differ.
+        """
+        self._x, self._y, self._order, self._as_index = x, y, order, as_index
+        self._own_data, self._own_order = own_data, own_order
+        self.sizes = order.sizes
+        self._cells = np.arange(len(order.seeds))
+        self._epoch, self._step = 1, 0
+        self._draw()
+
+    def __iter__(self) -> "MiniBatches":
+        return self
+
+    def __next__(self) -> tuple[Any, Any]:
+        if self._step == len(self.sizes):
+            self._epoch, self._step = self._epoch + 1, 0
+            self._draw()
+        start = self._order.starts[self._step]
+        chosen = self._drawn[..., start : start + self.sizes[self._step]]
+        self._step += 1
+        if self._own_data:
+            return self._x[self._rows, chosen], self._y[self._rows, chosen]
+        return self._x[chosen], self._y[chosen]
+
+    def keep(self, cells: Index) -> None:
+        self._cells = self._cells[cells]
+        self._draw()
+
+    def state(self) -> dict[str, Any]:
+        return {"cells": self._cells, "epoch": self._epoch, "step": self._step}
+
+    def restore(self, state: dict[str, Any]) -> None:
+        self._cells, self._epoch, self._step = state["cells"], state["epoch"], state["step"]
+        self._draw()
+
+    def _draw(self) -> None:
+        """The present epoch's order, of the cells that go on; one for all where they share it."""
+        drawn = self._order.of_epoch(self._epoch, self._cells)
+        if self._own_data:
+            self._rows = self._as_index(self._cells[:, None])
+        self._drawn = self._as_index(drawn if self._own_order else drawn[0])

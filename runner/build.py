@@ -62,10 +62,19 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the constructor of somebody's class raises
+        if _tells_its_key(node, error):
+            raise ConfigError(f"{where}.{error}") from error
         why = f"{known_as(node)} refused its values: {said(error)}"
         raise ConfigError(f"{where}: {why}") from error
     _instantiated.add(node["_target_"])
     return made
+
+
+def _tells_its_key(node: Mapping[str, Any], error: BaseException) -> bool:
+    """Whether a part of ours says which of its values it is that it refuses."""
+    ours = node["_target_"].startswith("runner.") and isinstance(error, ValueError)
+    keys = {parameter.name for parameter in declared(node["_target_"]) or ()}
+    return ours and {*str(error).partition(": ")[0].split(" and ")} <= keys
 
 
 def _is_partial(where: str, node: Mapping[str, Any], function: Callable[..., Any]) -> bool:

@@ -18,15 +18,21 @@ Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
 
 LOSS = "loss"
+"""The loss that a run is ranked by: of a full batch, or of an epoch."""
+BATCH_LOSS = "batch loss"
+EPOCH = "epoch"
 PARAMETERS = "parameters"
 NORMS = "parameter norms"
 GRADIENT_NORM = "gradient norm"
+VALIDATION = "validation"
 MEASURE = "measure"
 
 START = "start"
 """A column that has a value at every step, and at step 0."""
 STEP = "step"
 """One that has a value at every step from 1 on."""
+EPOCH_END = "epoch"
+"""One that has a value at the last step of each epoch."""
 SPACED = "spaced"
 """One that has a value at step 0, at steps spaced by their logarithm, at the best and the last."""
 
@@ -59,6 +65,8 @@ class Column:
     every: str
     tensors: Mapping[str, Shape] = field(default_factory=dict)
     """Name and shape of each tensor whose values its numbers are, in their order, if any."""
+    steps: int = 1
+    """In an epoch, for a column that has a value at the end of each."""
 
     @property
     def field(self) -> str:
@@ -90,15 +98,23 @@ class Column:
         """From its values, (steps, size), what is told: (steps, labels)."""
         return values if self.is_scalars else tensor_norms(values, self.parts)
 
+    def at(self, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
+        """(steps,): whether it has a value at each of them, unless that depends on the run."""
+        if self.every == EPOCH_END:
+            there: NDArray[np.bool_] = (steps > 0) & (steps % self.steps == 0)
+        else:
+            there = steps >= (1 if self.every == STEP else 0)
+        return there
+
     def of(self, rows: NDArray[np.void]) -> Array:
         """Its values in those rows, (rows, size)."""
         values: Array = rows[self.field]
         return values.reshape(len(rows), self.size)
 
 
-def number(name: str, role: str, every: str = STEP) -> Column:
+def number(name: str, role: str, every: str = STEP, steps: int = 1) -> Column:
     """A column of one float64 at a step."""
-    return Column(name, role, (), "float64", every)
+    return Column(name, role, (), "float64", every, steps=steps)
 
 
 def vector(name: str, role: str, tensors: Mapping[str, Shape], dtype: str, every: str) -> Column:
@@ -133,6 +149,11 @@ def from_json(written: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
 def declared(start: Any) -> tuple[Column, ...]:
     """The columns that a run's start declares: see `runner.journal.Start`."""
     return from_json(start.columns) if start.columns else standard(start.tensors)
+
+
+def epoch_steps(columns: Iterable[Column]) -> int:
+    """How many steps an epoch has, of a run with these columns."""
+    return next((column.steps for column in columns if column.role == LOSS), 1)
 
 
 def row_type(columns: Iterable[Column]) -> np.dtype[np.void]:

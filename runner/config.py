@@ -16,7 +16,10 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.address import tracking_faults
 from runner.console import escaped
+from runner.dataset.split import LARGEST_SEED
 from runner.spacing import LEAST_POINTS
+
+SHUFFLES = ("epoch", "replacement", False)
 
 
 class ConfigError(CompactHydraException):
@@ -83,6 +86,12 @@ class Config:
     gradient: Gradient = MISSING
     lr: float = MISSING
     epochs: int = MISSING
+    batch_size: int | None = MISSING
+    shuffle: Any = MISSING
+    drop_last: bool = MISSING
+    validation: float | None = MISSING
+    validation_data: dict[str, Any] | None = MISSING
+    split_seed: int = MISSING
     tolerance: float = MISSING
     seed: int = MISSING
     dtype: Dtype = MISSING
@@ -111,6 +120,9 @@ def plain(config: DictConfig) -> Values:
     try:
         values: Any = OmegaConf.to_container(config, resolve=True, enum_to_str=True)
     except OmegaConfBaseException as error:  # an interpolation that leads nowhere
+        unresolved: Any = OmegaConf.to_container(config, enum_to_str=True)
+        if faults := list(_absent(unresolved, Config)):
+            raise ConfigError("\n".join(faults)) from error
         raise ConfigError("the config cannot be resolved:") from error
     missing = sorted(key for key, value in leaves(values) if value == "???")
     faults = [f"{key}: no value is given; set {key}=..." for key in missing]
@@ -154,6 +166,7 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
     `choices` has the option chosen for each config group.
     """
     lr, epochs, tolerance, seed = (values[key] for key in ("lr", "epochs", "tolerance", "seed"))
+    batch, share, unseen = (values[k] for k in ("batch_size", "validation", "validation_data"))
     room, points = values["record"]["most_bytes"], values["tracking"]["points"]
     largest = float(np.finfo(values["dtype"]).max)
     size = f"at most {largest:.2g} in {values['dtype']}"
@@ -162,6 +175,20 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
         "epochs": (1 <= epochs <= sys.maxsize, f"a whole number of 1 or more, up to {sys.maxsize}"),
         "tolerance": (0 <= tolerance < math.inf, "0 (never stop early) or a finite number above"),
         "seed": (0 <= seed < 2**63, f"a whole number of 0 or more, up to {2**63 - 1}"),
+        "batch_size": (batch is None or batch >= 1, "1 or more samples, or null for all at once"),
+        "shuffle": (_is_one_of(values["shuffle"], SHUFFLES), "epoch, replacement or false"),
+        "drop_last": (
+            batch is not None or not values["drop_last"],
+            "false where all samples are one batch; batch_size=... makes several",
+        ),
+        "validation": (
+            share is None or 0 < share < 1,
+            "a share of the samples between 0 and 1, or null for none",
+        ),
+        "split_seed": (
+            share is None or 0 <= values["split_seed"] <= LARGEST_SEED,
+            f"a whole number of 0 or more, up to {LARGEST_SEED}, for a share for validation",
+        ),
         "print_every": (values["print_every"] >= 0, "0 (no lines) or a number of epochs"),
         "record.most_bytes": (room >= 0, "0 (never all parameters of every step) or more bytes"),
         "tracking.points": (
@@ -175,6 +202,10 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
         for key, (holds, expected) in rules.items()
         if not holds
     ]
+    if share is not None and unseen is not None:
+        faults.append(
+            "validation: a share, and validation_data as well: one of both, the other null"
+        )
     faults += _number_faults(values, largest, said=not rules["lr"][0])
     faults += tracking_faults(values["tracking"], (choices or {}).get("tracking"))
     if faults:
@@ -209,6 +240,11 @@ def _number_faults(values: Values, largest: float, *, said: bool) -> Iterator[st
             f"optimizer.lr: expected at most {largest * (1 - betas[0]):.2g} in {values['dtype']}, "
             f"for the first step is lr / (1 - {betas[0]}), got {lr}"
         )
+
+
+def _is_one_of(value: Any, known: tuple[Any, ...]) -> bool:
+    """Whether it is one of these words, or false: 0 is no word for it."""
+    return any(value is one or (isinstance(value, str) and value == one) for one in known)
 
 
 def _numbers(value: Any) -> Iterator[float]:

@@ -17,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import project
+from runner.epoch import RIGHT, UNSEEN, UNSEEN_RIGHT, Seen
 from runner.model import parameter_names
 from runner.program.step import Step
 
@@ -38,6 +39,9 @@ _CONTROLS = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
 _PAINTED = re.compile(rf"(\033\[(?:{'|'.join(COLOURS.values())})m[a-z ]+\033\[0m)")
+
+SHOWN = (RIGHT, UNSEEN, UNSEEN_RIGHT)
+"""What an epoch's line tells beside the loss."""
 
 BAR_DELAY = 1.5  # seconds; a shorter run shows no bar
 
@@ -169,15 +173,18 @@ class Console:
         self._bar: Any = None
         self._bar_due = time.monotonic() + BAR_DELAY if on_terminal() else math.inf
         self._shown = 0.0
+        self._told = 0  # the last epoch
 
     def predicted(self, when: str, value: float) -> None:
         """Tell the prediction at the dataset's probe point."""
         self._say(prediction_line(when, self._values["dataset"]["probe"], value))
 
-    def step(self, epoch: int, step: Step, now: float) -> None:
+    def step(self, seen: Seen, step: Step, now: float) -> None:
         """Print the epoch's line if it is one of those that have one, and move the bar."""
-        if self._print_every and (epoch - 1) % self._print_every == 0:
-            self._say(epoch_line(epoch, self._names, step.parameters, step.loss))
+        epoch = seen.epochs
+        if self._print_every and epoch != self._told and (epoch - 1) % self._print_every == 0:
+            self._say(epoch_line(epoch, self._names, step.parameters, seen.loss, seen.told))
+        self._told = epoch
         if now - self._shown > 0.1:
             self._progress(epoch)
             self._shown = now
@@ -206,7 +213,11 @@ class Console:
 
 
 def epoch_line(
-    epoch: int, names: Sequence[str], parameters: NDArray[np.floating[Any]], loss: float
+    epoch: int,
+    names: Sequence[str],
+    parameters: NDArray[np.floating[Any]],
+    loss: float,
+    told: Mapping[str, Any],
 ) -> str:
     """`epoch 11: w = 1.665314, loss = 1.16278565`, as the notebook prints it.
 
@@ -214,7 +225,8 @@ def epoch_line(
     Several weights take too much room: then the line holds the loss alone.
     """
     shown = f"w = {parameters[0]:.{6 if len(names) == 1 else 3}f}, " if names[0] == "w" else ""
-    return f"epoch {epoch}: {shown}loss = {loss:.8f}"
+    more = "".join(f", {key} = {float(told[key]):.4g}" for key in SHOWN if key in told)
+    return f"epoch {epoch}: {shown}loss = {loss:.8f}{more}"
 
 
 def prediction_line(when: str, point: Any, value: float) -> str:

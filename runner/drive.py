@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import stop
+from runner.epoch import Seen
 from runner.experiment import Experiment
 from runner.failure import summary, whole
 from runner.journal import End, JournalError, Sink, Start
@@ -40,7 +41,7 @@ class Look(Protocol):
 
     def predicted(self, when: str, value: float) -> None: ...
 
-    def step(self, epoch: int, step: Step, now: float) -> None: ...
+    def step(self, seen: Seen, step: Step, now: float) -> None: ...
 
 
 def execute(
@@ -83,25 +84,29 @@ def train(
     look: Look | None = None,
 ) -> None:
     """Take steps until each cell has a reason to stop, or all are stopped."""
-    program, batches = experiment.program, experiment.batches
-    for epoch, batch in enumerate(batches, 1):
+    program, batches, epochs = experiment.program, experiment.batches, experiment.epochs()
+    for batch in batches:
         step = program.advance(batch, 1.0)
-        ended = stop.ended(is_finite(step), step.loss, epoch, limits)
+        finite = is_finite(step)
+        seen = epochs.after(step, batch[1])
+        ended = stop.ended(finite, seen.loss, seen.epochs, limits)
         now = time.time()
         if ended and ended[0][0] == "diverged":  # what is no number is not recorded
             cells.end(ended[0][1], "diverged")
             if not cells.left:
                 return
-        cells.add(step, now)
+        cells.add(step, now, seen.told)
         if look is not None:
-            look.step(epoch, step, now)
+            look.step(seen, step, now)
         for outcome, where in ended:
             cells.end(where, outcome)
         if received or not cells.left:
             return
         if kept := cells.hand_on(now):
-            program.keep(kept[0])
-            batches.keep(kept[0])
+            for part in (program, batches, epochs):
+                part.keep(kept[0])
+            if experiment.validation is not None:
+                experiment.validation.keep(kept[0])
             limits = limits.of(kept[0])
     raise AssertionError("a stream of batches never ends")
 
@@ -125,6 +130,7 @@ class _Cells:
         self._recorder = Recorder(
             experiment.recorded, experiment.initial, time.time(), experiment.spacing
         )
+        self._epoch_steps = len(experiment.batches.sizes)
         self._indices = np.arange(len(runs))
         self.goes_on = np.ones(len(runs), bool)
         self.left = len(runs)
@@ -144,9 +150,9 @@ class _Cells:
                 self._look.predicted("before", float(self._before[0]))
         self._then = time.perf_counter()
 
-    def add(self, step: Step, now: float) -> None:
-        """Record the next step, made at `now`, for the cells that go on."""
-        self._recorder.add(step, now)
+    def add(self, step: Step, now: float, told: Mapping[str, Any]) -> None:
+        """Record the next step, made at `now`, for the cells that go on, and what is told of it."""
+        self._recorder.add(step, now, told)
 
     def end(
         self,
@@ -178,7 +184,7 @@ class _Cells:
                 said["prediction_before"] = float(self._before[self._indices[cell]])
             if after is not None:
                 said["prediction_after"] = float(after[number])
-            end = _end(outcome, own, self._share, said, reason, failure)
+            end = _end(outcome, own, self._epoch_steps, self._share, said, reason, failure)
             run = self._runs[self._indices[cell]]
             self._ended[cell] = Run(run, end, own.final_loss, failure)
 
@@ -253,19 +259,20 @@ class _Cells:
 def _end(
     outcome: str,
     figures: Figures,
+    epoch_steps: int,
     seconds: float,
     predictions: Mapping[str, float],
     reason: str | None,
     failure: BaseException | None,
 ) -> End:
     """The end of a run that recorded so much."""
-    epochs = figures.epochs
+    epochs = figures.steps // epoch_steps
     metrics = {"epochs_run": float(epochs), "seconds": seconds, **predictions}
     if epochs:
         metrics |= {"final_loss": figures.final_loss, "best_loss": figures.best_loss}
     tags = {"outcome": outcome}
     if outcome == "diverged":
-        tags["diverged_at"] = str(epochs + 1)
+        tags["diverged_at"] = str(figures.steps + 1)
     if failure is None:
         return End(outcome, metrics, tags, reason)
     return End(outcome, metrics, tags, whole(failure), summary=summary(failure))

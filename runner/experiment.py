@@ -9,13 +9,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import device, measure, parts, vectors
-from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
-from runner.batches import FullBatch
+from runner.batches import Batches, FullBatch, MiniBatches
 from runner.build import build
 from runner.config import Values
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
+from runner.epoch import Accuracy, Epochs, columns
 from runner.program.step import Step
 from runner.setup import Setup, refused, setup
 from runner.spacing import Spacing
@@ -39,7 +39,10 @@ class Experiment(NamedTuple):
     """(parameters,), or (cells, parameters): the values before the first update"""
     program: Any
     """See `runner.program`."""
-    batches: FullBatch
+    batches: Batches
+    validation: FullBatch | None
+    accuracy: Accuracy | None
+    """Where the task is classification"""
     recorded: Sequence[measure.Recorded]
     """What is recorded of each cell."""
     spacing: Spacing | None
@@ -51,6 +54,22 @@ class Experiment(NamedTuple):
     def steps(self) -> Iterator[Step]:
         """The steps from where the program is, one after another, without end."""
         return (self.program.advance(batch) for batch in self.batches)
+
+    def epochs(self) -> Epochs:
+        """What puts its steps together to epochs."""
+        return Epochs(
+            self.batches.sizes,
+            parts=isinstance(self.batches, MiniBatches),
+            accuracy=self.accuracy,
+            validate=self.validation and self._validated,
+        )
+
+    def _validated(self) -> tuple[Any, Any]:
+        """The loss over the validation data, and the accuracy where there is one."""
+        assert self.validation is not None
+        x, y = self.validation.batch
+        loss, prediction = self.program.evaluate((x, y))
+        return loss, self.accuracy and self.accuracy(prediction, y)
 
 
 def compose(values: Values, data: Dataset | None = None) -> Experiment:
@@ -68,22 +87,55 @@ def alone(of: Setup) -> Experiment:
     return _module(of) if of.loop == "module" else _tensor(of)
 
 
-def experiment(
-    of: Setup, tensors: models.Tensors, initial: Array, program: Any, batches: FullBatch, at: Any
-) -> Experiment:
-    """The experiment with that program, `at` its prediction at the probe point."""
-    whole = recording(of, tensors)
-    return Experiment(of.loop, of.device, tensors, initial, program, batches, *whole, at)
+def experiment(of: Setup, program: Any, more: "Built") -> Experiment:
+    """The experiment with that program and all that goes with it."""
+    recorded, spacing = recording(of, more.tensors)
+    return Experiment(
+        of.loop,
+        of.device,
+        more.tensors,
+        more.initial,
+        program,
+        more.batches,
+        more.validation,
+        more.accuracy,
+        recorded,
+        spacing,
+        more.predict,
+    )
+
+
+class Built(NamedTuple):
+    """What an experiment has beside its program; see there."""
+
+    tensors: models.Tensors
+    initial: Array
+    batches: Batches
+    validation: FullBatch | None
+    accuracy: Accuracy | None
+    predict: Predict | None
 
 
 def recording(of: Setup, tensors: models.Tensors) -> tuple[list[measure.Recorded], Spacing | None]:
     """What a run with these parameters records, and at which steps all of them, if not at all."""
     parameters = sum(map(math.prod, tensors.values()))
-    size = of.epochs, parameters, of.dtype, of.most_bytes
+    steps = of.epoch_steps
+    size = steps * of.epochs, parameters, of.dtype, of.most_bytes
     whole = vectors.is_whole(*size) or vectors.is_small(parameters, of.dtype, len(tensors))
+    epochs = columns(
+        steps,
+        parts=of.batch_size is not None,
+        classes=bool(of.data.classes),
+        validation=of.data.validation is not None,
+    )
     with refused(""):
-        recorded = measure.declared(tensors, of.dtype, whole=whole)
+        recorded = measure.declared(tensors, of.dtype, whole=whole, epochs=epochs)
     return recorded, None if whole else vectors.spacing(*size)
+
+
+def batches(of: Setup, x: Any, y: Any, as_index: Callable[[Any], Any] = np.asarray) -> Batches:
+    """The stream of a run by itself; `as_index` makes an index for x and y of NumPy's."""
+    return FullBatch(x, y) if of.order is None else MiniBatches(x, y, of.order, as_index)
 
 
 def _by_hand(of: Setup) -> Experiment:
@@ -91,11 +143,19 @@ def _by_hand(of: Setup) -> Experiment:
     from runner.program import numpy
 
     model = parts.model_by_hand(of.model, of.data)
-    loss = build("loss", parts.swapped(of.loss, losses.BY_HAND))
+    loss = parts.loss_by_hand(of.loss, model.outputs)
     update = build("optimizer", parts.swapped(of.optimizer, optimizers.BY_HAND))
     w = parts.start(model, of.seed, of.dtype)
-    batches, at_probe = FullBatch(model.design(of.data.x), of.data.y), _prediction(model, of.data)
-    return experiment(of, model.tensors, w, numpy.Program(w, loss, update), batches, at_probe)
+    unseen = of.data.validation
+    built = Built(
+        model.tensors,
+        w,
+        batches(of, model.design(of.data.x), of.data.y),
+        unseen and FullBatch(model.design(unseen.x), unseen.y),
+        parts.accuracy(of.loss, of.data, (model.outputs,)),
+        _prediction(model, of.data),
+    )
+    return experiment(of, numpy.Program(w, model, loss, update), built)
 
 
 def _tensor(of: Setup) -> Experiment:
@@ -107,22 +167,33 @@ def _tensor(of: Setup) -> Experiment:
     torch.manual_seed(of.seed)
     model = parts.model_by_hand(of.model, of.data)
     initial = parts.start(model, of.seed, of.dtype)
-    device.set_threads(of.data.x.size)
-    x = torch.tensor(model.design(of.data.x), device=of.device)
-    y = torch.tensor(of.data.y, device=of.device)
+    device.set_threads((of.batch_size or len(of.data.x)) * of.data.x.shape[1] * model.outputs)
+    is_scalar = isinstance(model, models.Scalar)  # a product of numbers is cheaper than of matrices
+    shape = (model.outputs,) if model.outputs > 1 else ()
+    y = parts.torch_y(of.data, shape, of.device)
     w = torch.tensor(initial, device=of.device)
-    predict: Any = operator.matmul
-    if isinstance(model, models.Scalar):  # a product of numbers is cheaper than one of matrices
-        x, predict = x[:, 0], operator.mul
-    loss = parts.torch_loss(of.loss, of.device, y)
+    loss = parts.torch_loss(of.loss, of.device, y, shape, of.dtype)
+
+    def designed(x: Array) -> Any:
+        made = torch.tensor(model.design(x), device=of.device)
+        return made[:, 0] if is_scalar else made
+
     made: Any
     if of.loop == "autograd":
+        predict: Any = operator.mul if is_scalar else model.predict
         made = autograd.Program(w, predict, loss, build("optimizer", of.optimizer))
     else:
         built, closure = parts.torch_optimizer(of.optimizer, [w.requires_grad_()])
         made = optimizer.Program(w, loss, built, closure=closure)
-    batches, at_probe = FullBatch(x, y), _prediction(model, of.data)
-    return experiment(of, model.tensors, initial, made, batches, at_probe)
+    more = Built(
+        model.tensors,
+        initial,
+        batches(of, designed(of.data.x), y, parts.torch_index(of.device)),
+        parts.validation(of.data, designed, shape, of.device),
+        parts.accuracy(of.loss, of.data, shape),
+        _prediction(model, of.data),
+    )
+    return experiment(of, made, more)
 
 
 def _module(of: Setup) -> Experiment:
@@ -133,12 +204,14 @@ def _module(of: Setup) -> Experiment:
     from runner.program import module
 
     network, shape = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
-    x = torch.tensor(of.data.x, device=of.device)
-    y = torch.tensor(of.data.y, device=of.device).reshape(shape)
-    loss = parts.torch_loss(of.loss, of.device, y)
+    y = parts.torch_y(of.data, shape, of.device)
+    loss = parts.torch_loss(of.loss, of.device, y, shape, of.dtype)
     tensors, initial = parts.network_start(of.model, of.seed, of.dtype, of.data, network)
-    device.set_threads(len(of.data.x) * initial.size)
+    device.set_threads((of.batch_size or len(of.data.x)) * initial.size)
     built, closure = parts.torch_optimizer(of.optimizer, list(network.parameters()))
+
+    def tensor(x: Array) -> Any:
+        return torch.tensor(x, device=of.device)
 
     def predict(parameters: Array, _: Any) -> Array:
         networks.load(network, parameters[0])
@@ -146,13 +219,19 @@ def _module(of: Setup) -> Experiment:
         values: Array = made.cpu().numpy().reshape(1)
         return values
 
-    made = module.Program(network, loss, built, closure=closure)
-    at_probe = None if of.data.probe is None else predict
-    return experiment(of, tensors, initial, made, FullBatch(x, y), at_probe)
+    more = Built(
+        tensors,
+        initial,
+        batches(of, tensor(of.data.x), y, parts.torch_index(of.device)),
+        parts.validation(of.data, tensor, shape, of.device),
+        parts.accuracy(of.loss, of.data, shape),
+        None if of.data.probe is None or math.prod(shape) > 1 else predict,
+    )
+    return experiment(of, module.Program(network, loss, built, closure=closure), more)
 
 
 def _prediction(model: Any, data: Dataset) -> Predict | None:
-    if data.probe is None:
+    if data.probe is None or model.outputs > 1:
         return None
     point = model.design(data.probe)
     return lambda parameters, _: point @ parameters[0]

@@ -12,9 +12,9 @@ from pathlib import Path
 from runner import run_name
 from runner.caller import source
 from runner.cell import NOT_THE_EXPERIMENT, Cell
-from runner.column import MEASURE, MEASURES_TAG
+from runner.column import EPOCH_END, GRADIENT_NORM, LOSS, MEASURES_TAG, NORMS, PARAMETERS
 from runner.config import Values, leaves
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
 from runner.dataset_input import dataset_input
 from runner.experiment import Experiment
 from runner.journal import Start
@@ -34,7 +34,10 @@ def start(
 ) -> Start:
     """The beginning of the cell's run, for the store at that URI."""
     columns = [recorded.column for recorded in made.recorded]
-    measures = [vars(column) for column in columns if column.role == MEASURE]
+    usual = (LOSS, GRADIENT_NORM, PARAMETERS, NORMS)
+    measures = [
+        vars(column) for column in columns if column.role not in usual or column.every == EPOCH_END
+    ]
     own = {MEASURES_TAG: json.dumps(measures)} if measures else {}
     return Start(
         name=name(cell),

@@ -8,7 +8,8 @@ for two arrays of shape (samples,): the mean over the samples, a scalar, and its
 with respect to the prediction, shape (samples,), both of the arrays' dtype. For predictions of
 many cells, (cells, samples), they are (cells,) and (cells, samples). Where a loss has a
 kink, the slope is the one that PyTorch takes. `gradient_reduction="sum"` gives the slope of the
-summed loss instead, `samples` times as steep; the value stays the mean.
+summed loss instead, `samples` times as steep; the value stays the mean. `cross_entropy` alone has a
+score for each class: the predictions have an axis more, and y the numbers of classes, int64.
 """
 
 from collections.abc import Callable
@@ -60,6 +61,55 @@ def huber(*, delta: float = 1.0, gradient_reduction: str = "mean") -> Loss:
     return loss
 
 
+def bce(*, gradient_reduction: str = "mean") -> Loss:
+    """`torch.nn.BCEWithLogitsLoss`: mean(log(1 + exp(z)) - y z), for a logit z and y 0 or 1.
+
+    Its slope is sigmoid(z) - y.
+    """
+    summed = _is_sum(gradient_reduction)
+
+    def loss(logit: Array, y: Array) -> tuple[Any, Array]:
+        fading = np.exp(-np.abs(logit))  # of no logit too large
+        value = ((1 - y) * logit + np.maximum(-logit, 0) + np.log1p(fading)).mean(axis=-1)
+        likely = np.where(logit < 0, fading, 1) / (1 + fading)
+        slope = likely - y
+        return value, slope if summed else slope / y.shape[-1]
+
+    return loss
+
+
+def cross_entropy(*, gradient_reduction: str = "mean") -> Loss:
+    """`torch.nn.CrossEntropyLoss`: mean(log(sum(exp(z))) - z[y]), for a score z of each class.
+
+    Its slope is softmax(z), less 1 for the class y.
+    """
+    summed = _is_sum(gradient_reduction)
+
+    def loss(scores: Array, y: NDArray[Any]) -> tuple[Any, Array]:
+        below = scores - scores.max(axis=-1, keepdims=True)
+        shares = np.exp(below)
+        total = shares.sum(axis=-1, keepdims=True)
+        right = np.broadcast_to(y, scores.shape[:-1])[..., None]
+        own = np.take_along_axis(below, right, axis=-1)
+        value = (np.log(total) - own)[..., 0].mean(axis=-1)
+        slope = shares / total
+        np.put_along_axis(slope, right, np.take_along_axis(slope, right, axis=-1) - 1, axis=-1)
+        return value, slope if summed else slope / y.shape[-1]
+
+    return loss
+
+
+def over_outputs(loss: Loss) -> Loss:
+    """The loss of predictions with an axis of outputs at the end: the mean over these as well."""
+
+    def flat(prediction: Array, y: Array) -> tuple[Any, Array]:
+        one = prediction.reshape(*prediction.shape[:-2], -1)
+        value, slope = loss(one, y.reshape(*y.shape[:-2], -1))
+        return value, slope.reshape(prediction.shape)
+
+    return flat
+
+
 def _is_sum(gradient_reduction: str) -> bool:
     if gradient_reduction not in ("mean", "sum"):
         raise ValueError(f"gradient_reduction: expected mean or sum, got {gradient_reduction}")
@@ -70,5 +120,7 @@ BY_HAND: dict[str, Callable[..., Loss]] = {
     "torch.nn.MSELoss": mse,
     "torch.nn.L1Loss": mae,
     "torch.nn.HuberLoss": huber,
+    "torch.nn.BCEWithLogitsLoss": bce,
+    "torch.nn.CrossEntropyLoss": cross_entropy,
 }
 """The loss by hand for each class of `torch.nn` that has one."""

@@ -3,7 +3,7 @@
 A measure is computed from many steps at once, and changes none of them.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.column import (
+    BATCH_LOSS,
     FIGURES,
     FIXED,
     GRADIENT_NORM,
@@ -74,27 +75,38 @@ class Recorded(NamedTuple):
     """A column, and what gives its values."""
 
     column: Column
-    of: Callable[[Steps], Array]
+    of: Callable[[Steps], Array] | None
+    """None: the driver tells it."""
 
 
-def declared(tensors: Mapping[str, tuple[int, ...]], dtype: str, *, whole: bool) -> list[Recorded]:
-    """What a run with these parameters records.
+def declared(
+    tensors: Mapping[str, tuple[int, ...]],
+    dtype: str,
+    *,
+    whole: bool,
+    epochs: Sequence[Column] = (),
+) -> list[Recorded]:
+    """What a run with these parameters records, `epochs` the columns that its epochs have.
 
     Where its `whole` trajectory would take too much room, there are norms at every step, and all
     parameters at some. Raises ValueError for a measure that cannot be one.
     """
     own = vector("parameters", PARAMETERS, tensors, dtype, START if whole else SPACED)
     each = {f"{name}.norm": () for name in tensors}
-    taken = {*FIXED, *FIGURES, own.name, NORMS, *map(key, [*tensors, *own.labels(), *each])}
+    names = [*tensors, *own.labels(), *each, *(column.name for column in epochs)]
+    taken = {*FIXED, *FIGURES, own.name, NORMS, *map(key, names)}
+    is_mean = any(column.role == LOSS for column in epochs)
     made = []
     for name, measure in MEASURES.items():
         _check(name, measure, own.size, dtype)
-        column = _apart(name, measure, taken)
+        role = BATCH_LOSS if measure.role == LOSS and is_mean else measure.role
+        column = _apart(name, measure._replace(role=role), taken)
         taken |= {column.name, *map(key, column.labels())}
         made.append(Recorded(column, measure.of))
     if not whole:
         column = vector(NORMS, NORMS, each, "float64", START)
         made.append(Recorded(column, lambda steps: tensor_norms(steps.parameters, tensors)))
+    made += [Recorded(column, None) for column in epochs]
     return [*made, Recorded(own, lambda steps: steps.parameters)]
 
 

@@ -5,14 +5,21 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner import loss as losses
 from runner import model as models
-from runner import naming, program
+from runner import naming, program, task
+from runner.accuracy import above, of_scores
+from runner.batches import FullBatch
 from runner.build import build, known_as
 from runner.config import ConfigError, Values
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
+from runner.dataset.target import CLASSES
 from runner.setup import refused
 
 Array = NDArray[np.floating[Any]]
+
+SAMPLES_TRIED = 1024
+"""So many samples at most are a model and a loss tried on, before a run exists."""
 
 
 def swapped(node: Values, by_hand: dict[str, Any]) -> Values:
@@ -23,7 +30,7 @@ def swapped(node: Values, by_hand: dict[str, Any]) -> Values:
 
 def model_by_hand(node: Values, data: Dataset) -> Any:
     """The model by hand of the class that the node names."""
-    return build("model", swapped(node, models.BY_HAND), data.x.shape[1])
+    return build("model", swapped(node, models.BY_HAND), data.x.shape[1], data.outputs)
 
 
 def start(model: Any, seed: int, dtype: str) -> Array:
@@ -33,24 +40,37 @@ def start(model: Any, seed: int, dtype: str) -> Array:
     return values
 
 
+def loss_by_hand(node: Values, outputs: int) -> Any:
+    """The loss by hand of the class that the node names, of so many outputs."""
+    loss = build("loss", swapped(node, losses.BY_HAND))
+    is_of_scores = task.wanted(node) == CLASSES
+    return losses.over_outputs(loss) if outputs > 1 and not is_of_scores else loss
+
+
 def network(
     node: Values, seed: int, dtype: str, device_name: str, data: Dataset
 ) -> tuple[Any, tuple[int, ...]]:
-    """The model as a module, drawn from the seed, and the shape of what it makes of the data."""
+    """The model as a module, drawn from the seed, and the shape of what it makes of a sample."""
     import torch
 
     from runner import trial
 
     torch.manual_seed(seed)
     node = {key: value for key, value in node.items() if key != "initial"}
-    if "in_features" in node and node["in_features"] is None:
-        node["in_features"] = data.x.shape[1]
+    if node["_target_"] == models.POLYNOMIAL:
+        node = {"_target_": program.LINEAR, "bias": model_by_hand(node, data).bias}
+        node |= {"in_features": None, "out_features": None}
+    elif node["_target_"] == program.LINEAR:
+        model_by_hand(node, data)  # which says what does not fit
+    for key, count in (("in_features", data.x.shape[1]), ("out_features", data.outputs)):
+        if key in node and node[key] is None:
+            node[key] = count
     made = build("model", node)
     if not isinstance(made, torch.nn.Module):
         raise ConfigError(f"model._target_: expected a torch.nn.Module, got {made!r}")
     made.to(device=device_name, dtype=getattr(torch, dtype))
-    x = torch.tensor(data.x, device=device_name)
-    return made, trial.output_shape(known_as(node), made, x, len(data.y))
+    x = torch.tensor(data.x[:SAMPLES_TRIED], device=device_name)
+    return made, trial.output_shape(known_as(node), made, x, data)
 
 
 def network_start(
@@ -59,7 +79,7 @@ def network_start(
     """Names and shapes of the module's parameters, and their values, (parameters,), once set."""
     from runner import network as networks
 
-    if node["_target_"] == program.LINEAR:
+    if node["_target_"] in models.BY_HAND:
         model = model_by_hand(node, data)
         tensors = model.tensors
         networks.load(made, start(model, seed, dtype))
@@ -74,8 +94,44 @@ def network_start(
     return tensors, networks.values(made)
 
 
-def torch_loss(node: Values, device_name: str, y: Any) -> Any:
-    """The loss on its device, tried on predictions of the shape of y."""
+def torch_y(data: Dataset, shape: tuple[int, ...], device_name: str) -> Any:
+    """Y as the loss compares it with what a model makes, of that shape for each sample."""
+    import torch
+
+    y = torch.tensor(data.y, device=device_name)
+    if data.y.dtype.kind == "i" and shape in ((), (1,)):  # of two classes
+        y = y.to(getattr(torch, data.x.dtype.name))
+    return y if data.y.dtype.kind == "i" and y.dtype == torch.int64 else y.reshape(-1, *shape)
+
+
+def torch_index(device_name: str) -> Any:
+    """Makes of an index of NumPy's one for tensors on that device."""
+    import torch
+
+    return lambda index: torch.from_numpy(index).to(device_name)
+
+
+def validation(data: Dataset, as_x: Any, shape: tuple[int, ...], device_name: str) -> Any:
+    """The validation data for PyTorch, if there are any; `as_x` makes a model's x of features."""
+    if (unseen := data.unseen) is None:
+        return None
+    return FullBatch(as_x(unseen.x), torch_y(unseen, shape, device_name))
+
+
+def accuracy(node: Values, data: Dataset, shape: tuple[int, ...], *, of_cells: bool = False) -> Any:
+    """Gives the share of right classes, for predictions of that shape for each sample.
+
+    None where the task is no classification. The node is the loss's.
+    """
+    if not data.classes:
+        return None
+    if shape in ((), (1,)):
+        return above(task.threshold(node), int(of_cells))
+    return of_scores
+
+
+def torch_loss(node: Values, device_name: str, y: Any, shape: tuple[int, ...], dtype: str) -> Any:
+    """The loss on its device, tried on predictions of that shape for each sample."""
     import torch
 
     from runner import trial
@@ -83,7 +139,10 @@ def torch_loss(node: Values, device_name: str, y: Any) -> Any:
     loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
     if isinstance(loss, torch.nn.Module):
         loss.to(device_name)
-    trial.check_loss(known_as(node), loss, y)
+    like = some = y[:SAMPLES_TRIED]
+    if not y.is_floating_point():  # classes
+        like = torch.zeros(len(some), *shape, device=device_name, dtype=getattr(torch, dtype))
+    trial.check_loss(known_as(node), loss, like, some)
     return loss
 
 

@@ -106,8 +106,8 @@ def status() -> int:
             continue
         for run in found.values():
             state = run.end.outcome if run.end else "running" if written else "cut off"
-            rows.append((state, str(run.epochs), run.start.name, run.start.store or "no store"))
-    for row in [("outcome", "epochs", "run", "meant for"), *rows] if rows else []:
+            rows.append((state, str(run.steps), run.start.name, run.start.store or "no store"))
+    for row in [("outcome", "steps", "run", "meant for"), *rows] if rows else []:
         say("{:<12}{:>10}  {:<32}  {}".format(*row))
     if not rows and not damaged:
         none = "" if journal.folder().exists() else f": there are no journals in {journal.folder()}"

@@ -1,12 +1,12 @@
 """Collects what one run, or each cell of a stack, records step by step, as rows for a journal."""
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import SPACED, Column, row_type
+from runner.column import LOSS, SPACED, START, Column, row_type
 from runner.journal import Rows
 from runner.measure import Recorded, Steps, read_only
 from runner.program.step import Step
@@ -23,8 +23,9 @@ ROOM_BYTES = 16 * 2**20
 class Figures(NamedTuple):
     """What is known of a cell at its end."""
 
-    epochs: int
+    steps: int
     final_loss: float
+    """Of the last step, or of the last epoch; NaN before the end of the first"""
     best_loss: float
     parameters: Array
     """(parameters,): the last"""
@@ -45,6 +46,9 @@ class Recorder:
         `spacing`: of the steps at which columns are recorded that are not at all.
         """
         self._recorded = [one for one in recorded if one.column.every != SPACED]
+        told = [one.column for one in self._recorded if one.of is None]
+        self._ranks = next((column.name for column in told if column.role == LOSS), None)
+        self._names = [column.name for column in told]
         self._kind = row_type(one.column for one in self._recorded)
         self._broken: list[Column] = []
         initial = np.atleast_2d(initial)
@@ -56,8 +60,9 @@ class Recorder:
         self._measured: list[Rows] = []  # of the chunk, (cells, steps) each
         self._until = np.full(len(initial), -1)  # rows of a cell that has ended, in the chunk
         self._best = np.full(len(initial), np.inf)  # of what is measured
+        self._final: Any = np.full(len(initial), np.nan)  # where epochs are ranked
         self.last = Step(np.full(len(initial), np.nan), initial, np.full_like(initial, np.nan))
-        self.add(self.last, now)
+        self.add(self.last, now, {column.name: 0 for column in told if column.every == START})
 
     def _allocate(self, cells: int, size: int, dtype: Any) -> None:
         """Room for steps until they are measured. A large one is measured at once, not copied."""
@@ -67,9 +72,10 @@ class Recorder:
         self._times, self._loss = np.empty(self._room), np.empty((self._room, cells))
         shape = (self._room, cells, size if self._copies else 0)
         self._parameters, self._gradient = np.empty(shape, dtype), np.empty(shape, dtype)
+        self._told = {name: np.full((self._room, cells), np.nan) for name in self._names}
 
     @property
-    def epochs(self) -> int:
+    def steps(self) -> int:
         """Recorded so far, the start not counted."""
         return self._first + self._count - 1
 
@@ -78,16 +84,21 @@ class Recorder:
         """Whether what is collected has to be handed on."""
         return sum(rows.nbytes for rows in self._measured) >= ROOM_BYTES
 
-    def add(self, step: Step, now: float) -> None:
-        """Record the next step, made at `now`, of every cell."""
+    def add(self, step: Step, now: float, told: Mapping[str, Any]) -> None:
+        """Record the next step, made at `now`, of every cell, and what is `told` with it."""
         row = self._count - self._offset
         self._times[row] = now
         self._loss[row] = step.loss
         if self._copies:
             self._parameters[row] = step.parameters
             self._gradient[row] = step.gradient
+        for name, values in told.items():
+            self._told[name][row] = values
+        if self._ranks is not None and self._ranks in told:
+            self._final = told[self._ranks]
         for vectors in self._vectors:
-            vectors.add(self._first + self._count, step, now)
+            loss = step.loss if self._ranks is None else told.get(self._ranks, np.inf)
+            vectors.add(self._first + self._count, step.parameters, loss, now)
         self.last = step
         self._count += 1  # last, so that an interrupt leaves whole rows only
         if row + 1 == self._room:
@@ -105,15 +116,20 @@ class Recorder:
         else:
             both = self.last.parameters, self.last.gradient
         parameters, gradient = (part.reshape(rows * cells, -1) for part in both)
-        loss = self._loss[:rows].reshape(-1)
+        loss, best = self._loss[:rows].reshape(-1), np.fmin(self._best, self._least())
         steps = Steps(*map(read_only, (loss, parameters, gradient)))
         with np.errstate(all="ignore"):  # of cells that have diverged
             for column, of in self._recorded:
+                if of is None:
+                    together[column.field] = self._told[column.name][:rows].T
+                    continue
                 values = self._asked(column, of, steps).reshape(rows, cells, *column.shape)
                 together[column.field] = values.swapaxes(0, 1)
-        self._best = np.fmin(self._best, self._least())
+        self._best = best
         self._measured.append(together)  # one step, so that an interrupt finds each row once
         self._offset = self._count
+        for told in self._told.values():
+            told[:rows] = np.nan
 
     def _asked(self, column: Column, of: Callable[[Steps], Array], steps: Steps) -> Array:
         """The measure's values, (steps, numbers); NaN for one that has raised before.
@@ -135,19 +151,20 @@ class Recorder:
     def _least(self) -> Array:
         """(cells,): the least loss that is not measured."""
         begin, end = self._open
-        least: Array = np.fmin.reduce(self._loss[: end - begin], axis=0, initial=np.inf)
+        ranked = self._loss if self._ranks is None else self._told[self._ranks]
+        least: Array = np.fmin.reduce(ranked[: end - begin], axis=0, initial=np.inf)
         return least
 
     def end(self, cells: Index) -> list[Figures]:
         """What is known of the cells at these indices; no further step of theirs is recorded."""
         self._until[cells] = self._count
         for vectors in self._vectors:
-            vectors.end(cells, self.epochs, self.last)
-        final = np.atleast_1d(self.last.loss)[cells]
+            vectors.end(cells, self.steps, self.last)
+        final = np.atleast_1d(self.last.loss if self._ranks is None else self._final)[cells]
         best = np.fmin(self._best, self._least())[cells]
         parameters = np.atleast_2d(self.last.parameters)[cells]
         return [
-            Figures(self.epochs, float(loss), float(least), own)
+            Figures(self.steps, float(loss), float(least), own)
             for loss, least, own in zip(final, best, parameters, strict=True)
         ]
 
@@ -175,7 +192,8 @@ class Recorder:
     def keep(self, cells: Index) -> None:
         """Go on with the cells at these indices alone, once the chunk has been handed on."""
         self._until, self._best = self._until[cells], self._best[cells]
-        self.last = Step(*(part[cells] for part in self.last))
+        self._final = self._final[cells]
+        self.last = Step(*(part[cells] for part in self.last[:3]))
         self._allocate(len(cells), self.last.parameters.shape[1], self.last.parameters.dtype)
         for vectors in self._vectors:
             vectors.keep(cells)

@@ -60,7 +60,10 @@ class Run:
 
     @property
     def final_loss(self) -> float:
-        """Of the last step that is recorded, before its update; NaN if there is none."""
+        """Of the last step, before its update, or in mini-batches the mean over the last epoch.
+
+        NaN if there is none.
+        """
         return self._record.figures.get("final_loss", math.nan)
 
     @property
@@ -114,8 +117,9 @@ class Run:
         """A row for each step, from 0, the start: loss, grad_norm, measures and each parameter.
 
         The loss is the one before the step's update, as is the gradient's norm; the parameters are
-        those after it. Of more than 64 parameters there is a norm for each tensor, as in MLflow,
-        and `parameters` has all of them.
+        those after it. In mini-batches, `loss` is the batch's, and `epoch_loss` stands, as accuracy
+        and validation do, at the last step of each epoch. Of more than 64 parameters there is a
+        norm for each tensor, as in MLflow, and `parameters` has all of them.
         """
         from pandas import DataFrame, Index, to_datetime
 
@@ -123,9 +127,7 @@ class Run:
         table = {"time": to_datetime(own.rows["time"], unit="s")}
         for column in own.columns:
             if column.every != SPACED:
-                table |= dict(
-                    zip(column.labels(), column.told(own.values(column)[1]).T, strict=True)
-                )
+                table |= dict(zip(column.labels(), column.told(column.of(own.rows)).T, strict=True))
         return DataFrame(table, index=Index(own.step, name="step"))
 
     def _read(self) -> Trajectory:

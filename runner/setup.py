@@ -9,9 +9,10 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from runner import device, program
+from runner.batches import Order
 from runner.config import ConfigError, Values
-from runner.data import Draws
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
+from runner.draws import Draws
 
 
 class Setup(NamedTuple):
@@ -22,6 +23,10 @@ class Setup(NamedTuple):
     dtype: str
     seed: int
     epochs: int
+    batch_size: int | None
+    """None: all samples at every step"""
+    shuffle: str | bool
+    drop_last: bool
     most_bytes: int
     """That all parameters of all steps may take, if they are to be recorded."""
     model: Values
@@ -29,6 +34,19 @@ class Setup(NamedTuple):
     loss: Values
     optimizer: Values
     data: Dataset
+
+    @property
+    def order(self) -> Order | None:
+        """In which the samples come, where not all come at once."""
+        if self.batch_size is None:
+            return None
+        samples = len(self.data.x)
+        return Order(samples, self.batch_size, [self.seed], self.shuffle, self.drop_last)
+
+    @property
+    def epoch_steps(self) -> int:
+        """How many steps an epoch has."""
+        return 1 if self.order is None else len(self.order.sizes)
 
 
 def setup(values: Values, data: Dataset | None = None) -> Setup:
@@ -39,13 +57,26 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
     """
     matched = loop_for(values)
     if data is None:
-        data = Draws().dataset(values["dataset"], values["dtype"])
+        data = Draws().dataset(values)
+    if data.probe is not None and data.outputs > 1:
+        raise ConfigError(
+            f"dataset.probe: expected null, for a model of {data.outputs} outputs predicts as many"
+        )
+    size = values["batch_size"]
+    if size is not None and size > len(data.x):
+        raise ConfigError(
+            f"batch_size: expected at most {len(data.x)}, all samples for training, got {size}; "
+            "null is all at once"
+        )
     return Setup(
         loop=matched,
         device="cpu" if matched == "numpy" else _resolved_device(values),
         dtype=values["dtype"],
         seed=values["seed"],
         epochs=values["epochs"],
+        batch_size=size,
+        shuffle=values["shuffle"],
+        drop_last=values["drop_last"],
         most_bytes=values["record"]["most_bytes"],
         model=values["model"],
         loss=values["loss"],

@@ -125,7 +125,7 @@ def _curves(runs: Sequence[Run]) -> str:
     import plotille
 
     read = [(run, run.trajectory()) for run in runs]
-    finite = [(run, *_finite(own.step[1:], own.loss[1:])) for run, own in read]
+    finite = [(run, *_finite(*own.losses)) for run, own in read]
     drawn = [(run, steps, loss) for run, steps, loss in finite if len(steps) > 1]
     coloured = sys.stdout.isatty() and not os.environ.get("NO_COLOR")
     drawn = drawn if coloured else drawn[:1]  # nobody could tell several apart

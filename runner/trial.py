@@ -15,54 +15,60 @@ from torch.nn import Module, Parameter
 
 from runner import network as networks
 from runner.config import ConfigError
+from runner.dataset.samples import Dataset
 from runner.failure import said
 from runner.program.pytorch import Stepper
 
-CLASSES = ("CrossEntropyLoss", "NLLLoss", "KLDivLoss", "MultiMarginLoss", "MultiLabelMarginLoss")
-CLASSES_OF = ("cross_entropy", "nll_loss", "kl_div", "multi_margin_loss", "multilabel_margin_loss")
-"""Losses of `torch.nn` and of its `functional` that take a score for each class."""
+SHARES = ("KLDivLoss", "MultiLabelMarginLoss", "kl_div", "multilabel_margin_loss")
+"""Losses of `torch.nn` and its `functional` for which y has a number for each class as well."""
 
 AROUND = (0.0, 1.0, -1.0, 1e3, -1e3)
 """So far from y are the predictions at which a loss is tried, beside one half everywhere."""
 
 
-def output_shape(name: str, model: Module, x: Tensor, samples: int) -> tuple[int, ...]:
-    """The shape of what the model makes of x. Raises ConfigError unless it is a number a sample."""
+def output_shape(name: str, model: Module, x: Tensor, data: Dataset) -> tuple[int, ...]:
+    """The shape of what the model makes of each sample of x, the first of the data.
+
+    Raises ConfigError unless it makes as many numbers as the data want.
+    """
     with refused(f"model: {name} does not fit the dataset: "):
         made = networks.output(model, x)
     if not isinstance(made, Tensor):
         raise ConfigError(f"model: expected {name} to return a tensor, got {_kind(made)}")
-    if made.shape not in ((samples,), (samples, 1)):
-        raise ConfigError(
-            f"model: expected one number a sample, {(samples,)} or {(samples, 1)}, "
-            f"got {tuple(made.shape)}"
-        )
+    samples, outputs = len(x), data.outputs
+    serve = [(samples, outputs)] if outputs > 1 else [(samples,), (samples, 1)]
+    if len(data.classes) == 2 and outputs == 2:
+        serve += [(samples,), (samples, 1)]
+    if tuple(made.shape) not in serve:
+        wanted = "one number a sample" if outputs == 1 else f"{outputs} numbers a sample"
+        shapes = " or ".join(map(str, serve))
+        raise ConfigError(f"model: expected {wanted}, {shapes}, got {tuple(made.shape)}")
     if not made.is_floating_point():
         raise ConfigError(f"model: expected numbers of {x.dtype}, got {made.dtype}")
-    return tuple(made.shape)
+    return tuple(made.shape[1:])
 
 
-def check_loss(name: str, loss: Any, y: Tensor) -> None:
-    """Try the loss on predictions like y. Raises ConfigError unless it can be minimised."""
+def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
+    """Try the loss of y on such predictions. Raises ConfigError unless it can be minimised."""
     if not callable(loss):
         raise ConfigError(f"loss: expected {name} to make a function of prediction and y")
-    if _is_of_classes(loss):
+    if _is_of_shares(loss) and y.numel() == len(y):
         raise ConfigError(
-            f"loss: {name} takes a score for each class, and y is one number a sample: "
+            f"loss: {name} takes a number for each class, and y is one number a sample: "
             "loss=mse, or another loss of such numbers"
         )
     with torch.random.fork_rng([]):
-        tried = [_slope(name, loss, y, y), *_slopes_elsewhere(name, loss, y)]
+        tried = [_slope(name, loss, like, y), *_slopes_elsewhere(name, loss, like, y)]
     if not any(tried):
         raise ConfigError(
             f"loss: {name} does not change with the prediction, so there is nothing to minimise"
         )
 
 
-def _slopes_elsewhere(name: str, loss: Any, y: Tensor) -> Iterator[bool]:
+def _slopes_elsewhere(name: str, loss: Any, like: Tensor, y: Tensor) -> Iterator[bool]:
     """Whether the loss changes elsewhere; not each is at home everywhere, BCELoss say."""
-    half = torch.full_like(y, 0.5)
-    for prediction in [half, *(y + far for far in AROUND[1:])]:
+    half = torch.full_like(like, 0.5)
+    for prediction in [half, *(like + far for far in AROUND[1:])]:
         try:
             yield _slope(name, loss, prediction, y)
         except ConfigError:
@@ -85,11 +91,10 @@ def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
     return gradient is not None and bool((gradient != 0).any())
 
 
-def _is_of_classes(loss: Any) -> bool:
+def _is_of_shares(loss: Any) -> bool:
     function = getattr(loss, "func", loss)  # of a partial one
-    named = (getattr(torch.nn, name) for name in CLASSES)
-    functions = [getattr(torch.nn.functional, name) for name in CLASSES_OF]
-    return isinstance(loss, tuple(named)) or any(function is one for one in functions)
+    own = type(loss).__name__ if isinstance(loss, Module) else getattr(function, "__name__", "")
+    return own in SHARES
 
 
 def wants_closure(

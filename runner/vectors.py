@@ -48,9 +48,9 @@ class Vectors:
         self._waiting: list[tuple[int, float, Array]] = []
         self._ended: dict[int, list[tuple[int, float, Array]]] = {}
 
-    def add(self, number: int, step: Step, now: float) -> None:
-        """Take note of the next step of every cell."""
-        vectors, loss = np.atleast_2d(step.parameters), np.atleast_1d(step.loss)
+    def add(self, number: int, parameters: Array, loss: Any, now: float) -> None:
+        """Take note of the next step of every cell; the least `loss` is the best one's."""
+        vectors, loss = np.atleast_2d(parameters), np.atleast_1d(loss)
         self._now = now
         if self._spacing.holds(number):
             self._waiting.append((number, now, vectors))

@@ -548,7 +548,10 @@ def test_a_child_that_is_forked_in_the_middle_of_a_call(here, environment):
 REFUSED = [
     ({"lr": object()}, "lr: expected a number, a text"),
     ({"optimizer": torch.optim.SGD([torch.zeros(1, requires_grad=True)], 0.1)}, "a class or func"),
-    ({"model": 3}, "model: expected the name of an option (linear, scalar), got 3"),
+    (
+        {"model": 3},
+        "model: expected the name of an option (linear, logistic, mlp",
+    ),
     ({"model": torch.nn.Linear(3, 1)}, "torch.nn.modules.linear.Linear does not fit the dataset"),
     ({"dataset": ([1, 2], [1, "a"])}, "dataset.y: expected numbers"),
     ({"dataset": (1,)}, "to return (x, y), got tuple"),

@@ -4,9 +4,12 @@ from itertools import islice
 from pathlib import Path
 
 import numpy as np
+import pyarrow.csv
+import pyarrow.parquet
 import pytest
 import torch
 
+from runner import project
 from runner.config import ConfigError, plain
 from runner.experiment import compose
 from runner.program.step import is_finite
@@ -16,9 +19,21 @@ OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("
 GROUPED = [option for option in OPTIONS if len(option.parts) == 2]
 
 # What an option needs beside itself.
+EXAMPLES = CONF.parent / "examples"
+TABLE = ["model=linear", "lr=0.001", "dataset.target=price", "dataset.categorical=[district]"]
 NEEDS = {
-    "dataset/plane": ["model=linear"],
-    "dataset/diabetes": ["model=linear"],
+    **{f"dataset/{name}": ["model=linear"] for name in ("plane", "diabetes", "ill_conditioned")},
+    "dataset/linnerud": ["model=linear"],
+    **{f"dataset/{name}": ["model=logistic"] for name in ("breast_cancer", "moons", "separable")},
+    **{f"dataset/{name}": ["model=softmax"] for name in ("blobs", "digits", "iris", "wine")},
+    "dataset/csv": [*TABLE, f"dataset.path={EXAMPLES}/houses.csv"],
+    "dataset/parquet": [*TABLE, "dataset.path=houses.parquet"],
+    "dataset/npz": ["dataset.path=samples.npz"],
+    "loss/bce": ["dataset=moons", "model=linear"],
+    "loss/cross_entropy": ["dataset=iris", "model=linear"],
+    "model/logistic": ["dataset=moons"],
+    "model/softmax": ["dataset=iris"],
+    "model/mlp": ["gradient=autograd"],
     "tracking/server": ["tracking.uri=http://127.0.0.1:5000"],
 }
 ACCELERATORS = ("device/cuda", "device/mps")
@@ -29,14 +44,26 @@ def test_there_is_one_root():
     assert [str(option) for option in OPTIONS if option not in GROUPED] == ["config"]
 
 
+@pytest.fixture
+def files(tmp_path, monkeypatch):
+    """A folder of one's own with what the options of files are asked for."""
+    monkeypatch.chdir(tmp_path)
+    table = pyarrow.csv.read_csv(EXAMPLES / "houses.csv")
+    pyarrow.parquet.write_table(table, "houses.parquet")
+    np.savez("samples.npz", x=np.arange(1.0, 5.0), y=2 * np.arange(1.0, 5.0))
+    with project.here():
+        yield
+
+
 @pytest.mark.parametrize("option", [str(o) for o in GROUPED if str(o) not in ACCELERATORS])
 @pytest.mark.parametrize("gradient", ["by_hand", "autograd"])
-def test_each_option_composes_builds_and_steps(option, gradient, compose_config):
+def test_each_option_composes_builds_and_steps(option, gradient, compose_config, files):
     """Alone over the defaults, with both gradients, three steps."""
     group, name = option.split("/")
-    overrides = [f"{group}={name}", *NEEDS.get(option, [])]
+    overrides = [f"{group}={name}"]
     if group != "experiment":
         overrides.append(f"gradient={gradient}")
+    overrides += NEEDS.get(option, [])
     experiment = compose(plain(compose_config(overrides)))
     taken = list(islice(experiment.steps, 3))
     assert all(map(is_finite, taken))

@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 import torch
 
-import runner.dataset
+import runner.dataset.generated
 import runner.loss
 import runner.measure
 import runner.optimizer
@@ -27,7 +27,7 @@ def made(name, module):
 
 
 def test_the_dataset():
-    x, y = made("sine", runner.dataset)(samples=50, waves=2.0, seed=1)
+    x, y = made("sine", runner.dataset.generated)(samples=50, waves=2.0, seed=1)
     np.testing.assert_allclose(y, np.sin(4 * np.pi * x[:, 0]))
     assert x.shape == (50, 1)
 

@@ -12,6 +12,8 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 RUNNER = Path(__file__).resolve().parents[1] / "runner"
 PARTS = {"dataset", "model", "loss", "optimizer", "device"}
+FOUNDATIONS = {"dataset", "project", "start"}
+"""What of us a part may stand on."""
 
 
 def imported(path):
@@ -114,8 +116,9 @@ def floors(name, path):
         yield "mlflow"
     if not name.startswith("report."):
         yield from ("bokeh", "matplotlib", "jinja2")
-    if name in PARTS:
-        yield from ("hydra", "omegaconf", "runner")
+    if name.partition(".")[0] in PARTS:
+        rooms = {module.partition(".")[0] for module in MODULES} - FOUNDATIONS
+        yield from ("hydra", "omegaconf", *(f"runner.{room}" for room in sorted(rooms)))
     if name.startswith("program."):
         yield from ("hydra", "omegaconf", "runner.drive", "runner.experiment", "runner.tracking")
         yield from (

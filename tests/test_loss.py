@@ -17,7 +17,9 @@ LOSSES = [
     (loss.huber, {}),
     (loss.huber, {"delta": 0.25}),
     (loss.huber, {"delta": 40.0}),
+    (loss.bce, {}),
 ]
+OF_SAMPLES = [hand for hand in BY_HAND.values() if hand is not loss.cross_entropy]
 every_loss = pytest.mark.parametrize(("hand", "options"), LOSSES)
 
 # Numbers at which residuals are often exactly 0 or exactly delta, among all others.
@@ -50,8 +52,10 @@ def test_value_and_slope_are_torchs(hand, options, pair):
     # No term has a sign to cancel another, so each result is exact but for a few roundings;
     # atol is for the squares of residuals near 1e-160, which no float64 holds in full.
     expected = by_torch(hand, options, *pair)
-    np.testing.assert_allclose(value, expected[0], rtol=1e-14, atol=1e-300)
-    np.testing.assert_allclose(slope, expected[1], rtol=1e-14, atol=1e-300)
+    # In cross entropy they have: it is exact as far as the largest of its terms is.
+    least = 1e-300 if hand is not loss.bce else 1e-14 * np.abs(np.multiply(*pair)).max(initial=1)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-14, atol=least)
+    np.testing.assert_allclose(slope, expected[1], rtol=1e-14, atol=min(least, 1e-14))
     assert slope.shape == pair[0].shape
 
 
@@ -101,7 +105,7 @@ def test_sum_is_samples_times_the_slope(hand, options, pair):
 def test_what_is_not_finite_is_no_exception(hand, options, residual):
     """Nor for a square that overflows: it is the run's consumer that calls it diverged."""
     pair = np.array([residual, 1.0]), np.zeros(2)
-    with np.errstate(over="ignore"):  # as a run has it
+    with np.errstate(over="ignore", invalid="ignore"):  # as a run has it
         value, slope = hand(**options)(*pair)
     expected = by_torch(hand, options, *pair)
     np.testing.assert_allclose(value, expected[0], rtol=1e-14)
@@ -123,4 +127,46 @@ def test_gradient_reduction_is_refused(hand, reduction):
 
 
 def test_every_loss_by_hand_is_in_the_table():
-    assert {hand for hand, _ in LOSSES} == set(BY_HAND.values())
+    assert {hand for hand, _ in LOSSES} == set(OF_SAMPLES)
+
+
+@st.composite
+def scores(draw):
+    """Scores (samples, classes), and classes (samples,)."""
+    count, classes = draw(samples), draw(st.integers(2, 5))
+    made = draw(arrays(np.float64, (count, classes), elements=numbers))
+    return made, draw(arrays(np.int64, count, elements=st.integers(0, classes - 1)))
+
+
+@settings(deadline=None)
+@given(pair=scores())
+def test_cross_entropy_is_torchs(pair):
+    value, slope = loss.cross_entropy()(*pair)
+    expected = by_torch(loss.cross_entropy, {}, *pair)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(slope, expected[1], rtol=0, atol=1e-15)
+    summed_value, summed = loss.cross_entropy(gradient_reduction="sum")(*pair)
+    assert summed_value == value
+    np.testing.assert_allclose(summed, slope * len(slope), rtol=1e-15, atol=1e-300)
+
+
+@pytest.mark.parametrize("shared", [True, False])
+def test_cross_entropy_of_cells_is_that_of_each(shared):
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(3, 7, 4))
+    y = rng.integers(4, size=7 if shared else (3, 7))
+    value, slope = loss.cross_entropy()(scores, y)
+    for cell in range(3):
+        alone = loss.cross_entropy()(scores[cell], y if shared else y[cell])
+        np.testing.assert_array_equal(value[cell], alone[0])
+        np.testing.assert_array_equal(slope[cell], alone[1])
+
+
+@pytest.mark.parametrize("hand", OF_SAMPLES)
+def test_of_several_outputs_it_is_torchs_mean_over_all(hand):
+    rng = np.random.default_rng(0)
+    prediction, y = rng.normal(size=(2, 9, 3))
+    value, slope = loss.over_outputs(hand())(prediction, y)
+    expected = by_torch(hand, {}, prediction, y)
+    np.testing.assert_allclose(value, expected[0], rtol=1e-13)
+    np.testing.assert_allclose(slope, expected[1], rtol=1e-13)

@@ -28,7 +28,9 @@ REFUSED = {
     "-m seed=range(1e9)": ("seed=range(1e9): has more than 1000000 values",),
     "-m seed=range(9999) lr=range(0.1,999)": ("cells: expected 1000000 at most",),
     "-m hydra.sweeper.max_batch_size=0 lr=1,2": ("max_batch_size: expected 1 or more", "got 0"),
-    "loss=nan": ("loss: expected the name of an option (huber, mae, mse), got nan",),
+    "loss=nan": (
+        "loss: expected the name of an option (bce, cross_entropy, huber, mae, mse), got nan",
+    ),
     "loss=null": ("loss: expected the name of an option", "got null"),
     "optimizer=1_0": ("optimizer: expected the name of an option", "adam", "got 1_0"),
     "-m optimizer=sgd,null": ("optimizer=null\n", "optimizer: expected the name", "adam"),

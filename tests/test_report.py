@@ -398,11 +398,11 @@ def test_without_the_server_the_page_is_in_mlruns(tmp_path, runner, closed_port)
 @pytest.mark.parametrize("dataset", ["line", "noisy_line", "plane", "diabetes"])
 def test_closed_forms_are_numpys(dataset, compose_config):
     """The optimum by the normal equations, the largest eigenvalue by a singular value."""
-    from runner.data import Draws
+    from runner.draws import Draws
     from runner.parts import model_by_hand
 
     values = plain(compose_config([f"dataset={dataset}", "model=linear", "dtype=float64"]))
-    data = Draws().dataset(values["dataset"], "float64")
+    data = Draws().dataset(values)
     x = model_by_hand(values["model"], data).design(data.x)
     expected = np.linalg.solve(x.T @ x, x.T @ data.y)
     assert closed_form.optimum(x, data.y) == pytest.approx(expected, rel=1e-9)

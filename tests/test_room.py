@@ -142,7 +142,7 @@ def test_a_long_run_has_a_thinned_curve(here, empty_store):
         "trajectory.parquet has all"
     )
     [back] = source.found(run.id)
-    np.testing.assert_array_equal(back.trajectory().loss, run.trajectory["loss"])
+    np.testing.assert_array_equal(back.trajectory().step_losses, run.trajectory["loss"])
     assert 50 < short.epochs <= 200
     points = client.get_metric_history(short.id, "loss")
     assert {point.step for point in points} == {*range(1, short.epochs + 1)}

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.data import Draws
+from runner.draws import Draws
 from runner.executor.work import Work, do
 from runner.journal import End, Journal, Reader, Start
 from runner.stack import prepare, refusal
@@ -81,7 +81,7 @@ def execute(tmp_path_factory):
     def executed(cells, stacked, signal=None):
         path = tmp_path_factory.mktemp("journal") / "journal.db"
         draws = Draws()
-        data = [draws.dataset(cell.values["dataset"], cell.values["dtype"]) for cell in cells]
+        data = [draws.dataset(cell.values) for cell in cells]
         parts = [prepare(cell.values, own) for cell, own in zip(cells, data, strict=True)]
         numbers = range(len(cells))
         none = ["" for _ in cells]
@@ -110,7 +110,7 @@ def assert_same(stacked, alone, near):
     (rows, end), (lone_rows, lone_end) = stacked, alone
     assert end.outcome == lone_end.outcome
     np.testing.assert_array_equal(rows["step"], lone_rows["step"])
-    for name in ("loss", "parameters", "grad_norm"):
+    for name in sorted({*rows.dtype.names} - {"step", "time"}):
         largest = np.nanmax(np.abs(lone_rows[name]), initial=1e-300)
         np.testing.assert_allclose(rows[name], lone_rows[name], rtol=0, atol=near * largest)
     assert end.metrics.keys() == lone_end.metrics.keys()
@@ -139,6 +139,63 @@ def test_a_stack_is_its_lone_runs(dtype, composer, execute):
             assert_same(stacked[number], alone[number], NEAR[dtype])
 
     check()
+
+
+TASKS = {
+    "noisy_line": (["model=linear"], ["mse", "huber"]),
+    "wave": (["model=polynomial"], ["mse"]),
+    "moons": (["model=logistic"], ["bce"]),
+    "blobs": (["model=softmax"], ["cross_entropy"]),
+    "linnerud": (["model=linear"], ["mse"]),
+    "separable": (["model=mlp", "model.widths=[4]"], ["cross_entropy"]),
+}
+
+
+@st.composite
+def batched_sweeps(draw):
+    """The words of a sweep on mini-batches or with validation, and the numbers of its cells."""
+    dataset = draw(st.sampled_from([*TASKS]))
+    model, losses = TASKS[dataset]
+    words = [f"dataset={dataset}", *model, f"loss={draw(st.sampled_from(losses))}"]
+    words += [] if dataset == "linnerud" else ["dataset.samples=20"]
+    if draw(st.booleans()):
+        words.append("validation=0.3")
+    if draw(st.booleans()) or "validation=0.3" not in words:
+        shuffle = draw(st.sampled_from(["epoch", "replacement", "false"]))
+        size, drop = draw(st.sampled_from([1, 5, 8, 14])), draw(st.sampled_from(["true", "false"]))
+        words += [f"batch_size={size}", f"shuffle={shuffle}", f"drop_last={drop}"]
+    if dataset != "separable" and draw(st.booleans()):
+        words.append("gradient=by_hand")
+    words.append(f"optimizer={draw(st.sampled_from(['sgd', 'nesterov', 'adam']))}")
+    numbers = {
+        "lr": st.floats(1e-3, 0.1),
+        "seed": st.integers(0, 3),
+        "tolerance": st.sampled_from([0.0, 0.5]),
+        "epochs": st.integers(1, 6),
+    }
+    return words, draw(st.lists(st.fixed_dictionaries(numbers), min_size=2, max_size=4))
+
+
+def test_a_stack_on_mini_batches_is_its_lone_runs(composer, execute):
+    """Data, classes, orders and validation: each cell as alone, in every column."""
+    seen = set()
+
+    @settings(deadline=None, max_examples=40)
+    @given(sweep=batched_sweeps())
+    def check(sweep):
+        words, cells = sweep
+        made = [
+            composer.cell([*words, "dtype=float64", *(f"{k}={v}" for k, v in cell.items())])
+            for cell in cells
+        ]
+        assert len({prepare(cell.values).structure for cell in made}) == 1
+        stacked, alone = execute(made, True), execute(made, False)
+        for number in stacked:
+            assert_same(stacked[number], alone[number], 1e-11)
+            seen.update(stacked[number][0].dtype.names)
+
+    check()
+    assert {"epoch", "epoch_loss", "accuracy", "val_loss", "val_accuracy"} <= seen
 
 
 def test_a_signal_stops_a_stack_as_it_stops_lone_runs(composer, execute):

@@ -97,6 +97,11 @@ MIXED = [
     ["optimizer=sgd", "optimizer.momentum=${hydra:runtime.choices.optimizer}"],
     ["optimizer=adam", "optimizer.eps=${hydra:runtime.choices.optimizer}"],
 ]
+NEEDS = {
+    "tracking=server": ["tracking.uri=http://127.0.0.1:1"],
+    "dataset=npz": ["dataset.path=a.npz"],
+    **{f"dataset={name}": ["dataset.path=a", "dataset.target=b"] for name in ("csv", "parquet")},
+}
 WHOLE = ["0", "-0", "7", "-12", "+3", "007", "1_000", "12345678901234567890", "--1", "0x10"]
 BROKEN = ["0.1", "-0.5", ".5", "5.", "0.009890000000000001", "1e3", "1e-05", "-2.5e+10", "1E3"]
 ODD = ["1.e3", "1e", "1e400", "1e0400", "nan", "-inf"]
@@ -105,7 +110,7 @@ ODD = ["1.e3", "1e", "1e400", "1e0400", "nan", "-inf"]
 @pytest.mark.parametrize("option", OPTIONS)
 def test_cells_are_those_that_hydra_composes(option, composers):
     """Every shipped option with plain values, and with what is interpolated from them."""
-    place = ["tracking.uri=http://127.0.0.1:1"] if option == "tracking=server" else []
+    place = NEEDS.get(option, [])
     for settings in (["lr=0.1", "seed=3"], ["lr=0.2", "seed=4"], ["lr=1", "optimizer.lr=0.5"]):
         assert_same(composers, [option, *place, *settings])
 

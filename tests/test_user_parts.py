@@ -9,7 +9,7 @@ import torch
 from runner.cells.carry_out import work
 from runner.cells.plan import plan
 from runner.config import ConfigError
-from runner.data import Draws
+from runner.draws import Draws
 from runner.executor.work import Work, do
 from runner.experiment import compose
 from runner.journal import End, Journal, Reader
@@ -155,10 +155,13 @@ REFUSED = [
       for what in ("number", "tuple", "none")),
     *((typed(loss=("loss_of", {"what": what})), "does not change with the prediction")
       for what in ("detached", "constant")),
-    *((["model=linear", f"loss._target_=torch.nn.{name}"], "takes a score for each class")
-      for name in ("CrossEntropyLoss", "NLLLoss", "KLDivLoss")),
-    *((["model=scalar", f"loss._target_=torch.nn.{name}"], "takes a score for each class")
-      for name in ("CrossEntropyLoss", "KLDivLoss")),
+    *(([f"model={model}", f"loss._target_=torch.nn.{name}"], "here are 4 numbers in 4 samples")
+      for model in ("linear", "scalar") for name in ("CrossEntropyLoss", "NLLLoss")),
+    (["model=scalar", "dataset.probe=null", "loss=cross_entropy", "+dataset.classes=true"],
+     "one output where the dataset"),
+    (["loss=cross_entropy", "+dataset.classes=true"], "for a model of 4 outputs"),
+    *(([f"model={model}", "loss._target_=torch.nn.KLDivLoss"], "takes a number for each class")
+      for model in ("linear", "scalar")),
     (typed(dataset=("leaves", {})), "dataset: "),
     *((typed(dataset=("masked", {"which": which})), f"dataset.{which}: holds missing values: 1 are")
       for which in ("x", "y")),
@@ -260,7 +263,7 @@ def test_the_plan_is_made_by_sizes(composer, monkeypatch):
 def carried_out(composer, tmp_path, words):
     """A lone cell of a sweep: its result, its end, and the number of its steps."""
     cell = composer.cell(words)
-    data = Draws().dataset(cell.values["dataset"], cell.values["dtype"])
+    data = Draws().dataset(cell.values)
     journal, results = Journal(tmp_path / "journal.db"), []
     do(Work([0], [cell], [data], [""], None, "parent", ""), journal, [], results.append)
     journal.close()

@@ -136,7 +136,7 @@ def test_what_rounding_does_not_explain_is_a_fault(dtype, what, recorded):
         wrong = rows.rows.copy()
         wrong[what][20:] *= 1 + change
         found = verify.difference(cell, data, result, replace(rows, rows=wrong))
-        assert " at epoch 20 is " in found.fault
+        assert " at step 20 is " in found.fault
         assert " alone" in found.fault
 
 
@@ -147,6 +147,6 @@ def test_another_end_is_a_fault_unless_a_loss_is_at_the_threshold(recorded):
     assert verify.difference(cell, data, short, first).fault == (
         "converged at epoch 20 in the stack, exhausted at epoch 40 alone"
     )
-    loss = float(rows.loss[20])
+    loss = float(rows.step_losses[20])
     near = cell._replace(values={**cell.values, "tolerance": loss})  # not below it, by a hair
     assert verify.difference(near, data, short, first).fault == ""

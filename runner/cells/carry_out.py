@@ -15,6 +15,7 @@ from runner.cells.done import done
 from runner.cells.plan import Plan, Unit, plan
 from runner.cells.progress import Progress
 from runner.cells.verify import Verified
+from runner.column import declared, epoch_steps
 from runner.config import ConfigError, Values
 from runner.console import say
 from runner.executor import Executor, Local, Pool, Result, Work
@@ -157,7 +158,8 @@ class _Sweep(NamedTuple):
                 cell = int(found.start.tags.get("cell", -1))
                 if found.start.parent == run and found.end is None and cell not in told:
                     reason = "its process was ended"
-                    cut.append(Result(cell, "interrupted", known, found.epochs, reason=reason))
+                    epochs = found.steps // epoch_steps(declared(found.start))
+                    cut.append(Result(cell, "interrupted", known, epochs, reason=reason))
         return cut
 
     def _execute(self, executor: MakeExecutor, run: str, progress: Progress) -> None:

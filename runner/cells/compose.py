@@ -34,6 +34,9 @@ REFERENCE = re.compile(r"\$\{([a-z_]+)\}")
 PARTS = {"dataset", "model", "loss", "optimizer"}
 """Nodes that take a value of any type as it is."""
 
+ALIKE = {"split_seed"}
+"""Values of the type of what they follow, unless somebody has them follow another."""
+
 NUMBER = re.compile(r"-?(0|[1-9][0-9]{0,99})(\.[0-9]{1,99})?(e[-+]?[0-9]{1,3})?")
 """A number as Hydra's grammar has it, and as the values of a sweep are written."""
 
@@ -161,11 +164,11 @@ class _Composed:
                 values = {**self._first, **some}
                 return {**values, **{key: _followed(self._simply[key], values) for key in simply}}
         self._first = plain(self.config)
-        nodes = self.config.items_ex(resolve=False)
-        self._follow = {str(key) for key, raw in nodes if "${" in str(raw)}
+        nodes = {str(key): raw for key, raw in self.config.items_ex(resolve=False)}
+        self._follow = {key for key, raw in nodes.items() if "${" in str(raw)}
         settled = {key: value for key, value in self._first.items() if key not in self._follow}
-        for key in self._follow & PARTS:
-            raw = OmegaConf.to_container(self.config[key])
+        for key in self._follow & {*PARTS, *ALIKE}:
+            raw = OmegaConf.to_container(self.config[key]) if key in PARTS else nodes[key]
             with suppress(KeyError):
                 _followed(raw, settled)
                 self._simply[key] = raw
@@ -191,7 +194,7 @@ def _settle_environment(node: DictConfig) -> None:
     """Put what the environment says in its place: asking again takes as long as all the rest."""
     for key, raw in list(node.items_ex(resolve=False)):
         if isinstance(raw, DictConfig):
-            if not OmegaConf.is_missing(node, key):
+            if not OmegaConf.is_missing(node, key) and node[key] is not None:
                 _settle_environment(raw)
         elif isinstance(raw, str) and FROM_ENVIRONMENT.fullmatch(raw):
             node[key] = node[key]

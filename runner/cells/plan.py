@@ -12,8 +12,8 @@ from runner.cells.compose import refuse
 from runner.cells.table import swept
 from runner.config import ConfigError, check
 from runner.console import WIDTH
-from runner.data import Draws
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
+from runner.draws import Draws
 from runner.executor.result import Result, result
 from runner.experiment import compose
 from runner.fingerprint import fingerprint
@@ -151,7 +151,7 @@ def _prepared(
     for cell in cells:
         try:
             check(cell.values, cell.choices)
-            data.append(draws.dataset(cell.values["dataset"], cell.values["dtype"]))
+            data.append(draws.dataset(cell.values))
             own, some = _parts(cell, data[-1], stack)
             prepared.append(own)
             spaced.append(some)
@@ -199,8 +199,11 @@ def _slice(parts: Sequence[Parts]) -> int:
     """So many cells that their arrays and the predictions stay within SLICE_BYTES."""
     first = parts[0]
     shared = all(one.data is first.data for one in parts)
-    numbers = 12 * first.start.size + 8 * first.data.y.size
-    numbers += 0 if shared else first.data.x.size
+    of = first.setup
+    batch = of.batch_size or len(of.data.y)
+    numbers = 12 * first.start.size + 8 * batch * of.data.outputs
+    numbers += batch * of.data.x.shape[1] if of.batch_size else 0
+    numbers += 0 if shared else of.data.x.size
     return max(2, min(SLICE_CELLS, SLICE_BYTES // (numbers * first.start.itemsize)))
 
 

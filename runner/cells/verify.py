@@ -19,9 +19,9 @@ from numpy.typing import NDArray
 from runner import drive, identity, stop
 from runner.cell import Cell
 from runner.cells.plan import Plan
-from runner.column import PARAMETERS, Column, declared
+from runner.column import PARAMETERS, VALIDATION, Column, declared
 from runner.config import Values
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
 from runner.executor.result import Result
 from runner.experiment import compose
 from runner.isolated import isolated
@@ -31,7 +31,7 @@ from runner.recorded.trajectory import Trajectory, assembled
 REPEATS = 3
 UNITS = 4.0
 TIMES = 8.0
-WHAT = ("loss", "parameters")
+WHAT = {"loss": "loss", "parameters": "a parameter", "validation": "the validation loss"}
 NAMED = 10  # cells that differ are told one by one
 
 Array = NDArray[np.float64]
@@ -157,7 +157,7 @@ def _allowed(lone: Lone, shaken: Sequence[Lone], what: str, data: Dataset) -> Ar
 def _told_values(what: str, here: Array, there: Array, step: np.int64) -> str:
     column = int(np.abs(here[step] - there[step]).argmax())
     both = f"{there[step, column]:.9g} in the stack, {here[step, column]:.9g} alone"
-    return f"{what if what == 'loss' else 'a parameter'} at epoch {step} is {both}"
+    return f"{WHAT[what]} at step {step} is {both}"
 
 
 def _is_same(one: Lone, other: Lone) -> bool:
@@ -173,20 +173,20 @@ def _told_repeat(one: Lone, other: Lone) -> str:
 
 
 def _last_loss(run: Lone) -> float:
-    return float(run.trajectory.loss[-1])
+    return float(run.trajectory.step_losses[-1])
 
 
 def _told_ends(values: Values, stacked: Lone, lone: Lone, allowed: Array) -> list[str]:
     """What is wrong with another end, unless a loss is so near to its threshold."""
     step = min(stacked.epochs, lone.epochs)
     ends = {stacked.outcome, lone.outcome}
-    loss = _values(lone, "loss")[:, 0]
     if "diverged" in ends:  # the next step was not finite in one of them
         limit = float(np.finfo(lone.trajectory.parameters[1].dtype).max)
         one_apart = abs(stacked.epochs - lone.epochs) <= 1
         near = one_apart and _reaches(stacked, limit) and _reaches(lone, limit)
     else:
-        near = abs(loss[step] - values["tolerance"]) <= allowed[step]
+        loss, epoch = lone.trajectory.losses[1], lone.trajectory.epoch_steps
+        near = step > 0 and abs(loss[step - 1] - values["tolerance"]) <= allowed[step * epoch]
     there, here = (f"{one.outcome} at epoch {one.epochs}" for one in (stacked, lone))
     return [] if near else [f"{there} in the stack, {here} alone"]
 
@@ -201,7 +201,12 @@ def _values(run: Lone, what: str) -> Array:
     """(steps, numbers): of parameters the norms, where not all are recorded at each step"""
     own = run.trajectory
     if what == "loss":
-        return own.loss.astype(np.float64)[:, None]
+        return own.step_losses.astype(np.float64)[:, None]
+    if what == "validation":
+        column = own.column(VALIDATION)
+        if column is None:
+            return np.zeros((len(own), 1))
+        return column.of(own.rows).astype(np.float64)
     steps, values = own.parameters
     if len(steps) < len(own):
         values = np.stack([norms for _, _, norms in own.told(PARAMETERS)], 1)
@@ -210,7 +215,7 @@ def _values(run: Lone, what: str) -> Array:
 
 def _units(data: Dataset) -> float:
     """What adding up the samples in another order may change, relative to the sum's terms."""
-    return UNITS * float(np.sqrt(len(data.y)) * np.finfo(data.y.dtype).eps)
+    return UNITS * float(np.sqrt(len(data.y)) * np.finfo(data.x.dtype).eps)
 
 
 def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
@@ -219,7 +224,7 @@ def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
     def changed(array: Any) -> Any:
         return (array * (1 + _units(data) * rng.uniform(-1, 1, array.shape))).astype(array.dtype)
 
-    return data._replace(x=changed(data.x), y=changed(data.y))
+    return data._replace(x=changed(data.x), y=data.y if data.classes else changed(data.y))
 
 
 def _alone(values: Values, data: Dataset) -> Lone:

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from runner import drive, identity, stop
 from runner.cell import Cell
 from runner.colour import colour
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
 from runner.executor.result import Result, result
 from runner.experiment import Experiment, compose
 from runner.failure import summary

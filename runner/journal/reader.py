@@ -152,7 +152,7 @@ class Summary:
     """A run as far as its journal tells."""
 
     start: Start
-    epochs: int = 0
+    steps: int = 0
     end: End | None = None
 
 
@@ -165,7 +165,7 @@ def summaries(path: Path) -> dict[str, Summary]:
         elif isinstance(record.content, End):
             found[record.run].end = record.content
         elif not isinstance(record.content, File) and len(record.content):
-            found[record.run].epochs = int(record.content["step"][-1])
+            found[record.run].steps = int(record.content["step"][-1])
     return found
 
 

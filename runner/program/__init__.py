@@ -10,6 +10,7 @@ Parts are told apart by the name of their class, so that no part is imported to 
 """
 
 from runner import loss as losses
+from runner import model as models
 from runner import optimizer as optimizers
 
 SCALAR = "runner.model.Scalar"
@@ -26,7 +27,7 @@ def match(
     `reduction` the loss's `gradient_reduction`. Raises ValueError where no loop does this, with
     each reason and the nearest combination that has a loop.
     """
-    closed_form = model in (SCALAR, LINEAR)
+    closed_form = model in models.BY_HAND
     rule = optimizer.startswith(RULES)
     refused = []
     if gradient == "by_hand":

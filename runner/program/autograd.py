@@ -12,9 +12,9 @@ from runner.program.step import Step
 
 
 class Program:
-    """Fits y = predict(x, w) for batches of x and y (samples,), w (parameters,).
+    """Fits y = predict(x, w) for batches of x and y, w (parameters,).
 
-    `predict` is x @ w for x of shape (samples, parameters), or x * w for x (samples,) and one
+    `predict` is that of a model by hand, for x as it is designed, or x * w for x (samples,) and one
     parameter.
     """
 
@@ -38,7 +38,15 @@ class Program:
         with torch.no_grad():
             self.w, self.memory = self.update(w, gradient, self.memory, factor)
         # Nothing here is changed in place, so the step may share it.
-        return Step(value.item(), self.w.cpu().numpy(), gradient.cpu().numpy())
+        parameters, slope = self.w.cpu().numpy(), gradient.cpu().numpy()
+        return Step(value.item(), parameters, slope, prediction.detach())
+
+    def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[float, Tensor]:
+        """The loss of a batch, and what is predicted of it."""
+        x, y = batch
+        with torch.no_grad():
+            prediction = self.predict(x, self.w)
+            return self.loss(prediction, y).item(), prediction
 
     def state(self) -> dict[str, Any]:
         return {"w": self.w, "memory": self.memory, "random": randomness.state()}

@@ -4,6 +4,7 @@ import copy
 from collections.abc import Callable
 from typing import Any
 
+import torch
 from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
@@ -35,17 +36,32 @@ class Program:
     def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
         x, y = batch
 
-        def evaluate() -> Tensor:
+        def again() -> Tensor:
             self.optimizer.zero_grad()
-            prediction = self.model(x)
-            value = self.loss(prediction, y)
+            value = self.loss(self.model(x), y)
             value.backward()
             return value
 
-        value = evaluate()
+        self.optimizer.zero_grad()
+        prediction = self.model(x)
+        value = self.loss(prediction, y)
+        value.backward()
         gradient = flat(gradients(self.parameters))
-        self.optimizer.step(evaluate, factor)
-        return Step(value.item(), flat(self.parameters), gradient)
+        self.optimizer.step(again, factor)
+        return Step(value.item(), flat(self.parameters), gradient, prediction.detach())
+
+    def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[float, Tensor]:
+        """The loss of a batch, and what is predicted of it, in evaluation mode."""
+        x, y = batch
+        training = [module for module in self.model.modules() if module.training]
+        self.model.eval()
+        try:
+            with torch.no_grad():
+                prediction = self.model(x)
+                return self.loss(prediction, y).item(), prediction
+        finally:
+            for module in training:
+                module.training = True
 
     def state(self) -> dict[str, Any]:
         """What the model, the loss and the optimizer say is their state, and where chance stands.

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.loss import Loss
+from runner.model import ByHand
 from runner.optimizer import Update
 from runner.program.step import Step
 
@@ -13,19 +14,25 @@ Array = NDArray[np.floating[Any]]
 
 
 class Program:
-    """Fits y = x @ w for batches of x (samples, parameters) and y (samples,), w (parameters,)."""
+    """Fits y for batches of x, designed as the model wants it, and y; w is (parameters,)."""
 
-    def __init__(self, w: Array, loss: Loss, update: Update) -> None:
-        self.w, self.loss, self.update = w, loss, update
+    def __init__(self, w: Array, model: ByHand, loss: Loss, update: Update) -> None:
+        self.w, self.model, self.loss, self.update = w, model, loss, update
         self.memory: Any = None
 
     def advance(self, batch: tuple[Array, Array], factor: float = 1.0) -> Step:
         x, y = batch
-        prediction = x @ self.w
+        prediction = self.model.predict(x, self.w)
         value, slope = self.loss(prediction, y)
-        gradient = slope @ x
+        gradient = self.model.gradient(x, slope)
         self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
-        return Step(float(value), self.w, gradient)
+        return Step(float(value), self.w, gradient, prediction)
+
+    def evaluate(self, batch: tuple[Array, Array]) -> tuple[float, Array]:
+        """The loss of a batch, and what is predicted of it."""
+        x, y = batch
+        prediction = self.model.predict(x, self.w)
+        return float(self.loss(prediction, y)[0]), prediction
 
     def state(self) -> dict[str, Any]:
         return {"w": self.w, "memory": self.memory}

@@ -33,17 +33,26 @@ class Program:
     def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
         x, y = batch
 
-        def evaluate() -> Tensor:
+        def again() -> Tensor:
             self.optimizer.zero_grad()
-            prediction = x * self.w
-            value = self.loss(prediction, y)
+            value = self.loss(x * self.w, y)
             value.backward()
             return value
 
-        value = evaluate()
+        self.optimizer.zero_grad()
+        prediction = x * self.w
+        value = self.loss(prediction, y)
+        value.backward()
         gradient = flat(gradients([self.w]))
-        self.optimizer.step(evaluate, factor)
-        return Step(value.item(), flat([self.w]), gradient)
+        self.optimizer.step(again, factor)
+        return Step(value.item(), flat([self.w]), gradient, prediction.detach())
+
+    def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[float, Tensor]:
+        """The loss of a batch, and what is predicted of it."""
+        x, y = batch
+        with torch.no_grad():
+            prediction = x * self.w
+            return self.loss(prediction, y).item(), prediction
 
     def state(self) -> dict[str, Any]:
         w = self.w.detach().clone()

@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.loss import Loss
+from runner.model import ByHand
 from runner.optimizer import Update
 from runner.program.step import Step
 
@@ -17,25 +18,40 @@ Rule = Callable[[Index], Update]
 
 
 class Program:
-    """Fits y = x @ w in each cell: w (cells, parameters).
+    """Fits y in each cell: w (cells, parameters).
 
-    x is (samples, parameters) and y (samples,) in a batch that all cells share; with an axis of
-    cells before these, each has its own.
+    x is as the model designs it and y as in a lone run in a batch that all cells share; with an
+    axis of cells before these, each has its own.
     """
 
-    def __init__(self, w: Array, loss: Loss, rule: Rule) -> None:
-        self.w, self.loss, self.rule = w, loss, rule
+    def __init__(self, w: Array, model: ByHand, loss: Loss, rule: Rule) -> None:
+        self.w, self.model, self.loss, self.rule = w, model, loss, rule
         self.memory: Any = None
         self.indices: Index = np.arange(len(w))
         self.update = rule(self.indices)
 
     def advance(self, batch: tuple[Array, Array], factor: float = 1.0) -> Step:
         x, y = batch
-        prediction = self.w @ x.T if x.ndim == 2 else (x @ self.w[:, :, None])[:, :, 0]
+        prediction = self._predict(x)
         value, slope = self.loss(prediction, y)
-        gradient = slope @ x if x.ndim == 2 else (slope[:, None, :] @ x)[:, 0, :]
+        if self.model.outputs > 1:
+            gradient = self.model.gradient(x, slope)
+        else:
+            gradient = slope @ x if x.ndim == 2 else (slope[:, None, :] @ x)[:, 0, :]
         self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
-        return Step(value, self.w, gradient)
+        return Step(value, self.w, gradient, prediction)
+
+    def evaluate(self, batch: tuple[Array, Array]) -> tuple[Array, Array]:
+        """The loss of a batch, (cells,), and what is predicted of it."""
+        x, y = batch
+        prediction = self._predict(x)
+        return self.loss(prediction, y)[0], prediction
+
+    def _predict(self, x: Array) -> Array:
+        if self.model.outputs > 1:
+            made: Array = self.model.predict(x, self.w)
+            return made
+        return self.w @ x.T if x.ndim == 2 else (x @ self.w[:, :, None])[:, :, 0]
 
     def keep(self, cells: Index) -> None:
         """Go on with those at these indices among the present cells alone."""

@@ -11,29 +11,39 @@ from runner.program import randomness
 from runner.program.stacked import Index, Rule, cut
 from runner.program.step import Step
 
-Evaluate = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From w (cells, parameters), x and y to the gradient, (cells, parameters), and the loss, (cells,).
+Forward = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
+"""From w (cells, parameters), x and y to the loss, (cells,), and the prediction, (cells, ...).
 
 x and y are those of one cell that all share, or have an axis of cells before.
 """
+
+Evaluate = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
+"""The same, and before it the gradient, (cells, parameters)."""
 
 
 class Program:
     """Fits y in each cell: w (cells, parameters)."""
 
-    def __init__(self, w: Tensor, evaluate: Evaluate, rule: Rule) -> None:
-        self.w, self.evaluate, self.rule = w, evaluate, rule
+    def __init__(self, w: Tensor, forward: Forward, evaluate: Evaluate, rule: Rule) -> None:
+        self.w, self._forward, self._evaluate, self.rule = w, forward, evaluate, rule
         self.memory: Any = None
         self.indices: Index = np.arange(len(w))
         self.update = rule(self.indices)
 
     def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
         x, y = batch
-        gradient, value = self.evaluate(self.w, x, y)
+        gradient, value, prediction = self._evaluate(self.w, x, y)
         with torch.no_grad():
             self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
         # Nothing here is changed in index, so the step may share it.
-        return Step(*(part.detach().cpu().numpy() for part in (value, self.w, gradient)))
+        loss, w, slope = (part.detach().cpu().numpy() for part in (value, self.w, gradient))
+        return Step(loss, w, slope, prediction.detach())
+
+    def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[Any, Tensor]:
+        """The loss of a batch, (cells,), and what is predicted of it."""
+        with torch.no_grad():
+            value, prediction = self._forward(self.w, *batch)
+        return value.cpu().numpy(), prediction
 
     def keep(self, cells: Index) -> None:
         """Go on with those at these indices among the present cells alone."""
@@ -52,45 +62,68 @@ class Program:
         randomness.restore(state["random"])
 
 
-def linear(losses: Callable[[Tensor, Tensor], Tensor]) -> Evaluate:
-    """For predictions x @ w, x (samples, parameters), and the mean of a loss of each sample."""
+def differentiated(forward: Forward) -> Evaluate:
+    """The same with its gradient."""
 
-    def evaluate(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+    def evaluate(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         w = w.detach().requires_grad_()
-        prediction = w @ x.T if x.ndim == 2 else (x @ w[:, :, None])[:, :, 0]
-        value = losses(prediction, y.expand_as(prediction)).mean(dim=1)
+        value, prediction = forward(w, x, y)
         [gradient] = torch.autograd.grad(value.sum(), w)  # no cell's loss depends on another's w
-        return gradient, value
+        return gradient, value, prediction
 
     return evaluate
 
 
-def scalar(losses: Callable[[Tensor, Tensor], Tensor]) -> Evaluate:
+def linear(losses: Callable[[Tensor, Tensor], Tensor]) -> Forward:
+    """For predictions x @ w, x (samples, parameters), and the mean of a loss of each sample."""
+
+    def forward(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        prediction = w @ x.T if x.ndim == 2 else (x @ w[:, :, None])[:, :, 0]
+        return losses(prediction, y.expand_as(prediction)).mean(dim=1), prediction
+
+    return forward
+
+
+def scalar(losses: Callable[[Tensor, Tensor], Tensor]) -> Forward:
     """For predictions x * w, x (samples, 1), and the mean of a loss of each sample.
 
     Products and sums are those of the lone run, number by number: the results are, to the last bit.
     """
 
-    def evaluate(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        w = w.detach().requires_grad_()
+    def forward(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         prediction = x[..., 0] * w
-        value = losses(prediction, y.expand_as(prediction)).mean(dim=1)
-        [gradient] = torch.autograd.grad(value.sum(), w)  # no cell's loss depends on another's w
-        return gradient, value
+        return losses(prediction, y.expand_as(prediction)).mean(dim=1), prediction
 
-    return evaluate
+    return forward
 
 
-def functional(
-    predict: Callable[[Tensor, Tensor], Tensor],
-    loss: Callable[[Tensor, Tensor], Tensor],
-    *,
-    shared: bool,
-) -> Evaluate:
-    """For any model and loss, written for one cell; `torch.func` takes seconds to import."""
+class Functional:
+    """Any model and loss, written for one cell; `torch.func` takes seconds to import."""
 
-    def objective(w: Tensor, x: Tensor, y: Tensor) -> Tensor:
-        return loss(predict(x, w), y)
+    def __init__(
+        self, predict: Callable[[Tensor, Tensor], Tensor], loss: Callable[[Tensor, Tensor], Tensor]
+    ) -> None:
+        def objective(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+            prediction = predict(x, w)
+            return loss(prediction, y), prediction
 
-    data = None if shared else 0
-    return torch.func.vmap(torch.func.grad_and_value(objective), in_dims=(0, data, data))
+        gradient = torch.func.grad_and_value(objective, has_aux=True)
+        self._forward = {axis: _over_cells(objective, axis) for axis in (None, 0)}
+        self._gradient = {axis: _over_cells(gradient, axis) for axis in (None, 0)}
+
+    def forward(self, w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        value, prediction = self._forward[_axis(x)](w, x, y)
+        return value, prediction
+
+    def evaluate(self, w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        gradient, (value, prediction) = self._gradient[_axis(x)](w, x, y)
+        return gradient, value, prediction
+
+
+def _over_cells(function: Callable[..., Any], data: int | None) -> Callable[..., Any]:
+    return torch.func.vmap(function, in_dims=(0, data, data))
+
+
+def _axis(x: Tensor) -> int | None:
+    """Of the cells in x, (samples, features) if all share it."""
+    return None if x.ndim == 2 else 0

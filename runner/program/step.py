@@ -22,6 +22,8 @@ class Step(NamedTuple):
     """(parameters,), or (cells, parameters)"""
     gradient: Array
     """As the parameters"""
+    prediction: Any = None
+    """Of the batch, before the update: an array of the program's, apart from its gradients"""
 
 
 def is_finite(step: Step) -> Any:

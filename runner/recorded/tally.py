@@ -20,7 +20,7 @@ class Tally:
     """Counts what comes of a run's trajectory."""
 
     def __init__(self, columns: Sequence[Column]) -> None:
-        self.epochs = 0
+        self.steps = self.epochs = 0
         self.best_step = 0
         self._loss = next((one for one in columns if one.role == LOSS), None)
         self._final_loss = math.nan
@@ -31,8 +31,13 @@ class Tally:
         steps = made(rows)
         if self._loss is None or not in_rows([self._loss], rows) or not len(steps):
             return
+        self.steps = int(steps["step"][-1])
+        self.epochs = self.steps // self._loss.steps
+        steps = steps[self._loss.at(steps["step"])]
+        if not len(steps):
+            return
         loss = self._loss.of(steps)[:, 0]
-        self.epochs, self._final_loss = int(steps["step"][-1]), float(loss[-1])
+        self._final_loss = float(loss[-1])
         if (least := float(np.fmin.reduce(loss))) < self._best_loss:
             self._best_loss = least
             self.best_step = int(steps["step"][(loss == least).argmax()])

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import LOSS, NORMS, PARAMETERS, SPACED, START, Column, row_type
+from runner.column import (
+    BATCH_LOSS,
+    LOSS,
+    NORMS,
+    PARAMETERS,
+    SPACED,
+    Column,
+    epoch_steps,
+    row_type,
+)
 from runner.journal import Rows
 
 Array = NDArray[np.floating[Any]]
@@ -34,12 +43,24 @@ class Trajectory:
         return steps
 
     @property
-    def loss(self) -> Array:
-        """(rows,): before each step's update; NaN at the start"""
+    def losses(self) -> tuple[Index, Array]:
+        """(epochs,), counted from 1, and the loss of each, (epochs,)."""
         column = self.column(LOSS)
         if column is None:
-            return np.full(len(self), np.nan)
-        return self.values(column)[1][:, 0]
+            return np.empty(0, np.int64), np.empty(0)
+        steps, values = self.values(column)
+        return steps // column.steps, values[:, 0]
+
+    @property
+    def step_losses(self) -> Array:
+        """(rows,): of each step's batch, before its update; NaN at the start"""
+        column = self.column(BATCH_LOSS) or self.column(LOSS)
+        return np.full(len(self), np.nan) if column is None else column.of(self.rows)[:, 0]
+
+    @property
+    def epoch_steps(self) -> int:
+        """How many steps an epoch has."""
+        return epoch_steps(self.columns)
 
     @property
     def parameters(self) -> tuple[Index, Array]:
@@ -54,21 +75,25 @@ class Trajectory:
         return next((one for one in self.columns if one.role == role), None)
 
     def values(self, column: Column) -> tuple[Index, Array]:
-        """(steps,), and the column's values at those: (steps, numbers)."""
+        """(steps,) at which the column has a value, and these, (steps, numbers)."""
         rows = self.spaced if column.every == SPACED else self.rows
+        if not (there := column.at(rows["step"])).all():
+            rows = rows[there]
         return rows["step"], column.of(rows)
 
-    def told(self, role: str) -> Iterator[tuple[str, Index, Array]]:
-        """What is told of the columns of that role: a name, and values, (steps,), at steps.
+    def told(self, *roles: str) -> Iterator[tuple[str, NDArray[Any], Array]]:
+        """What is told of the columns of these roles: a name, and values, (steps,), at epochs.
 
-        For parameters of which not all are recorded, these are their norms.
+        Within an epoch of several steps, these are fractions. For parameters of which not all are
+        recorded, it is their norms.
         """
+        epoch = self.epoch_steps
         for column in self.columns:
-            if column.role == (NORMS if role == PARAMETERS and self._is_thinned else role):
+            if column.role in [NORMS if r == PARAMETERS and self._is_thinned else r for r in roles]:
                 steps, values = self.values(column)
-                first = 0 if column.every == START else 1
+                at = steps if epoch == 1 else steps / epoch
                 for key, own in zip(column.labels(), column.told(values).T, strict=True):
-                    yield key, steps[first:], own[first:]
+                    yield key, at, own
 
     def names(self, role: str) -> list[str]:
         """What is told of the columns of that role."""

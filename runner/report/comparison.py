@@ -1,4 +1,4 @@
-"""Several runs side by side: the figures of each, and their losses at common steps."""
+"""Several runs side by side: the figures of each, and their losses at common epochs."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import MEASURE
+from runner.column import MEASURE, VALIDATION
 from runner.config import ConfigError
 from runner.differing import PARAM, informative
 from runner.recorded.run import FIGURES, KNOWN, Run, cell_rows, number
@@ -20,7 +20,7 @@ Array = NDArray[np.floating[Any]]
 MOST_EPOCHS = 1e15  # anybody may have written what MLflow has
 
 GRID = 160
-"""At so many steps, at most, losses are compared over all runs."""
+"""At so many epochs, at most, losses are compared over all runs."""
 
 
 class Line(NamedTuple):
@@ -34,20 +34,20 @@ class Line(NamedTuple):
     final_loss: float
     best_loss: float
     reached: int | None
-    """The first step whose loss was below the tolerance asked for"""
+    """The first epoch whose loss was below the tolerance asked for"""
     distance: float
     """Of the last parameters from the optimum in closed form; NaN where there is none"""
     seconds: float
     reason: str
-    steps: int | None = None
-    """With a loss in its trajectory; None: as many as epochs"""
+    losses: int | None = None
+    """In its trajectory; None: as many as epochs"""
     measures: Mapping[str, float] = {}
     """The last value of each measure that was recorded"""
 
     @property
     def has_curve(self) -> bool:
         """Whether its losses can be read."""
-        return self.run is not None and self.epochs > 0 and self.steps != 0
+        return self.run is not None and self.epochs > 0 and self.losses != 0
 
 
 class Comparison(NamedTuple):
@@ -59,8 +59,8 @@ class Comparison(NamedTuple):
     lines: list[Line]
     to: float | None
     """The tolerance asked for; None: each run's own"""
-    steps: NDArray[np.int64]
-    """(grid,): the common steps"""
+    epochs: NDArray[np.int64]
+    """(grid,): the common epochs"""
     losses: Array
     """(lines, grid): the last value goes on where a run has stopped, infinite if it diverged"""
     left_out: list[str]
@@ -92,7 +92,7 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
     by_id = {run.id: run for run in runs}
     columns = [key for key in told[0] if key not in (*KNOWN, *FIGURES)] if told else []
     swept = [key.removeprefix(PARAM) for key in columns] or differing(runs)
-    steps = _grid(max((_epochs(run) for run in runs), default=0))
+    epochs = _grid(max((_epochs(run) for run in runs), default=0))
     lines, losses, left_out = [], [], []
     journal_ids = {run.tags.get("journal", run.id): run for run in runs}
     entries: list[tuple[Run | None, dict[str, str]]] = (
@@ -104,15 +104,15 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
         values = dict(zip(swept, (row[key] for key in columns or swept), strict=True))
         if run is None:
             lines.append(_by_table(row, values))
-            losses.append(np.full(len(steps), np.nan))
+            losses.append(np.full(len(epochs), np.nan))
             continue
         trajectory = run.trajectory()
         fitted, notes = _fitted(run)
         left_out += notes
         lines.append(_line(run, trajectory, values, to, fitted))
-        losses.append(_at(steps, trajectory, run.outcome))
-    together = np.array(losses).reshape(len(lines), len(steps))
-    return Comparison(sweep, swept, lines, to, steps, together, list(dict.fromkeys(left_out)))
+        losses.append(_at(epochs, trajectory, run.outcome))
+    together = np.array(losses).reshape(len(lines), len(epochs))
+    return Comparison(sweep, swept, lines, to, epochs, together, list(dict.fromkeys(left_out)))
 
 
 def _epochs(run: Run) -> int:
@@ -121,12 +121,12 @@ def _epochs(run: Run) -> int:
 
 
 def _grid(last: int) -> NDArray[np.int64]:
-    """Steps from 1 to the last, denser at the beginning, where losses change most."""
+    """Epochs from 1 to the last, denser at the beginning, where losses change most."""
     if last < 1:
         return np.empty(0, np.int64)
     both = np.concatenate([np.geomspace(1, last, GRID // 2), np.linspace(1, last, GRID // 2)])
-    steps: NDArray[np.int64] = np.unique(both.round().astype(np.int64))
-    return steps
+    epochs: NDArray[np.int64] = np.unique(both.round().astype(np.int64))
+    return epochs
 
 
 def _fitted(run: Run) -> tuple[Problem | None, list[str]]:
@@ -152,7 +152,8 @@ def _line(
         if len(final) == fitted.parameters:  # of a run that is not ours, there may be others
             distance = fitted.solution.distance(final)
     tolerance = number(run.params.get("tolerance"), 0.0) if to is None else to
-    below = np.flatnonzero(trajectory.loss < tolerance)
+    epochs, losses = trajectory.losses
+    below = np.flatnonzero(losses < tolerance)
     return Line(
         run.name,
         run,
@@ -161,11 +162,11 @@ def _line(
         _epochs(run),
         figures.get("final_loss", math.nan),
         figures.get("best_loss", math.nan),
-        int(trajectory.step[below[0]]) if len(below) else None,
+        int(epochs[below[0]]) if len(below) else None,
         distance,
         figures.get("seconds", math.nan),
         run.reason,
-        max(0, len(trajectory) - 1),
+        len(losses),
         _measures(trajectory),
     )
 
@@ -189,17 +190,18 @@ def _by_table(row: dict[str, str], swept: dict[str, str]) -> Line:
 
 
 def _measures(trajectory: Trajectory) -> dict[str, float]:
-    return {key: float(values[-1]) for key, _, values in trajectory.told(MEASURE) if len(values)}
+    told = trajectory.told(MEASURE, VALIDATION)
+    return {key: float(values[-1]) for key, _, values in told if len(values)}
 
 
-def _at(steps: NDArray[np.int64], trajectory: Trajectory, outcome: str) -> Array:
-    """The run's losses at those steps."""
-    loss = trajectory.loss[1:].astype(np.float64)
+def _at(epochs: NDArray[np.int64], trajectory: Trajectory, outcome: str) -> Array:
+    """The run's losses at those epochs."""
+    loss = trajectory.losses[1].astype(np.float64)
     if not len(loss):
-        return np.full(len(steps), np.nan)
-    values: Array = loss[np.minimum(steps, len(loss)) - 1]
+        return np.full(len(epochs), np.nan)
+    values: Array = loss[np.minimum(epochs, len(loss)) - 1]
     if outcome == "diverged":
-        values[steps > len(loss)] = math.inf
+        values[epochs > len(loss)] = math.inf
     return values
 
 

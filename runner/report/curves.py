@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import MEASURE, PARAMETERS
+from runner.column import MEASURE, PARAMETERS, VALIDATION
 from runner.config import ConfigError
 from runner.recorded.run import Run
 from runner.recorded.trajectory import Trajectory
@@ -27,10 +27,10 @@ def curves(compared: Comparison, groups: Sequence[Group], rows: dict[int, Trajec
     shown = {}
     longest = 0
     for index, own in rows.items():
-        loss = own.loss[1:]
+        epochs, loss = own.losses
         kept = thin(loss)
         longest = max(longest, len(loss) if len(kept) < len(loss) else 0)
-        shown[index] = np.stack([own.step[1:][kept].astype(np.float64), loss[kept]], axis=1)
+        shown[index] = np.stack([epochs[kept].astype(np.float64), loss[kept]], axis=1)
     words = []
     if len(rows) < (there := sum(line.has_curve for line in compared.lines)):
         words.append(
@@ -64,7 +64,7 @@ def paths(
         except ConfigError as error:
             why = f"No landscape: {str(error).splitlines()[0]}."
     words = [why] if why else []
-    yield _over_epochs(compared, groups, rows, PARAMETERS, ("paths", "Parameters"), words)
+    yield _over_epochs(compared, groups, rows, (PARAMETERS,), ("paths", "Parameters"), words)
 
 
 def _on_the_loss(
@@ -124,20 +124,20 @@ def measures(
     """What else was recorded along the trajectories, each over the epochs."""
     if not compared.measures():
         return None
-    return _over_epochs(compared, groups, rows, MEASURE, ("measures", "Measures"), [])
+    return _over_epochs(compared, groups, rows, (MEASURE, VALIDATION), ("measures", "Measures"), [])
 
 
 def _over_epochs(
     compared: Comparison,
     groups: Sequence[Group],
     rows: dict[int, Trajectory],
-    role: str,
+    roles: Sequence[str],
     titles: tuple[str, str],
     words: list[str],
 ) -> Section:
-    """A plot for each of what is told of the columns of that role."""
+    """A plot for each of what is told of the columns of these roles."""
     told = {
-        index: {name: (steps, values) for name, steps, values in own.told(role)}
+        index: {name: (steps, values) for name, steps, values in own.told(*roles)}
         for index, own in rows.items()
     }
     names = list(dict.fromkeys(name for own in told.values() for name in own))

@@ -143,7 +143,7 @@ def seeds(compared: Comparison) -> Section | None:
     if len(body) > 50:
         words.append(f"The table has the 50 best of {len(body)}.")
     head = [" and ".join(others) or "swept", "seeds", "mean", "std", "least", "largest", "diverged"]
-    drawn = [plots.spread(compared.steps, shown)] if shown else []
+    drawn = [plots.spread(compared.epochs, shown)] if shown else []
     return section("seeds", "Over seeds", words, drawn, [head, *body[:50]])
 
 
@@ -169,12 +169,12 @@ def loops(compared: Comparison) -> Section | None:
     ]
     if found.left_out:
         words.append(f"Compared are {len(found.pairs)} pairs; {found.left_out} more are left out.")
-    curves = {pair.name: (pair.steps.astype(float), pair.parameters) for pair in found.pairs}
+    curves = {pair.name: (pair.epochs, pair.parameters) for pair in found.pairs}
     head = ["loops", "epochs", "largest difference of a parameter", "of the loss", "relative"]
     body = [
         [
             pair.name,
-            str(pair.steps[-1]),
+            f"{pair.epochs[-1]:g}",
             f"{pair.parameters.max():.3g}",
             f"{np.nanmax(pair.loss, initial=0):.3g}",
             f"{pair.relative:.3g}",

@@ -21,7 +21,8 @@ class Pair(NamedTuple):
     """Two loops, at each epoch that both have taken."""
 
     name: str
-    steps: NDArray[np.int64]
+    epochs: Array
+    """(steps,): fractions, within an epoch of several steps"""
     parameters: Array
     """(steps,): the largest absolute difference of a parameter"""
     loss: Array
@@ -70,11 +71,11 @@ def _pair(one: Run, other: Run, *, named: bool) -> Pair:
     w, v = a.parameters[1][here].astype(np.float64), b.parameters[1][there].astype(np.float64)
     with np.errstate(over="ignore", invalid="ignore"):
         apart = np.abs(w - v).max(axis=1)
-        loss = np.abs(a.loss[steps] - b.loss[steps])
+        loss = np.abs(a.step_losses[steps] - b.step_losses[steps])
     name = f"{one.tags['loop']} and {other.tags['loop']}"
     return Pair(
         f"{name}: {one.name}" if named else name,
-        steps,
+        steps / a.epoch_steps,
         apart,
         loss,
         float(apart.max() / (np.abs(w).max() or 1.0)),

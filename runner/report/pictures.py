@@ -33,7 +33,8 @@ def draw(run: Run, folder: Path) -> Iterator[Path]:
     rows = run.trajectory()
     if len(rows) < 2:
         return
-    yield _saved(loss_picture(run, rows), folder / "loss.png")
+    if len(rows.losses[0]):
+        yield _saved(loss_picture(run, rows), folder / "loss.png")
     yield _saved(_parameters(run, rows), folder / "parameters.png")
     picture = _landscape(run, rows)
     if picture is not None:
@@ -55,27 +56,28 @@ def _new(run: Run, x: str, y: str) -> tuple[Figure, Any]:
     return picture, axes
 
 
-def _mark_the_end(run: Run, axes: Any, x: float, y: float) -> None:
-    """Where a diverged run was last finite."""
+def _mark_the_end(run: Run, axes: Any, x: float, y: float, steps: int) -> None:
+    """Where a diverged run, of so many steps an epoch, was last finite."""
     if run.outcome != "diverged":
         return
     axes.plot(x, y, "X", color="#D55E00", markersize=10, zorder=4)
     at = run.tags.get("diverged_at", "")
-    said = f"{axes.get_title()}\ndiverged at epoch {at}; the cross is the last finite step"
+    what = "step" if steps > 1 else "epoch"
+    said = f"{axes.get_title()}\ndiverged at {what} {at}; the cross is the last finite step"
     axes.set_title(said, fontsize=10)
 
 
 def loss_picture(run: Run, rows: Trajectory) -> Figure:
     """The loss over the epochs."""
     picture, axes = _new(run, "epoch", "loss")
-    steps, loss = rows.step[1:], rows.loss[1:]
+    epochs, loss = rows.losses
     kept = thin(loss, MOST_POINTS)
     log = is_wide(loss)
     if log:
         axes.set_yscale("log")
-    axes.plot(steps[kept], positive(loss[kept]) if log else loss[kept], color=colour(0))
+    axes.plot(epochs[kept], positive(loss[kept]) if log else loss[kept], color=colour(0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    _mark_the_end(run, axes, steps[-1], loss[-1])
+    _mark_the_end(run, axes, epochs[-1], loss[-1], rows.epoch_steps)
     return picture
 
 
@@ -108,7 +110,7 @@ def _parameters(run: Run, rows: Trajectory) -> Figure:
         axes.yaxis.get_major_locator().set_params(numticks=7)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     farthest = np.abs(values[-1]).argmax()
-    _mark_the_end(run, axes, steps[-1], values[-1, farthest])
+    _mark_the_end(run, axes, steps[-1], values[-1, farthest], rows.epoch_steps)
     return picture
 
 

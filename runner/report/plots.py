@@ -75,9 +75,9 @@ def losses(compared: Comparison, groups: Sequence[Group], curves: dict[int, Arra
         low, middle, high = quantiles(compared.losses)
         high = np.minimum(high, ends[1])
         look = {"fill_color": "#999999", "fill_alpha": 0.3, "legend_label": "half of all cells"}
-        made.varea(compared.steps, np.maximum(low, ends[0]), high, **look)
+        made.varea(compared.epochs, np.maximum(low, ends[0]), high, **look)
         look = {"color": "black", "line_width": 4, "legend_label": "median of all cells"}
-        made.line(compared.steps, np.minimum(middle, ends[1]), **look)
+        made.line(compared.epochs, np.minimum(middle, ends[1]), **look)
     renderers = []
     for number, group in enumerate(groups):
         own = [curves[index] for index in group.indices]

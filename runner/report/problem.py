@@ -14,8 +14,8 @@ from runner import loss as losses
 from runner import model as models
 from runner.build import build
 from runner.config import ConfigError, Values, targets
-from runner.data import Draws
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
+from runner.draws import Draws
 from runner.identity import DATA
 from runner.parts import model_by_hand, swapped
 from runner.recorded.run import Run
@@ -24,15 +24,17 @@ from runner.report import closed_form
 Array = NDArray[np.floating[Any]]
 
 PARTS = ("dataset", "model", "loss")
+SPLIT = ("validation", "validation_data", "split_seed")
 DTYPES = ("float32", "float64")
 
 MSE = "torch.nn.MSELoss"
 PLAIN = ("runner.optimizer.descent", "torch.optim.SGD")
 
 TRUSTED = re.compile(
-    r"runner\.dataset\.(points|linear)"
+    r"runner\.dataset\.(points|linear|polynomial|least_squares|blobs|moons|separable|digits)"
     r"|sklearn\.datasets\.(make_\w+|load_(diabetes|iris|wine|digits|linnerud|breast_cancer))"
-    r"|runner\.model\.Scalar|torch\.nn\.(Linear|MSELoss|L1Loss|HuberLoss)"
+    r"|runner\.model\.(Scalar|polynomial)"
+    r"|torch\.nn\.(Linear|MSELoss|L1Loss|HuberLoss|BCEWithLogitsLoss|CrossEntropyLoss)"
 )
 """What a config from a tracking server may name. Not all of a package: some of its functions
 delete files or fetch them, and its modules lead to any other."""
@@ -80,6 +82,7 @@ def problem(run: Run) -> Problem:
     if config.get("dtype") not in DTYPES:
         raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {config.get('dtype')}")
     parts = {part: config[part] for part in (*PARTS, "dtype")}
+    parts |= {key: config[key] for key in SPLIT if config.get(key) is not None}
     if not run.trusted:
         for name in map(str, targets(parts)):
             if not TRUSTED.fullmatch(name):
@@ -133,7 +136,9 @@ def _problem(text: str) -> Problem:
         raise ConfigError(f"model: {parts['model']['_target_']} has no form that could be drawn")
     if parts["loss"]["_target_"] not in losses.BY_HAND:
         raise ConfigError(f"loss: {parts['loss']['_target_']} has no form that could be drawn")
-    data = Draws().dataset(parts["dataset"], parts["dtype"])
+    data = Draws().dataset(parts)
+    if data.outputs > 1:
+        raise ConfigError(f"model: of {data.outputs} outputs there is no form that could be drawn")
     design = model_by_hand(parts["model"], data).design(data.x).astype(np.float64)
     y = data.y.astype(np.float64)
     by_hand = build("loss", swapped(parts["loss"], losses.BY_HAND))

@@ -13,7 +13,7 @@ from runner import optimizer as optimizers
 from runner import parts
 from runner.build import build
 from runner.config import Values
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
 from runner.stack.hyperparameters import largest
 
 Array = NDArray[np.floating[Any]]
@@ -39,7 +39,7 @@ class Network(NamedTuple):
     """What a stack needs to know of a cell's module."""
 
     shape: tuple[int, ...]
-    """Of what it makes of the data"""
+    """Of what it makes of a sample"""
     tensors: models.Tensors
     start: Array
     """(parameters,)"""
@@ -64,19 +64,17 @@ def network_of(
 
 @lru_cache(maxsize=1024)
 def check_loss(
-    text: str, loop: str, device_name: str, shape: tuple[int, ...], known: Known
+    text: str, loop: str, device_name: str, dtype: str, shape: tuple[int, ...], known: Known
 ) -> str | None:
     """Refuse a loss that the lone run would refuse; why it may be none for a stack."""
     node: Values = json.loads(text)
     if loop == "numpy":
         build("loss", parts.swapped(node, losses.BY_HAND))
         return None
-    import torch
-
     from runner.stack import stackable
 
-    y = torch.tensor(known.data.y, device=device_name).reshape(shape)
-    loss = parts.torch_loss(node, device_name, y)
+    y = parts.torch_y(known.data, shape, device_name)
+    loss = parts.torch_loss(node, device_name, y, shape, dtype)
     return stackable.doubt_of_loss(node["_target_"], loss)
 
 

@@ -11,9 +11,8 @@ from runner import optimizer as optimizers
 from runner import parts
 from runner.build import declared
 from runner.config import Values
-from runner.dataset import Dataset
+from runner.dataset.samples import Dataset
 from runner.experiment import recording
-from runner.program import LINEAR, SCALAR
 from runner.setup import Setup, setup
 from runner.stack.checks import Known, check_loss, check_optimizer, network_of
 from runner.stack.hyperparameters import hyperparameters, rule_of
@@ -28,6 +27,8 @@ class Parts(NamedTuple):
     tensors: models.Tensors
     start: Array
     """(parameters,)"""
+    shape: tuple[int, ...]
+    """Of what its model makes of a sample"""
     is_spaced: bool
     """Whether not all parameters are recorded at every step."""
     numbers: dict[str, list[float]]
@@ -61,18 +62,18 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
     `data` is its dataset where that has been drawn already.
     """
     of = setup(values, data)
-    shape: tuple[int, ...] = of.data.y.shape
     form, doubt, known = "", None, Known(of.data)
-    if of.model["_target_"] in (SCALAR, LINEAR):
+    if of.model["_target_"] in models.BY_HAND:
         model = parts.model_by_hand(of.model, of.data)
         tensors, start = model.tensors, parts.start(model, of.seed, of.dtype)
+        shape: tuple[int, ...] = (model.outputs,) if model.outputs > 1 else ()
         if of.loop == "module":  # for what nn.Linear itself refuses
             shape = network_of(_shared(of.model), "null", 0, of.dtype, of.device, known).shape
     else:
         initial = json.dumps(of.model.get("initial"))
         network = network_of(_shared(of.model), initial, of.seed, of.dtype, of.device, known)
         shape, tensors, start, form, doubt = network
-    doubt = doubt or check_loss(json.dumps(of.loss), of.loop, of.device, shape, known)
+    doubt = doubt or check_loss(json.dumps(of.loss), of.loop, of.device, of.dtype, shape, known)
     check_optimizer(of.optimizer, of.loop)
     numbers, options = hyperparameters(of.optimizer)
     is_spaced = recording(of, tensors)[1] is not None
@@ -80,7 +81,9 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         "loop": of.loop,
         "device": of.device,
         "dtype": of.dtype,
-        "data": [of.data.x.shape, of.data.y.shape, of.data.probe is None],
+        "data": [of.data.x.shape, of.data.y.shape, of.data.probe is None, len(of.data.classes)],
+        "validation": None if of.data.validation is None else of.data.validation.x.shape,
+        "batches": [of.batch_size, of.shuffle, of.drop_last],
         "model": {k: v for k, v in of.model.items() if k != "initial"},
         "form": form,
         "tensors": tensors,
@@ -91,7 +94,7 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         "zeros": {key: [value == 0 for value in some] for key, some in numbers.items()},
     }
     structure = json.dumps(alike, sort_keys=True)
-    return Parts(of, tensors, start, is_spaced, numbers, structure, doubt)
+    return Parts(of, tensors, start, shape, is_spaced, numbers, structure, doubt)
 
 
 def _shared(node: Values) -> str:

@@ -8,10 +8,12 @@ from numpy.typing import NDArray
 
 from runner import device, parts
 from runner import loss as losses
-from runner.batches import FullBatch
+from runner import model as models
+from runner.batches import Batches, FullBatch, MiniBatches, Order
 from runner.build import build
-from runner.experiment import Experiment, Predict, experiment
-from runner.program import LINEAR, SCALAR
+from runner.dataset.samples import Dataset
+from runner.experiment import Built, Experiment, Predict, experiment
+from runner.program import SCALAR
 from runner.program.stacked import Index, Rule
 from runner.stack.hyperparameters import rules
 from runner.stack.parts import Parts
@@ -31,7 +33,7 @@ def stack(cells: Sequence[Parts]) -> Experiment:
 
 def is_closed_form(cell: Parts) -> bool:
     """Whether model and loss are of those whose gradient needs no `torch.func`."""
-    known = cell.setup.model["_target_"] in (SCALAR, LINEAR)
+    known = cell.setup.model["_target_"] in models.BY_HAND and cell.data.outputs == 1
     return known and _losses_of_samples(cell) is not None
 
 
@@ -40,13 +42,12 @@ def _by_hand(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
     from runner.program import stacked
 
     first = cells[0]
-    design = parts.model_by_hand(first.setup.model, first.data).design
-    x = design(first.data.x) if shared else np.stack([design(cell.data.x) for cell in cells])
-    y = first.data.y if shared else np.stack([cell.data.y for cell in cells])
-    loss = build("loss", parts.swapped(first.setup.loss, losses.BY_HAND))
-    made = stacked.Program(initial, loss, _rules(cells))
-    batches, at_probe = FullBatch(x, y, of_cells=not shared), _prediction(cells, design)
-    return experiment(first.setup, first.tensors, initial, made, batches, at_probe)
+    model = parts.model_by_hand(first.setup.model, first.data)
+    loss = parts.loss_by_hand(first.setup.loss, model.outputs)
+    made = stacked.Program(initial, model, loss, _rules(cells))
+    some = _samples(cells, model.design, lambda data: data.y, np.asarray, shared)
+    at_probe = _prediction(cells, model)
+    return experiment(first.setup, made, _built(cells, initial, *some, at_probe))
 
 
 def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment:
@@ -56,34 +57,93 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
     from runner.program import stacked_pytorch
 
     first, of = cells[0], cells[0].setup
-    closed_form = of.model["_target_"] in (SCALAR, LINEAR)
-    losses_of_samples = _losses_of_samples(first) if closed_form else None
-    shape: tuple[int, ...] = of.data.y.shape
-    predict: Any = torch.matmul
-    design: Callable[[Array], Array] = np.asarray
-    if of.loop == "module" and losses_of_samples is None:
-        network, shape = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
-        predict = _functional(network, shape)
-    if closed_form:
-        design = parts.model_by_hand(first.setup.model, first.data).design
-        predict = _product if shape == of.data.y.shape else _column
-    x: Any = np.stack([design(cell.data.x) for cell in (cells[:1] if shared else cells)])
-    y: Any = np.stack([cell.data.y.reshape(shape) for cell in (cells[:1] if shared else cells)])
-    if shared:
-        x, y = x[0], y[0]
-    device.set_threads(first.data.x.size * initial.size)
-    x, y, w = (torch.tensor(array, device=of.device) for array in (x, y, initial))
-    if of.model["_target_"] == SCALAR and losses_of_samples is not None:
-        evaluate = stacked_pytorch.scalar(losses_of_samples)
-    elif losses_of_samples is None:
-        loss = parts.torch_loss(of.loss, of.device, y)
-        evaluate = stacked_pytorch.functional(predict, loss, shared=shared)
+    by_hand = of.model["_target_"] in models.BY_HAND
+    losses_of_samples = _losses_of_samples(first) if is_closed_form(first) else None
+    is_network = of.loop == "module" and losses_of_samples is None
+    predict: Any = None
+    network: Any = None
+    model = parts.model_by_hand(of.model, of.data) if by_hand else None
+    if is_network:
+        network, _ = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
+        predict = _functional(network, first.shape)
+    elif model is not None:
+        predict = model.predict
+    design = np.asarray if is_network or model is None else model.design
+    shape = first.shape if is_network else _flat(first.shape)
+    device.set_threads((of.batch_size or len(of.data.x)) * initial.size)
+
+    def tensor(x: Array) -> Any:
+        return torch.tensor(design(x), device=of.device)
+
+    def y(data: Dataset) -> Any:
+        return parts.torch_y(data, shape, of.device)
+
+    index = parts.torch_index(of.device)
+    x_and_y = _samples(cells, tensor, y, index, shared)
+    w = torch.tensor(initial, device=of.device)
+    forward: stacked_pytorch.Forward
+    evaluate: stacked_pytorch.Evaluate
+    if losses_of_samples is None:
+        loss = parts.torch_loss(of.loss, of.device, y(of.data), shape, of.dtype)
+        whole = stacked_pytorch.Functional(predict, loss)
+        forward, evaluate = whole.forward, whole.evaluate
     else:
-        evaluate = stacked_pytorch.linear(losses_of_samples)
-    made = stacked_pytorch.Program(w, evaluate, _rules(cells))
-    batches = FullBatch(x, y, of_cells=not shared)
-    at_probe = _prediction(cells, design) if closed_form else _network_prediction(cells, network)
-    return experiment(of, first.tensors, initial, made, batches, at_probe)
+        kind = "scalar" if of.model["_target_"] == SCALAR else "linear"
+        forward = getattr(stacked_pytorch, kind)(losses_of_samples)
+        evaluate = stacked_pytorch.differentiated(forward)
+    made = stacked_pytorch.Program(w, forward, evaluate, _rules(cells))
+    at_probe = _network_prediction(cells, network) if is_network else _prediction(cells, model)
+    return experiment(of, made, _built(cells, initial, *x_and_y, at_probe))
+
+
+def _flat(shape: tuple[int, ...]) -> tuple[int, ...]:
+    """Of what a model by hand makes of a sample, where a module makes that."""
+    return () if shape == (1,) else shape
+
+
+def _samples(
+    cells: Sequence[Parts], as_x: Any, as_y: Any, as_index: Any, shared: bool
+) -> tuple[Batches, FullBatch | None]:
+    """The streams of the cells' samples, and their validation data if there are any."""
+
+    def together(some: Sequence[Dataset]) -> tuple[Any, Any]:
+        pairs = [(as_x(data.x), as_y(data)) for data in some]
+        return pairs[0] if shared else tuple(map(_stacked, zip(*pairs, strict=True)))
+
+    of = cells[0].setup
+    data = [cell.data for cell in cells[: 1 if shared else None]]
+    x, y = together(data)
+    unseen = None
+    if of.data.validation is not None:
+        own = [one.unseen for one in data if one.unseen]
+        unseen = FullBatch(*together(own), of_cells=not shared)
+    if of.batch_size is None:
+        return FullBatch(x, y, of_cells=not shared), unseen
+    seeds = [cell.setup.seed for cell in cells]
+    order = Order(len(of.data.x), of.batch_size, seeds, of.shuffle, of.drop_last)
+    own_order = of.shuffle is not False and len({*seeds}) > 1
+    stream = MiniBatches(x, y, order, as_index, own_data=not shared, own_order=own_order)
+    return stream, unseen
+
+
+def _stacked(arrays: Sequence[Any]) -> Any:
+    if isinstance(arrays[0], np.ndarray):
+        return np.stack(arrays)
+    import torch
+
+    return torch.stack(list(arrays))
+
+
+def _built(
+    cells: Sequence[Parts],
+    initial: Array,
+    batches: Batches,
+    validation: FullBatch | None,
+    predict: Predict | None,
+) -> Built:
+    first = cells[0]
+    right = parts.accuracy(first.setup.loss, first.data, first.shape, of_cells=True)
+    return Built(first.tensors, initial, batches, validation, right, predict)
 
 
 def _losses_of_samples(cell: Parts) -> Any:
@@ -92,14 +152,6 @@ def _losses_of_samples(cell: Parts) -> Any:
     if node["_target_"] not in losses.BY_HAND or node.get("reduction", "mean") != "mean":
         return None
     return build("loss", {**node, "reduction": "none"})
-
-
-def _product(x: Any, w: Any) -> Any:
-    return x @ w
-
-
-def _column(x: Any, w: Any) -> Any:
-    return (x @ w)[:, None]
 
 
 def _functional(network: Any, made: tuple[int, ...]) -> Callable[[Any, Any], Any]:
@@ -112,16 +164,16 @@ def _functional(network: Any, made: tuple[int, ...]) -> Callable[[Any, Any], Any
     def predict(x: Any, w: Any) -> Any:
         parts = zip(named.items(), w.split(sizes), strict=True)
         own = {name: part.view(parameter.shape) for (name, parameter), part in parts}
-        return torch.func.functional_call(network, own, (x,)).reshape(made)
+        return torch.func.functional_call(network, own, (x,)).reshape(len(x), *made)
 
     return predict
 
 
-def _prediction(cells: Sequence[Parts], design: Callable[[Array], Array]) -> Predict | None:
+def _prediction(cells: Sequence[Parts], model: Any) -> Predict | None:
     probes = [cell.data.probe for cell in cells if cell.data.probe is not None]
-    if not probes:
+    if not probes or model.outputs > 1:
         return None
-    points = np.stack([design(probe)[0] for probe in probes])
+    points = np.stack([model.design(probe)[0] for probe in probes])
     return lambda parameters, indices: np.vecdot(parameters, points[indices])
 
 
@@ -132,7 +184,7 @@ def _network_prediction(cells: Sequence[Parts], network: Any) -> Predict | None:
     if not probes:
         return None
     points = torch.tensor(np.stack(probes), device=cells[0].setup.device)
-    predict = _functional(network, (1,))
+    predict = _functional(network, ())
 
     def predictions(parameters: Array, indices: Index) -> Array:
         own = torch.tensor(parameters, device=points.device)

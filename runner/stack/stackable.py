@@ -23,7 +23,7 @@ LAYERS = {
 
 LOSSES = {
     *("MSELoss", "L1Loss", "HuberLoss", "SmoothL1Loss", "BCELoss", "BCEWithLogitsLoss"),
-    *("PoissonNLLLoss", "SoftMarginLoss", "HingeEmbeddingLoss"),
+    *("CrossEntropyLoss", "NLLLoss", "PoissonNLLLoss", "SoftMarginLoss", "HingeEmbeddingLoss"),
 }
 """Losses of `torch.nn` of which that is true as well."""
 

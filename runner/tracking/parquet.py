@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 from runner.column import (
     FIXED,
     SPACED,
-    START,
     Column,
     from_json,
     in_rows,
@@ -77,7 +76,8 @@ def _table(rows: Rows, columns: Sequence[Column], spaced: Rows | None) -> pa.Tab
             assert spaced is not None
             made |= _some(column, rows["step"], spaced)
         else:
-            missing = None if column.every == START else rows["step"] == 0
+            there = column.at(rows["step"])
+            missing = None if there.all() else ~there
             made |= _all(column, column.of(rows), missing)
     return pa.table(made)
 

@@ -3,17 +3,17 @@
 import json
 import logging
 import shutil
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import yaml
 
-from runner.column import SPACED, STEP, Column, declared, in_rows
+from runner.column import SPACED, Column, declared, in_rows
 from runner.journal import (
     End,
     File,
@@ -24,7 +24,7 @@ from runner.journal import (
     Rows,
     Start,
 )
-from runner.recorded.tally import Tally, made
+from runner.recorded.tally import Tally
 from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
 from runner.tracking.parquet import write_trajectory
 from runner.tracking.thinning import Thinning
@@ -129,7 +129,7 @@ class Publication:
             state = self._open[run]
             if state.thinning.is_needed:
                 batch.points += self._rest(run, state)
-                if said := state.thinning.told(state.tally.epochs):
+                if said := state.thinning.told(state.tally.steps):
                     content = replace(content, tags={**content.tags, "thinned": said})
             if content.time < state.start_time:  # somebody has set the clock back
                 content = replace(content, time=state.start_time)
@@ -164,7 +164,7 @@ class Publication:
     def _rest(self, run: str, state: "_OpenRun") -> list[Points]:
         """The points of a long run that are known to belong into MLflow now that it has ended."""
         chunks = Reader(self.path).again(state.rows)
-        return [some for rows in chunks for some in state.points(run, state.added(rows))]
+        return [some for rows in chunks for some in state.added(run, rows)]
 
     def _attach(self, batch: Batch, run: str, name: str, write: Write) -> None:
         batch.artifacts.append(Artifact(run, name, write, self._folder))
@@ -186,38 +186,73 @@ class _OpenRun:
         self.start_time = self.last_time = start.time
         self.tally = Tally(self.columns)
         self.thinning = Thinning(start.points, start.steps)
+        together: dict[tuple[str, int], list[Column]] = {}
+        for column in self.columns:
+            together.setdefault((column.every, column.steps), []).append(column)
+        self._kinds = [
+            _Kind(columns, every == SPACED, steps, Thinning(start.points, start.steps // steps))
+            for (every, steps), columns in together.items()
+        ]
         self._spaced = 0  # rows of columns with a value at some steps
 
     def take(self, run: str, rows: Rows) -> list[Points]:
         """The points of a chunk of the trajectory, as far as they are known to belong there."""
         self.tally.take(rows)
         self.last_time = float(rows["time"][-1])
-        if self._are_spaced(rows):
+        if any(kind.is_spaced for kind, _ in self._in(rows)):
             self._spaced += len(rows)
-        few = self._are_spaced(rows) and self.thinning.has_room(self._spaced)
-        whole = few or not self.thinning.is_needed
-        return self.points(run, rows if whole else rows[self.thinning.kept(rows["step"])])
+        points = []
+        for kind, own in self._in(rows):
+            whole = kind.is_spaced and kind.thinning.has_room(self._spaced)
+            points.append((kind, own if whole else own[kind.thinning.kept(kind.numbers(own))]))
+        return self._points(run, points)
 
-    def added(self, rows: Rows) -> Rows:
-        """Those of rows taken before that belong there now that the run has ended."""
-        if self._are_spaced(rows):
-            return rows[:0]
-        return rows[self.thinning.added(rows["step"], self.tally.epochs, self.tally.best_step)]
+    def added(self, run: str, rows: Rows) -> list[Points]:
+        """The points of rows taken before that belong there now that the run has ended."""
+        last, best = self.tally.steps, self.tally.best_step
+        return self._points(
+            run,
+            [
+                (kind, own[kind.thinning.added(kind.numbers(own), *kind.ends(last, best))])
+                for kind, own in self._in(rows)
+                if not kind.is_spaced
+            ],
+        )
 
-    def _are_spaced(self, rows: Rows) -> bool:
-        return any(column.every == SPACED for column in in_rows(self.columns, rows))
+    def _in(self, rows: Rows) -> Iterator[tuple["_Kind", Rows]]:
+        """Columns that have values at the same steps of these rows, and the rows of those steps."""
+        for kind in self._kinds:
+            if in_rows(kind.columns, rows):
+                there = kind.columns[0].at(rows["step"])
+                yield kind, rows if there.all() else rows[there]
 
-    def points(self, run: str, rows: Rows) -> list[Points]:
-        """The points of these rows; columns with the same steps go together."""
-        columns, points = in_rows(self.columns, rows), []
-        for has_start in (True, False):
-            some = [column for column in columns if (column.every != STEP) == has_start]
-            own = rows if has_start else made(rows)
-            if some and len(own):
-                keys = [key for column in some for key in column.labels()]
-                values = np.hstack([column.told(column.of(own)) for column in some])
+    def _points(self, run: str, of: Iterable[tuple["_Kind", Rows]]) -> list[Points]:
+        """The points of these rows; columns with values at the same steps go together."""
+        points = []
+        for kind, own in of:
+            if len(own):
+                keys = [key for column in kind.columns for key in column.labels()]
+                values = np.hstack([column.told(column.of(own)) for column in kind.columns])
                 points.append(Points(run, keys, own["step"], _milliseconds(own), values))
         return points
+
+
+class _Kind(NamedTuple):
+    """Columns of a run that have values at the same steps."""
+
+    columns: Sequence[Column]
+    is_spaced: bool
+    steps: int
+    """From one value to the next."""
+    thinning: Thinning
+
+    def numbers(self, rows: Rows) -> Any:
+        """(rows,): the number of each value."""
+        return rows["step"] // self.steps
+
+    def ends(self, last: int, best: int) -> tuple[int, int]:
+        """The numbers of the last value and of the best, of those steps."""
+        return last // self.steps, best // self.steps
 
 
 def _write_config(config: Mapping[str, Any], path: Path) -> None:

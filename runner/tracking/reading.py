@@ -197,7 +197,9 @@ class MlflowRuns:
         measures = from_json(json.loads(found.data.tags.get(MEASURES_TAG, "[]")))
         others = {key(name) for column in measures for name in column.labels()}
         parameters = _parameter_metrics(metrics.keys() - others)
-        columns = (*standard(dict.fromkeys(parameters, ())), *measures)
+        told = {column.name for column in measures}
+        usual = standard(dict.fromkeys(parameters, ()))
+        columns = (*(column for column in usual if column.name not in told), *measures)
         names = [name for column in columns for name in column.labels() if key(name) in metrics]
         run = found.info.run_id
         points = {

@@ -1,0 +1,48 @@
+"""What somebody has given, as numbers."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Array = NDArray[np.floating[Any]]
+
+
+def numbers(given: Any, name: str) -> Array:
+    """As float64. Raises ValueError for text, true and false, of which NumPy would make numbers.
+
+    So it does for missing values: NumPy would read what a mask hides.
+    """
+    hidden = np.count_nonzero(np.ma.getmaskarray(given)) if np.ma.isMaskedArray(given) else 0
+    if hidden:
+        raise ValueError(f"{name}: holds missing values: {hidden} are masked")
+    try:
+        array = np.asarray(given, None if hasattr(given, "dtype") else object)
+        strange = () if array.dtype.kind in "iuf" else filter(_is_no_number, array.flat)
+        for value in strange:
+            raise ValueError(f"expected numbers, in lists of equal length, got {value!r}")
+        return array.astype(np.float64)
+    except (OverflowError, RuntimeError, TypeError, ValueError) as error:
+        raise ValueError(f"{name}: {error}") from error
+
+
+def _is_no_number(value: Any) -> bool:
+    return isinstance(value, bool) or not isinstance(value, Real)
+
+
+def finite(values: Array, name: str, dtype: str, columns: Any = None) -> Array:
+    """The values in that dtype, refused if one of them is then no finite number.
+
+    `columns` are their names, where they have some.
+    """
+    with np.errstate(over="ignore"):
+        cast: Array = values.astype(dtype)
+    if (lost := ~np.isfinite(cast)).any():
+        at = np.argwhere(lost)[0].tolist()
+        column = f", column {columns[at[1]] if columns else at[1] + 1}" if len(at) > 1 else ""
+        raise ValueError(
+            f"{name}: holds NaN, infinity or a number too large for {dtype}: "
+            f"{float(values[tuple(at)])!r} in row {at[0] + 1}{column}"
+        )
+    return cast

@@ -1,0 +1,210 @@
+"""From what a dataset's function returns to samples as a loop takes them."""
+
+from collections.abc import Mapping
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.dataset.numbers import finite, numbers
+from runner.dataset.samples import Dataset, Samples, digest
+from runner.dataset.split import split
+from runner.dataset.table import Table, table
+from runner.dataset.target import Target, known, target
+
+Array = NDArray[np.floating[Any]]
+
+ROUNDING = 16 * float(np.finfo(np.float64).eps)
+"""A deviation of no more than this share of the largest number is rounding."""
+
+MISSING = ("drop", "mean", "median")
+"""What `missing` may be, beside null: they are refused."""
+
+
+class Wishes(NamedTuple):
+    """What is to be made of a dataset: from its own node, and from the rest of the config."""
+
+    dtype: str
+    wanted: str
+    """By the loss: see `runner.dataset.target`"""
+    standardize: Any = False
+    """Whether each number among the features gets mean 0 and standard deviation 1; y stays"""
+    missing: Any = None
+    classes: Any = None
+    """Whether the numbers of y are classes; None: if the loss wants some"""
+    probe: Any = None
+    degree: int = 1
+    """Of the powers of each feature that are features as well"""
+    share: float | None = None
+    """Of the samples, that is for validation"""
+    seed: int = 0
+    """From which that share is drawn"""
+
+
+KEYS = ("standardize", "missing", "classes", "probe")
+"""The keys of every dataset's node; the rest is its function's own."""
+
+
+class Part(NamedTuple):
+    """The training data, or the validation data."""
+
+    x: Table
+    y: Target
+
+    def rows(self, chosen: Any) -> "Part":
+        return Part(self.x.rows(chosen), self.y.rows(chosen))
+
+
+def prepare(given: tuple[Any, Any], wishes: Wishes, unseen: tuple[Any, Any] | None) -> Dataset:
+    """Check the samples and bring them into the shapes and the dtype of the run.
+
+    `unseen` is validation data of its own. What is learned of the features, means and deviations,
+    is learned of the training data alone. Raises ValueError for what cannot be fitted.
+    """
+    _check(wishes)
+    trained = _part(given, wishes)
+    tried = None if unseen is None else _part(unseen, wishes, trained)
+    if wishes.share is not None:
+        trained, tried = _divided(trained, wishes)
+    point = _probe(wishes.probe, trained.x)
+    x, more = trained.x.values, [] if tried is None else [tried.x.values]
+    more += [] if point is None else [point]
+    if wishes.missing in ("mean", "median"):
+        x, more = _filled(trained.x, x, more, wishes.missing)
+    if wishes.standardize:
+        x, more = _standardized(trained.x, x, more)
+    if wishes.degree > 1:
+        x, more = powers(x, wishes.degree), [powers(one, wishes.degree) for one in more]
+    names = trained.x.names if wishes.degree == 1 else ()
+    shown = trained.x.names or None
+    dtype = wishes.dtype
+    point = finite(more.pop(), "probe", dtype) if point is not None else None
+    x, y = finite(x, "x", dtype, names), _typed(trained.y, "y", dtype)
+    validation = None
+    if tried is not None:
+        unseen_x = finite(more.pop(), "validation: x", dtype, names)
+        validation = Samples(unseen_x, _typed(tried.y, "validation: y", dtype))
+    told = digest(x, y, point, *(validation or ()))
+    return Dataset(x, y, point, told, trained.y.classes, validation, tuple(shown or ()))
+
+
+def _check(wishes: Wishes) -> None:
+    if not isinstance(wishes.standardize, bool):
+        raise ValueError(f"standardize: expected true or false, got {wishes.standardize!r}")
+    if wishes.missing is not None and wishes.missing not in MISSING:
+        words = ", ".join(MISSING)
+        raise ValueError(f"missing: expected null or one of {words}, got {wishes.missing!r}")
+    if wishes.classes is not None and not isinstance(wishes.classes, bool):
+        raise ValueError(f"classes: expected true, false or null, got {wishes.classes!r}")
+
+
+def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> Part:
+    """The samples, those left out that are to be: as they are otherwise."""
+    x_name, y_name = ("x", "y") if like is None else ("validation: x", "validation: y")
+    x = table(given[0], x_name, None if like is None else like.x)
+    missing: Any = np.isnan(x.values).any(axis=1)
+    raw = given[1]
+    if wishes.missing == "drop":
+        missing = missing | _missing(raw, len(missing))
+        x, raw = x.rows(~missing), _those(raw, ~missing)
+    elif missing.any() and x.names and wishes.missing is None:
+        row, column = np.argwhere(np.isnan(x.values))[0]
+        raise ValueError(
+            f"{x_name}: nothing stands in row {row + 1}, column {x.called(column)}: "
+            f"missing={', '.join(MISSING)} would do"
+        )
+    if like is None:
+        y = target(raw, wishes.wanted, y_name, are_classes=bool(wishes.classes))
+    else:
+        y = known(raw, wishes.wanted, y_name, like.y)
+    if x.values.size == 0 or len(y.values) != len(x.values):
+        raise ValueError(
+            f"{x_name} and {y_name}: expected the shapes (samples,) or (samples, features), and "
+            f"(samples,) or (samples, outputs), got {x.values.shape} and {y.values.shape}"
+        )
+    if like is not None and y.values.shape[1:] != like.y.values.shape[1:]:
+        raise ValueError(f"{y_name}: expected as many outputs as for training")
+    return Part(x, y)
+
+
+def _missing(raw: Any, samples: int) -> NDArray[np.bool_]:
+    """(samples,): where y has no value."""
+    values = np.asarray(raw, object).reshape(samples, -1) if len(raw) == samples else None
+    if values is None:
+        return np.zeros(samples, bool)
+    lost: NDArray[np.bool_] = np.array(
+        [[one is None or one != one for one in row] for row in values]
+    )
+    return np.asarray(lost.any(axis=1))
+
+
+def _those(raw: Any, chosen: NDArray[np.bool_]) -> Any:
+    """The samples of y that are chosen."""
+    if hasattr(raw, "iloc"):
+        return raw.iloc[np.flatnonzero(chosen)]
+    return np.asarray(raw)[chosen] if len(raw) == len(chosen) else raw
+
+
+def _divided(all_: Part, wishes: Wishes) -> tuple[Part, Part]:
+    assert wishes.share is not None
+    labels = all_.y.values if all_.y.classes else None
+    training, validation = split(len(all_.x.values), wishes.share, wishes.seed, labels)
+    return all_.rows(training), all_.rows(validation)
+
+
+def _probe(probe: Any, x: Table) -> Array | None:
+    """The point as (1, features)."""
+    if probe is None:
+        return None
+    if isinstance(probe, Mapping):
+        if {*map(str, probe)} != {*x.names}:
+            raise ValueError(f"probe: expected a value for each of {', '.join(x.names)}")
+        probe = [probe[name] for name in x.names]
+    point = numbers(probe, "probe")
+    if point.ndim > 1 or point.size != x.values.shape[1]:
+        wanted = x.values.shape[1]
+        raise ValueError(f"probe: expected {wanted} number(s), one a feature, got {probe}")
+    return point.reshape(1, -1)
+
+
+def _filled(of: Table, x: Array, more: list[Array], how: str) -> tuple[Array, list[Array]]:
+    """The missing numbers filled with the training data's mean or median."""
+    lost = np.isnan(x).any(axis=0)
+    for one in more:
+        lost = lost | np.isnan(one).any(axis=0)
+    for column in np.flatnonzero(lost & ~of.is_number):
+        named = of.called(int(column))
+        raise ValueError(f"missing={how} is for numbers, and {named} is a category: missing=drop")
+    if (empty := np.isnan(x).all(axis=0)).any():
+        raise ValueError(f"x: column {of.called(int(empty.argmax()))} has no number at all")
+    with np.errstate(over="ignore"):
+        fill = np.nanmean(x, axis=0) if how == "mean" else np.nanmedian(x, axis=0)
+    made = [np.where(np.isnan(one), fill, one) for one in (x, *more)]
+    return made[0], made[1:]
+
+
+def _standardized(of: Table, x: Array, more: list[Array]) -> tuple[Array, list[Array]]:
+    """Each number with the training data's mean 0 and standard deviation 1."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        mean, deviation = x.mean(axis=0), x.std(axis=0)
+    if not np.isfinite(deviation[of.is_number]).all():
+        finite(x, "x", "float64", of.names)  # which of them is no number
+        raise ValueError("x: holds numbers that are too large to be standardized")
+    # Of equal numbers, the mean may differ from them in the last bit, and so has a deviation.
+    constant = of.is_number & (deviation <= ROUNDING * np.abs(x).max(axis=0))
+    if constant.any():
+        which = [of.names[at] if of.names else int(at) for at in np.flatnonzero(constant)]
+        raise ValueError(f"standardize: features {which} are constant; set it to false")
+    mean, deviation = np.where(of.is_number, mean, 0), np.where(of.is_number, deviation, 1)
+    made: list[Array] = [(one - mean) / deviation for one in (x, *more)]
+    return made[0], made[1:]
+
+
+def powers(x: Array, degree: int) -> Array:
+    """(samples, degree * features): x, then x^2 of each, up to x^degree."""
+    with np.errstate(over="ignore"):
+        return np.hstack([x**power for power in range(1, degree + 1)])
+
+
+def _typed(y: Target, name: str, dtype: str) -> NDArray[Any]:
+    return y.values if y.values.dtype.kind == "i" else finite(y.values, name, dtype)

@@ -1,0 +1,40 @@
+"""A share of the samples for validation."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Index = NDArray[np.int64]
+
+LARGEST_SEED = 2**32 - 1
+"""Of scikit-learn's."""
+
+
+def split(
+    samples: int, share: float, seed: int, labels: NDArray[Any] | None = None
+) -> tuple[Index, Index]:
+    """Which samples are for training and which for validation, in the order drawn.
+
+    As `sklearn.model_selection.train_test_split` draws them with `test_size=share` and
+    `random_state=seed`; with `labels`, (samples,), each class has the same share. Raises
+    ValueError where one of both would have none.
+    """
+    if labels is not None:
+        _, counts = np.unique(labels, return_counts=True)
+        if counts.min() < 2:
+            raise ValueError(
+                "y: there is a class with one sample, which cannot be for training and for "
+                "validation: leave it out, or give validation data of its own"
+            )
+    from sklearn.model_selection import train_test_split
+
+    try:
+        training, validation = train_test_split(
+            np.arange(samples), test_size=share, random_state=seed, stratify=labels
+        )
+    except ValueError as error:
+        raise ValueError(
+            f"validation: a share of {share} of {samples} samples cannot be: {error}"
+        ) from error
+    return training, validation

@@ -1,0 +1,162 @@
+"""What is to be predicted: numbers, or classes."""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.dataset.numbers import numbers
+from runner.dataset.table import is_frame
+
+NUMBERS = "numbers"
+ONE_OF_TWO = "one of two classes"
+CLASSES = "classes"
+ANYTHING = "anything"
+"""What a loss wants y to be; of a loss of somebody's own, nobody knows."""
+
+
+class Target(NamedTuple):
+    """y as a loss takes it."""
+
+    values: NDArray[Any]
+    """(samples,) or (samples, outputs), float64; the numbers of classes, (samples,), int64"""
+    classes: tuple[str, ...]
+    """Their names, in the order of their numbers, where the task is classification"""
+
+    def rows(self, chosen: Any) -> "Target":
+        """That of these samples."""
+        return self._replace(values=self.values[chosen])
+
+
+def target(given: Any, wanted: str, name: str, *, are_classes: bool = False) -> Target:
+    """What was given for y, for a loss that wants such. Raises ValueError where it does not fit.
+
+    `are_classes`: whether the dataset says that its numbers are classes; text and true and false
+    are anyway.
+    """
+    text_serves = are_classes or (wanted != NUMBERS and (wanted != ANYTHING or is_frame(given)))
+    labels = _labels(given, name) if text_serves else None
+    if labels is None:
+        values = _values(given, name)
+        if not are_classes and wanted in (NUMBERS, ANYTHING):
+            return Target(values, ())
+        if values.ndim == 2:
+            if wanted != CLASSES or _are_whole(values):
+                raise ValueError(f"{name}: expected one class a sample, got {values.shape[1]}")
+            return Target(values, ())
+        if wanted == ONE_OF_TWO and not are_classes and _are_shares(values):
+            return Target(values, ())
+        if not np.isfinite(values).all():  # told where all numbers are
+            return Target(values, ())
+        if not _are_whole(values):
+            odd = values[values != np.round(values)][0]
+            raise ValueError(f"{name}: the loss takes classes, and {odd:g} is none")
+        labels = values.astype(np.int64)
+        if not are_classes:
+            _check_few(len({*labels.tolist()}), len(labels), wanted, name)
+    return _of_classes(labels, wanted, name)
+
+
+def _check_few(classes: int, samples: int, wanted: str, name: str) -> None:
+    """Refuse numbers that nobody has called classes where they are hardly some.
+
+    Where they are more than half as many as the samples scikit-learn warns of them, too.
+    """
+    if wanted == ONE_OF_TWO and classes > 2:
+        raise ValueError(
+            f"{name}: the loss tells two classes apart, and here are {classes} numbers: "
+            "loss=mse, or for classes loss=cross_entropy"
+        )
+    if 2 * classes > samples and classes > 2:
+        raise ValueError(
+            f"{name}: the loss takes classes, and here are {classes} numbers in {samples} samples: "
+            "loss=mse, or +dataset.classes=true where they are classes"
+        )
+
+
+def _of_classes(labels: NDArray[Any], wanted: str, name: str) -> Target:
+    found, codes = np.unique(labels, return_inverse=True)
+    classes = tuple(str(one) for one in found)
+    shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+    if len(classes) < 2:
+        raise ValueError(f"{name}: expected several classes, and all are {shown}")
+    if wanted == ONE_OF_TWO and len(classes) > 2:
+        raise ValueError(
+            f"{name}: the loss tells two classes apart, and here are {len(classes)} ({shown}): "
+            "loss=cross_entropy, with model=softmax or model=mlp"
+        )
+    if wanted == NUMBERS and len(classes) > 2:
+        raise ValueError(
+            f"{name}: the loss takes numbers, and here are {len(classes)} classes ({shown}): "
+            "loss=cross_entropy, with model=softmax or model=mlp"
+        )
+    kind = np.float64 if wanted in (ONE_OF_TWO, NUMBERS) else np.int64
+    return Target(codes.astype(kind), classes)
+
+
+def known(given: Any, wanted: str, name: str, like: Target) -> Target:
+    """The same for validation data: with the classes that the training data have."""
+    if not like.classes:
+        return target(given, wanted, name)
+    labels = _labels(given, name)
+    if labels is None:
+        values = _values(given, name)
+        if values.ndim != 1:
+            raise ValueError(f"{name}: expected one class a sample, got {values.shape[1:]}")
+        labels = values.astype(np.int64) if _are_whole(values) else values
+    codes = {label: number for number, label in enumerate(like.classes)}
+    strange = [str(label) for label in labels.tolist() if str(label) not in codes]
+    if strange:
+        shown = ", ".join(like.classes[:5])
+        raise ValueError(f"{name}: {strange[0]} is none of the classes trained on ({shown})")
+    numbered = [codes[str(label)] for label in labels.tolist()]
+    return Target(np.array(numbered, like.values.dtype), like.classes)
+
+
+def _values(given: Any, name: str) -> NDArray[Any]:
+    """(samples,) or (samples, outputs), float64."""
+    if is_frame(given):
+        try:
+            values: NDArray[Any] = given.to_numpy(np.float64, na_value=np.nan)
+        except (TypeError, ValueError) as error:
+            raise ValueError(f"{name}: expected numbers: {error}") from error
+    else:
+        values = numbers(given, name)
+    values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
+    if values.ndim not in (1, 2):
+        raise ValueError(
+            f"{name}: expected the shape (samples,) or (samples, outputs), got {values.shape}"
+        )
+    return values
+
+
+def _labels(given: Any, name: str) -> NDArray[Any] | None:
+    """Classes that are told by text, or by true and false; None where y is numbers."""
+    if is_frame(given):
+        if given.ndim == 2 and given.shape[1] != 1:
+            return None
+        given = given if given.ndim == 1 else given.iloc[:, 0]
+        kind = getattr(given.dtype, "kind", "O")
+        if kind in "iuf":
+            return None
+        labels = given.to_numpy(object)
+    else:
+        labels = np.asarray(given, None if hasattr(given, "dtype") else object)
+        if labels.dtype.kind not in "OUSb" or labels.ndim != 1:
+            return None
+        if labels.dtype.kind == "O" and not any(isinstance(one, str | bool) for one in labels):
+            return None
+    for row, one in enumerate(labels.tolist(), 1):
+        if not isinstance(one, str | bool | bytes):
+            raise ValueError(f"{name}: holds {one!r} in row {row}, among classes that are text")
+    told: NDArray[Any] = labels.astype(str)
+    return told
+
+
+def _are_whole(values: NDArray[Any]) -> bool:
+    return bool((values == np.round(values)).all())
+
+
+def _are_shares(values: NDArray[Any]) -> bool:
+    """Whether they are probabilities, and not classes: from 0 to 1, and not whole."""
+    return bool(((values >= 0) & (values <= 1)).all()) and not _are_whole(values)

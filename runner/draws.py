@@ -1,0 +1,78 @@
+"""The dataset that a config names, as a run takes it: drawn once for a whole command."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+from runner import task
+from runner.build import build, known_as
+from runner.config import ConfigError, Values
+from runner.dataset.prepare import KEYS, Wishes, prepare
+from runner.dataset.samples import Dataset
+from runner.model import POLYNOMIAL
+
+
+class Draws:
+    """Datasets by what the config says of them, each drawn once.
+
+    A function of somebody's may draw anew at each call. Whoever composes several cells asks the
+    same one of these, so that cells whose configs say the same have the same data.
+    """
+
+    def __init__(self) -> None:
+        self._drawn: dict[str, tuple[Any, Any]] = {}
+        self._prepared: dict[str, Dataset] = {}
+
+    def dataset(self, values: Values) -> Dataset:
+        """The samples as a loop takes them; the same object for the same config, never changed.
+
+        Raises ConfigError.
+        """
+        node, unseen = values["dataset"], values.get("validation_data")
+        wishes = _wishes(values)
+        key = json.dumps([node, unseen, wishes])
+        if key not in self._prepared:
+            other = None if unseen is None else self._samples("validation_data", unseen)
+            own = self._samples("dataset", node)
+            try:
+                self._prepared[key] = prepare(own, wishes, other)
+            except ValueError as error:
+                raise ConfigError(_placed(str(error))) from error
+        return self._prepared[key]
+
+    def _samples(self, where: str, node: Values) -> tuple[Any, Any]:
+        """What the dataset's function returns."""
+        own = {key: value for key, value in node.items() if key not in KEYS}
+        key = json.dumps(own)
+        if key not in self._drawn:
+            made = build(where, own)
+            if not isinstance(made, tuple | list) or len(made) != 2:
+                target, kind = known_as(node), type(made).__name__
+                raise ConfigError(f"{where}: expected {target} to return (x, y), got {kind}")
+            self._drawn[key] = (made[0], made[1])
+        return self._drawn[key]
+
+
+def _wishes(values: Mapping[str, Any]) -> Wishes:
+    node, model = values["dataset"], values["model"]
+    share, degree = values.get("validation"), 1
+    if model.get("_target_") == POLYNOMIAL:
+        degree = model.get("degree")
+        if not isinstance(degree, int) or isinstance(degree, bool) or degree < 1:
+            raise ConfigError(f"model.degree: expected a whole number of 1 or more, got {degree}")
+    return Wishes(
+        dtype=values["dtype"],
+        wanted=task.wanted(values["loss"]),
+        **{key: node[key] for key in KEYS if key in node},
+        degree=degree,
+        share=share,
+        seed=values["split_seed"] if share is not None else 0,
+    )
+
+
+def _placed(fault: str) -> str:
+    """The fault of a prepared dataset, with the name of the node that it is about."""
+    if fault.startswith("validation: a share"):
+        return fault
+    node = "validation_data" if fault.startswith("validation: ") else "dataset"
+    return f"{node}.{fault.removeprefix('validation: ')}"
