@@ -1,4 +1,4 @@
-"""The share of samples whose class is predicted, for arrays of NumPy's or PyTorch's."""
+"""How many samples have their class predicted, for arrays of NumPy's or PyTorch's."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ def of_scores(prediction: Any, y: Any) -> Any:
 
     Of a stack, (cells,).
     """
-    return _share(prediction.argmax(-1) == y)
+    return _count(_array(prediction).argmax(axis=-1) == _array(y))
 
 
 def above(threshold: float, samples_axis: int) -> Any:
@@ -19,15 +19,19 @@ def above(threshold: float, samples_axis: int) -> Any:
     `samples_axis`: 0, or 1 of a stack; an axis of size 1 may come after it.
     """
 
-    def accuracy(prediction: Any, y: Any) -> Any:
+    def right(prediction: Any, y: Any) -> Any:
+        prediction, y = _array(prediction), _array(y)
         shape = prediction.shape[: samples_axis + 1]
         more = prediction.ndim - len(shape)
         second = y.reshape(y.shape[: y.ndim - more]) > 0.5
-        return _share((prediction.reshape(shape) > threshold) == second)
+        return _count((prediction.reshape(shape) > threshold) == second)
 
-    return accuracy
+    return right
 
 
-def _share(right: Any) -> Any:
-    array = right if isinstance(right, np.ndarray) else right.cpu().numpy()
-    return array.mean(axis=-1)
+def _count(right: Any) -> Any:
+    return np.count_nonzero(right) if right.ndim == 1 else np.count_nonzero(right, axis=-1)
+
+
+def _array(values: Any) -> Any:
+    return values if isinstance(values, np.ndarray) else values.numpy(force=True)

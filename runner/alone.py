@@ -50,7 +50,7 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
         )
     look.close()
     [done] = ended
-    say(_closing_block(experiment, done, start.name))
+    say(_closing_block(experiment, done, start.name, look.figures()))
     return done, received
 
 
@@ -62,7 +62,7 @@ def raise_failure(done: Run) -> None:
         raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
 
 
-def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
+def _closing_block(experiment: Experiment, done: Run, name: str, more: dict[str, str]) -> str:
     end = done.end
     what = "epoch" if len(experiment.batches.sizes) == 1 else "step"
     at = f" (at {what} {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
@@ -74,6 +74,7 @@ def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
             "outcome": f"{painted(end.outcome, end.outcome)}: {stop.OUTCOMES[end.outcome]}{at}",
             "epochs": f"{end.metrics['epochs_run']:.0f}",
             "final loss": f"{done.final_loss:.8g}",
+            **more,
             "seconds": f"{end.metrics['seconds']:.3f}",
             **few,
             "run": name,

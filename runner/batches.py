@@ -136,7 +136,9 @@ class MiniBatches:
         self._step += 1
         if self._own_data:
             return self._x[self._rows, chosen], self._y[self._rows, chosen]
-        return self._x[chosen], self._y[chosen]
+        if self._own_order:
+            return self._x[chosen], self._y[chosen]
+        return _taken(self._x, chosen), _taken(self._y, chosen)
 
     def keep(self, cells: Index) -> None:
         self._cells = self._cells[cells]
@@ -155,3 +157,10 @@ class MiniBatches:
         if self._own_data:
             self._rows = self._as_index(self._cells[:, None])
         self._drawn = self._as_index(drawn if self._own_order else drawn[0])
+
+
+def _taken(values: Any, chosen: Any) -> Any:
+    """Those samples: what `values[chosen]` gives takes twice the time."""
+    if isinstance(values, np.ndarray):
+        return values.take(chosen, axis=0)
+    return values.index_select(0, chosen)

@@ -17,18 +17,29 @@ def dataset_input(cell: Cell, data: Dataset) -> dict[str, str]:
     arrays = {"features": data.x, "targets": data.y}
     specs = {name: json.dumps([_spec(array)]) for name, array in arrays.items()}
     profile: dict[str, Any] = {}
+    if data.validation is not None:
+        arrays |= {"validation_features": data.validation.x}
     for name, array in arrays.items():
         profile[f"{name}_shape"] = list(array.shape)
         profile[f"{name}_size"] = array.size
         profile[f"{name}_nbytes"] = array.nbytes
+    told = {"features": data.names, "classes": data.classes}
+    profile |= {name: list(words) for name, words in told.items() if words}
     return {
         "name": str(cell.choices.get("dataset") or target),
         "digest": data.digest[:DIGEST_DIGITS],
-        "source_type": "code",
-        "source": json.dumps({"tags": {"mlflow.source.name": target, **shown}}),
+        **_source(target, shown),
         "schema": json.dumps({"mlflow_tensorspec": specs}),
         "profile": json.dumps(profile),
     }
+
+
+def _source(target: str, shown: dict[str, str]) -> dict[str, str]:
+    """A file, as MLflow names one, or the code that draws the samples."""
+    if "path" in shown and target.startswith("runner.dataset."):
+        return {"source_type": "local", "source": json.dumps({"uri": shown["path"]})}
+    tags = {"mlflow.source.name": target, **shown}
+    return {"source_type": "code", "source": json.dumps({"tags": tags})}
 
 
 def _spec(array: Any) -> dict[str, Any]:

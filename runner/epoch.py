@@ -9,8 +9,8 @@ import numpy as np
 from runner.column import EPOCH, EPOCH_END, LOSS, MEASURE, START, VALIDATION, Column, number
 from runner.program.step import Step
 
-Accuracy = Callable[[Any, Any], Any]
-"""From what was predicted and y to the share that is right; of a stack (cells,)."""
+Right = Callable[[Any, Any], Any]
+"""From what was predicted and y to how many are right; of a stack (cells,)."""
 
 NUMBER, MEAN, RIGHT = "epoch", "epoch_loss", "accuracy"
 UNSEEN, UNSEEN_RIGHT = "val_loss", "val_accuracy"
@@ -49,19 +49,19 @@ class Epochs:
     """Puts steps together to epochs: the mean of their losses, weighted by their samples."""
 
     def __init__(
-        self, sizes: Sequence[int], *, parts: bool, accuracy: Accuracy | None, validate: Any
+        self, sizes: Sequence[int], *, parts: bool, right: Right | None, validate: Any
     ) -> None:
-        """`sizes`: of the batches of an epoch, in samples; `accuracy`, where there are classes.
+        """`sizes`: of the batches of an epoch, in samples; `right`, where there are classes.
 
         `validate()` gives the loss over the validation data, and the accuracy or None; None where
         there are none.
         """
         self._sizes, self._samples = sizes, sum(sizes)
-        self._parts, self._accuracy, self._validate = parts, accuracy, validate
+        self._parts, self._right_of, self._validate = parts, right, validate
         self._step = self._ended = 0
         self._loss: Any = 0.0
         self._right: Any = 0.0
-        self._is_plain = not parts and accuracy is None and validate is None
+        self._is_plain = not parts and right is None and validate is None
 
     def after(self, step: Step, y: Any) -> Seen:
         """Take the next step, of a batch with that y."""
@@ -70,9 +70,10 @@ class Epochs:
             return Seen(self._ended, step.loss, {})
         size = self._sizes[self._step]
         self._step += 1
-        self._loss = self._loss + size * np.asarray(step.loss, np.float64)
-        if self._accuracy is not None:
-            self._right = self._right + size * self._accuracy(step.prediction, y)
+        loss = step.loss if isinstance(step.loss, float) else step.loss.astype(np.float64)
+        self._loss = self._loss + size * loss
+        if self._right_of is not None:
+            self._right = self._right + self._right_of(step.prediction, y)
         told: dict[str, Any] = {NUMBER: self._ended + 1} if self._parts else {}
         if self._step < len(self._sizes):
             within = math.inf if isinstance(step.loss, float) else np.full(len(step.loss), math.inf)
@@ -83,9 +84,8 @@ class Epochs:
         loss: Any = step.loss
         if self._parts:
             loss = self._loss / self._samples
-            loss = float(loss) if isinstance(step.loss, float) else loss
             told[MEAN] = loss
-        if self._accuracy is not None:
+        if self._right_of is not None:
             told[RIGHT] = self._right / self._samples
         if self._validate is not None:
             told[UNSEEN], right = self._validate()
@@ -99,7 +99,7 @@ class Epochs:
         """Go on with the cells at these indices alone."""
         if self._step:
             self._loss = self._loss[cells]
-            self._right = self._right[cells] if self._accuracy is not None else 0.0
+            self._right = self._right[cells] if self._right_of is not None else 0.0
 
     def state(self) -> dict[str, Any]:
         return {"step": self._step, "ended": self._ended, "loss": self._loss, "right": self._right}

@@ -15,7 +15,7 @@ from runner.batches import Batches, FullBatch, MiniBatches
 from runner.build import build
 from runner.config import Values
 from runner.dataset.samples import Dataset
-from runner.epoch import Accuracy, Epochs, columns
+from runner.epoch import Epochs, Right, columns
 from runner.program.step import Step
 from runner.setup import Setup, refused, setup
 from runner.spacing import Spacing
@@ -41,7 +41,7 @@ class Experiment(NamedTuple):
     """See `runner.program`."""
     batches: Batches
     validation: FullBatch | None
-    accuracy: Accuracy | None
+    right: Right | None
     """Where the task is classification"""
     recorded: Sequence[measure.Recorded]
     """What is recorded of each cell."""
@@ -60,7 +60,7 @@ class Experiment(NamedTuple):
         return Epochs(
             self.batches.sizes,
             parts=isinstance(self.batches, MiniBatches),
-            accuracy=self.accuracy,
+            right=self.right,
             validate=self.validation and self._validated,
         )
 
@@ -69,7 +69,7 @@ class Experiment(NamedTuple):
         assert self.validation is not None
         x, y = self.validation.batch
         loss, prediction = self.program.evaluate((x, y))
-        return loss, self.accuracy and self.accuracy(prediction, y)
+        return loss, self.right and self.right(prediction, y) / self.validation.sizes[0]
 
 
 def compose(values: Values, data: Dataset | None = None) -> Experiment:
@@ -98,7 +98,7 @@ def experiment(of: Setup, program: Any, more: "Built") -> Experiment:
         program,
         more.batches,
         more.validation,
-        more.accuracy,
+        more.right,
         recorded,
         spacing,
         more.predict,
@@ -112,7 +112,7 @@ class Built(NamedTuple):
     initial: Array
     batches: Batches
     validation: FullBatch | None
-    accuracy: Accuracy | None
+    right: Right | None
     predict: Predict | None
 
 
@@ -152,7 +152,7 @@ def _by_hand(of: Setup) -> Experiment:
         w,
         batches(of, model.design(of.data.x), of.data.y),
         unseen and FullBatch(model.design(unseen.x), unseen.y),
-        parts.accuracy(of.loss, of.data, (model.outputs,)),
+        parts.right(of.loss, of.data, (model.outputs,)),
         _prediction(model, of.data),
     )
     return experiment(of, numpy.Program(w, model, loss, update), built)
@@ -190,7 +190,7 @@ def _tensor(of: Setup) -> Experiment:
         initial,
         batches(of, designed(of.data.x), y, parts.torch_index(of.device)),
         parts.validation(of.data, designed, shape, of.device),
-        parts.accuracy(of.loss, of.data, shape),
+        parts.right(of.loss, of.data, shape),
         _prediction(model, of.data),
     )
     return experiment(of, made, more)
@@ -224,7 +224,7 @@ def _module(of: Setup) -> Experiment:
         initial,
         batches(of, tensor(of.data.x), y, parts.torch_index(of.device)),
         parts.validation(of.data, tensor, shape, of.device),
-        parts.accuracy(of.loss, of.data, shape),
+        parts.right(of.loss, of.data, shape),
         None if of.data.probe is None or math.prod(shape) > 1 else predict,
     )
     return experiment(of, module.Program(network, loss, built, closure=closure), more)

@@ -49,7 +49,7 @@ def start(
         tensors=made.tensors,
         columns=[vars(column) for column in columns],
         points=cell.values["tracking"]["points"],
-        steps=cell.values["epochs"],
+        steps=cell.values["epochs"] * len(made.batches.sizes),
         dataset=dataset_input(cell, data),
     )
 

@@ -118,8 +118,8 @@ def validation(data: Dataset, as_x: Any, shape: tuple[int, ...], device_name: st
     return FullBatch(as_x(unseen.x), torch_y(unseen, shape, device_name))
 
 
-def accuracy(node: Values, data: Dataset, shape: tuple[int, ...], *, of_cells: bool = False) -> Any:
-    """Gives the share of right classes, for predictions of that shape for each sample.
+def right(node: Values, data: Dataset, shape: tuple[int, ...], *, of_cells: bool = False) -> Any:
+    """Gives how many classes are right, for predictions of that shape for each sample.
 
     None where the task is no classification. The node is the loss's.
     """

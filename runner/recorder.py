@@ -17,7 +17,10 @@ Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]
 
 ROOM_BYTES = 16 * 2**20
-"""What is collected before it has to be handed on; what is measured at once."""
+"""What is collected before it has to be handed on."""
+
+COPIES_BYTES = 2**20
+"""What is measured at once: a processor's cache has room for it beside the step's own arrays."""
 
 
 class Figures(NamedTuple):
@@ -66,7 +69,7 @@ class Recorder:
 
     def _allocate(self, cells: int, size: int, dtype: Any) -> None:
         """Room for steps until they are measured. A large one is measured at once, not copied."""
-        room = ROOM_BYTES // (cells * (16 + 2 * size * np.dtype(dtype).itemsize))
+        room = COPIES_BYTES // (cells * (16 + 2 * size * np.dtype(dtype).itemsize))
         self._copies = room > 2
         self._room = room if self._copies else 1
         self._times, self._loss = np.empty(self._room), np.empty((self._room, cells))

@@ -18,7 +18,7 @@ from runner.recorded.run import Run, SourceError
 from runner.stop import OUTCOMES, is_ranked
 
 PARTS = ("dataset", "model", "loss", "optimizer", "device")
-NUMBERS = ("lr", "epochs", "tolerance", "seed", "dtype")
+NUMBERS = ("lr", "epochs", "batch_size", "validation", "tolerance", "seed", "dtype")
 
 BEST = 5
 """So many cells of a sweep are told and drawn."""

@@ -4,6 +4,13 @@ A bare loop knows nothing of this project: it seeds PyTorch, makes the model, ta
 each epoch from NumPy, and must give the same numbers to the last bit.
 """
 
+import json
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
 import numpy as np
 import pytest
 import torch
@@ -13,7 +20,10 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.model_selection import train_test_split
 
 import runner
+from runner import journal
 from runner.batches import FullBatch, MiniBatches, Order, order
+
+EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 @pytest.fixture(autouse=True)
@@ -331,3 +341,74 @@ def test_orders_differ_by_epoch_and_by_seed():
     )
     assert not np.array_equal(first, second)
     assert not np.array_equal(first, other)
+
+
+# --- in the store ---
+
+
+def test_stock_mlflow_reads_epochs_back(runner, store, tmp_path):
+    """Steps, epochs and validation as metrics, and the file that was fitted as a dataset."""
+    table = EXAMPLES / "houses.csv"
+    (tmp_path / "houses.csv").write_bytes(table.read_bytes())
+    runner(
+        tmp_path, "dataset=csv", "dataset.path=houses.csv", "dataset.target=price",
+        "dataset.categorical=[district]", "model=linear", "optimizer=adam", "lr=1",
+        "batch_size=50", "validation=0.25", "epochs=3",
+    )  # fmt: skip
+    client, [run] = store(tmp_path)
+    metrics = run.data.metrics
+    assert {"loss", "grad_norm", "epoch", "epoch_loss", "val_loss", "w.0", "b"} <= metrics.keys()
+    assert metrics["final_loss"] == metrics["epoch_loss"]
+
+    def points(key):
+        return {p.step: p.value for p in client.get_metric_history(run.info.run_id, key)}
+
+    assert points("epoch") == {0: 0, 1: 1, 2: 1, 3: 2, 4: 2, 5: 3, 6: 3}
+    assert [*points("loss")] == [1, 2, 3, 4, 5, 6]
+    assert [*points("epoch_loss")] == [*points("val_loss")] == [2, 4, 6]
+    sizes = np.array([50, 40])
+    losses = np.array([*points("loss").values()]).reshape(3, 2)
+    means = (losses * sizes).sum(axis=1) / 90
+    assert [*points("epoch_loss").values()] == pytest.approx(means.tolist(), rel=1e-6)
+    [given] = run.inputs.dataset_inputs
+    assert given.dataset.name == "csv"
+    assert json.loads(given.dataset.source) == {"uri": "houses.csv"}
+    profile = json.loads(given.dataset.profile)
+    assert profile["features"][:3] == ["area", "rooms", "age"]
+    assert profile["features"][3] == "district=harbour"
+    assert (profile["features_shape"], profile["validation_features_shape"]) == ([90, 6], [30, 6])
+
+
+def test_a_long_run_keeps_epochs_among_its_points(runner, store, tmp_path):
+    """Each metric is thinned by its own values: those of epochs are not lost among the steps."""
+    runner(
+        tmp_path, "gradient=by_hand", "dataset=noisy_line", "model=linear", "batch_size=30",
+        "epochs=100", "tolerance=0", "tracking.points=200", "lr=0.001",
+    )  # fmt: skip
+    client, [run] = store(tmp_path)
+
+    def steps(key):
+        return [p.step for p in client.get_metric_history(run.info.run_id, key)]
+
+    assert steps("epoch_loss") == [*range(4, 401, 4)]
+    assert len(steps("loss")) <= 200
+    assert {1, 400} <= {*steps("loss")}
+    assert "one in" in run.data.tags["thinned"]
+
+
+def test_a_run_that_was_killed_is_told_by_whole_epochs(tmp_path, environment):
+    """Within an epoch: what came of those before it, and every step that was written."""
+    words = ["gradient=by_hand", "dataset=noisy_line", "dataset.samples=4000", "model=linear"]
+    words += ["batch_size=2", "epochs=100000", "tolerance=0", "tracking=off", "print_every=0"]
+    with subprocess.Popen([sys.executable, "-m", "runner", *words], env=environment) as process:
+        while process.poll() is None:
+            time.sleep(0.1)
+            paths = [*journal.folder().glob("*.db")]
+            if paths and any(run.steps > 5000 for run in journal.summaries(paths[0]).values()):
+                process.kill()
+    assert process.returncode == -signal.SIGKILL
+    cut = runner.load("latest")
+    told = cut.trajectory
+    assert cut.outcome == "interrupted"
+    assert cut.epochs == len(told.epoch_loss.dropna()) == (len(told) - 1) // 2000 >= 2
+    assert cut.final_loss == told.epoch_loss.dropna().iloc[-1]

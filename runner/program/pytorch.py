@@ -64,7 +64,7 @@ class Stepper:
 
 def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:
     """A copy of the tensors' values, one after another, as one NumPy vector."""
-    return np.concatenate([tensor.detach().cpu().numpy() for tensor in tensors], axis=None)
+    return np.concatenate([tensor.numpy(force=True) for tensor in tensors], axis=None)
 
 
 def gradients(parameters: Iterable[Tensor]) -> list[Tensor]:

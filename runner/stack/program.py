@@ -142,7 +142,7 @@ def _built(
     predict: Predict | None,
 ) -> Built:
     first = cells[0]
-    right = parts.accuracy(first.setup.loss, first.data, first.shape, of_cells=True)
+    right = parts.right(first.setup.loss, first.data, first.shape, of_cells=True)
     return Built(first.tensors, initial, batches, validation, right, predict)
 
 
