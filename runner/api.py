@@ -192,6 +192,7 @@ def _session(cell: Cell) -> Iterator[Session]:
 
 def _checked(asked: Words) -> list[str]:
     """The overrides. Raises ConfigError for those that a call or an object makes meaningless."""
+    overrides = []
     for text in asked.overrides:
         key = text.lstrip("+~").partition("=")[0]
         if key.startswith(("hydra.", "hydra/")):
@@ -200,7 +201,10 @@ def _checked(asked: Words) -> list[str]:
         kept = [f"{part}.{name}" for name in given.KEPT.get(part, ())]
         if part in asked.objects and key not in kept:
             raise ConfigError(f"{text}: {part} is an object in this call, and takes no such value")
-    return asked.overrides
+        # The option in whose place it stands may have no such key.
+        added = part in asked.objects and key in kept and not text.startswith(("+", "~"))
+        overrides.append(f"++{text}" if added else text)
+    return overrides
 
 
 def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Values]) -> Cell:

@@ -18,11 +18,13 @@ from typing import Any
 import numpy as np
 
 from runner.config import ConfigError, Values
+from runner.dataset.prepare import KEYS
 from runner.refused import shortly
 
-PARTS = ("dataset", "model", "loss", "optimizer")
+PARTS = ("dataset", "validation_data", "model", "loss", "optimizer")
+SAMPLES = ("dataset", "validation_data")
 
-KEPT = {"dataset": ("standardize", "probe")}
+KEPT = {"dataset": KEYS}
 """Keys of a part's node that are not its class's, and so can be said beside an object."""
 
 _objects: ContextVar[Mapping[str, Any]] = ContextVar("objects")
@@ -33,11 +35,7 @@ def is_object(key: str, value: Any) -> bool:
     """Whether it is an object for that part, and nothing that an override could say."""
     if key not in PARTS:
         return False
-    if (
-        key == "dataset"
-        and value is not None
-        and not isinstance(value, str | Mapping | int | float)
-    ):
+    if key in SAMPLES and value is not None and not isinstance(value, str | Mapping | int | float):
         return True
     plain = (str, bytes, bool, int, float, Mapping, list, tuple, range, set, frozenset)
     return value is not None and not isinstance(value, (*plain, np.generic, np.ndarray))
@@ -111,7 +109,7 @@ def _node(part: str, value: Any) -> tuple[Values, dict[str, Any]]:
     if fault := _fault(part, value):
         raise ConfigError(f"{part}: expected {fault}, got {shortly(_repr(value))}")
     name = _importable(value)
-    node: Values = {"_target_": name} if name else {"_target_": f"{__name__}.{part}"}
+    node: Values = {"_target_": name or f"{__name__}.{'dataset' if part in SAMPLES else part}"}
     if name and part == "loss" and not _makes(value):  # the loss itself, not what makes one
         node["_partial_"] = True
     if part == "optimizer" and "lr" not in getattr(value, "keywords", {}) and _takes_lr(value):
@@ -125,7 +123,7 @@ def _node(part: str, value: Any) -> tuple[Values, dict[str, Any]]:
 
 def _fault(part: str, value: Any) -> str:
     """What would do in its place."""
-    if part == "dataset" and not (callable(value) or isinstance(value, list | tuple)):
+    if part in SAMPLES and not (callable(value) or isinstance(value, list | tuple)):
         return "(x, y), or a function that returns it"
     if part == "optimizer" and (not callable(value) or hasattr(value, "param_groups")):
         return "a class or function that makes one from parameters: torch.optim.SGD, say"

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.config import ConfigError
-from runner.given import PARTS, is_object
+from runner.given import PARTS, SAMPLES, is_object
 
 PLAIN = re.compile(r"[A-Za-z_][\w./@:%-]*")
 """What Hydra's grammar takes for a word without quotes."""
@@ -82,7 +82,7 @@ def labels(values: Sequence[Any]) -> list[str]:
 def _values(key: str, value: Any) -> list[Any]:
     """Those of a sweep; a mapping is one, and so are a text and a dataset's (x, y)."""
     is_one = isinstance(value, str | bytes | Mapping | Enum) or is_object(key, value)
-    if is_one and not (key == "dataset" and isinstance(value, list)):
+    if is_one and not (key in SAMPLES and isinstance(value, list)):
         return [value]
     if hasattr(value, "tolist"):  # of NumPy, PyTorch or pandas
         found = value.tolist()

@@ -710,3 +710,50 @@ def test_pools_from_a_script_without_a_guard(here, environment):
         [sys.executable, str(script)], cwd=here, env=environment, capture_output=True, text=True
     )
     assert done.stdout == "once\n['converged', 'diverged', 'diverged']\n", done.stderr
+
+
+# --- Data of one's own ---
+
+
+def test_a_data_frame_and_a_column(here):
+    """With a category, a text to predict and a missing number; and data of its own to try it on."""
+    from pandas import DataFrame
+
+    rng = np.random.default_rng(0)
+    frame = DataFrame({"size": rng.normal(size=60), "kind": ["a", "b", "c"] * 20})
+    frame["kind"] = frame.kind.astype("category")
+    frame["good"] = np.where(frame["size"] + (frame.kind == "a") > 0.3, "yes", "no")
+    frame.loc[7, "size"] = np.nan
+    x, y = frame[["size", "kind"]], frame.good
+    run = api.run(
+        "dataset.missing=mean",
+        "dataset.standardize=true",
+        "tracking=off",
+        dataset=(x[:40], y[:40]),
+        validation_data=(x[40:], y[40:]),
+        model="logistic",
+        lr=1.0,
+        epochs=200,
+    )
+    last = run.trajectory.iloc[-1]
+    assert last.accuracy > 0.8
+    assert last.val_accuracy > 0.8
+    assert [*run.trajectory.columns[-5:-1]] == ["w.0", "w.1", "w.2", "w.3"]
+
+
+def test_what_goes_with_an_object_of_samples(here):
+    """Its own keys, whether or not the option in whose place it stands has them."""
+    x, y = np.arange(6.0), np.array([1, 2, 1, 2, 1, 2])
+    words = ["dataset.classes=true", "+dataset.missing=drop", "tracking=off"]
+    run = api.run(*words, dataset=(x, y), model="logistic", epochs=2)
+    assert {"accuracy"} <= {*run.trajectory.columns}
+    with pytest.raises(api.ConfigError, match="dataset is an object"):
+        api.run("dataset.path=a", dataset=(x, y))
+
+
+def test_validation_data_are_swept(here):
+    x = np.arange(8.0)
+    others = [(x[:4], x[:4]), (x[4:], x[4:])]
+    sweep = api.sweep("tracking=off", dataset=(x, x), validation_data=others, epochs=2)
+    first, second = (run.trajectory.val_loss.iloc[-1] for run in sweep)
+    assert first != second

@@ -97,7 +97,7 @@ def test_loops_agree(model, dataset, optimizer, loss, dtype, compose_config):
 
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
-@pytest.mark.parametrize("words", ["moons logistic", "blobs softmax", "wave polynomial"])
+@pytest.mark.parametrize("words", ["moons logistic", "blobs softmax", "polynomial polynomial"])
 def test_loops_agree_on_classes_and_powers(words, optimizer, dtype, compose_config):
     dataset, model = words.split()
     parts = [f"model={model}", f"dataset={dataset}", f"optimizer={optimizer}", f"dtype={dtype}"]

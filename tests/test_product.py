@@ -13,7 +13,7 @@ from runner.draws import Draws
 from runner.experiment import compose
 from runner.stack import impossible, prepare, refusal, stack
 
-FEATURES = {"line": 1, "wave": 1, "noisy_line": 1}
+FEATURES = {"line": 1, "polynomial": 1, "noisy_line": 1}
 """Those of one feature; the others have several."""
 OUTPUTS = {"linnerud": 3}
 CLASSES = {"moons": 2, "separable": 2, "breast_cancer": 2, "blobs": 3, "iris": 3, "wine": 3}

@@ -65,7 +65,7 @@ def test_least_squares_of_several_outputs(gradient):
 
 def test_least_squares_of_powers():
     ours = fitted(
-        "dataset=wave", "model=polynomial", "optimizer=nesterov", BY_HAND,
+        "dataset=polynomial", "model=polynomial", "optimizer=nesterov", BY_HAND,
         "model.degree=3", lr=0.3, epochs=20_000,
     )  # fmt: skip
     from runner.dataset import polynomial

@@ -143,7 +143,7 @@ def test_a_stack_is_its_lone_runs(dtype, composer, execute):
 
 TASKS = {
     "noisy_line": (["model=linear"], ["mse", "huber"]),
-    "wave": (["model=polynomial"], ["mse"]),
+    "polynomial": (["model=polynomial"], ["mse"]),
     "moons": (["model=logistic"], ["bce"]),
     "blobs": (["model=softmax"], ["cross_entropy"]),
     "linnerud": (["model=linear"], ["mse"]),
