@@ -105,8 +105,6 @@ def train(
         if kept := cells.hand_on(now):
             for part in (program, batches, epochs):
                 part.keep(kept[0])
-            if experiment.validation is not None:
-                experiment.validation.keep(kept[0])
             limits = limits.of(kept[0])
     raise AssertionError("a stream of batches never ends")
 

@@ -6,11 +6,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from runner.batches import FullBatch
 from runner.column import EPOCH, EPOCH_END, LOSS, MEASURE, START, VALIDATION, Column, number
 from runner.program.step import Step
 
 Right = Callable[[Any, Any], Any]
 """From what was predicted and y to how many are right; of a stack (cells,)."""
+
+Evaluate = Callable[[Any], tuple[Any, Any]]
+"""From a batch to its loss, and what is predicted of it: `evaluate` of a program."""
 
 NUMBER, MEAN, RIGHT = "epoch", "epoch_loss", "accuracy"
 UNSEEN, UNSEEN_RIGHT = "val_loss", "val_accuracy"
@@ -49,19 +53,22 @@ class Epochs:
     """Puts steps together to epochs: the mean of their losses, weighted by their samples."""
 
     def __init__(
-        self, sizes: Sequence[int], *, parts: bool, right: Right | None, validate: Any
+        self,
+        sizes: Sequence[int],
+        evaluate: Evaluate,
+        *,
+        parts: bool,
+        right: Right | None,
+        validation: FullBatch | None,
     ) -> None:
-        """`sizes`: of the batches of an epoch, in samples; `right`, where there are classes.
-
-        `validate()` gives the loss over the validation data, and the accuracy or None; None where
-        there are none.
-        """
+        """`sizes`: of the batches of an epoch, in samples; `right`, where there are classes."""
         self._sizes, self._samples = sizes, sum(sizes)
-        self._parts, self._right_of, self._validate = parts, right, validate
+        self._evaluate, self._validation = evaluate, validation
+        self._parts, self._right_of = parts, right
         self._step = self._ended = 0
         self._loss: Any = 0.0
         self._right: Any = 0.0
-        self._is_plain = not parts and right is None and validate is None
+        self._is_plain = not parts and right is None and validation is None
 
     def after(self, step: Step, y: Any) -> Seen:
         """Take the next step, of a batch with that y."""
@@ -87,23 +94,29 @@ class Epochs:
             told[MEAN] = loss
         if self._right_of is not None:
             told[RIGHT] = self._right / self._samples
-        if self._validate is not None:
-            told[UNSEEN], right = self._validate()
-            if right is not None:
-                told[UNSEEN_RIGHT] = right
+        if self._validation is not None:
+            told[UNSEEN], prediction = self._evaluate(self._validation.batch)
+            if self._right_of is not None:
+                right = self._right_of(prediction, self._validation.batch[1])
+                told[UNSEEN_RIGHT] = right / self._validation.sizes[0]
         self._step, self._ended = 0, self._ended + 1
         self._loss = self._right = 0.0
         return Seen(self._ended, loss, told)
 
     def keep(self, cells: Any) -> None:
         """Go on with the cells at these indices alone."""
+        if self._validation is not None:
+            self._validation.keep(cells)
         if self._step:
             self._loss = self._loss[cells]
             self._right = self._right[cells] if self._right_of is not None else 0.0
 
     def state(self) -> dict[str, Any]:
-        return {"step": self._step, "ended": self._ended, "loss": self._loss, "right": self._right}
+        own = {"step": self._step, "ended": self._ended, "loss": self._loss, "right": self._right}
+        return {**own, "validation": self._validation and self._validation.state()}
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._step, self._ended = state["step"], state["ended"]
         self._loss, self._right = state["loss"], state["right"]
+        if self._validation is not None:
+            self._validation.restore(state["validation"])

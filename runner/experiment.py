@@ -59,17 +59,11 @@ class Experiment(NamedTuple):
         """What puts its steps together to epochs."""
         return Epochs(
             self.batches.sizes,
+            self.program.evaluate,
             parts=isinstance(self.batches, MiniBatches),
             right=self.right,
-            validate=self.validation and self._validated,
+            validation=self.validation,
         )
-
-    def _validated(self) -> tuple[Any, Any]:
-        """The loss over the validation data, and the accuracy where there is one."""
-        assert self.validation is not None
-        x, y = self.validation.batch
-        loss, prediction = self.program.evaluate((x, y))
-        return loss, self.right and self.right(prediction, y) / self.validation.sizes[0]
 
 
 def compose(values: Values, data: Dataset | None = None) -> Experiment:

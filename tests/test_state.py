@@ -43,36 +43,90 @@ def kept(state):
 
 
 def taken(experiment, steps, factors):
-    return [
-        experiment.program.advance(batch, factor)
-        for batch, factor in zip(islice(experiment.batches, steps), factors, strict=True)
-    ]
+    return [step for step, _ in Driven(experiment).taken(steps, factors)]
+
+
+class Driven:
+    """An experiment, its steps taken one after another, and put together to epochs."""
+
+    def __init__(self, experiment):
+        self.parts = {
+            "program": experiment.program,
+            "batches": experiment.batches,
+            "epochs": experiment.epochs(),
+        }
+
+    def taken(self, steps, factors):
+        program, batches, epochs = self.parts.values()
+        found = []
+        for batch, factor in zip(islice(batches, steps), factors, strict=True):
+            step = program.advance(batch, factor)
+            found.append((step, epochs.after(step, batch[1])))
+        return found
+
+    def keep(self, cells):
+        for part in self.parts.values():
+            part.keep(cells)
+
+    def state(self):
+        return {name: part.state() for name, part in self.parts.items()}
+
+    def restore(self, state):
+        for name, part in self.parts.items():
+            part.restore(state[name])
 
 
 def assert_goes_on(make, steps=12, at=5, keep=None):
     """Once without stopping; once stopped, its state put into a program that has just been made."""
     factors = [1.0, 0.5, 0.5, 2.0, 1.0, 0.25, 0.25, 1.0, 3.0, 1.0, 1.0, 0.1]
-    whole = make()
+    whole = Driven(make())
     if keep is not None:
-        taken(whole, 2, factors[:2])
-        whole.program.keep(keep)
-        whole.batches.keep(keep)
+        whole.taken(2, factors[:2])
+        whole.keep(keep)
         factors = factors[2:]
         steps -= 2
-    first = taken(whole, at, factors[:at])
-    state = kept({"program": whole.program.state(), "batches": whole.batches.state()})
-    rest = taken(whole, steps - at, factors[at:])
+    first = whole.taken(at, factors[:at])
+    state = kept(whole.state())
+    rest = whole.taken(steps - at, factors[at:])
     torch.rand(7)  # whatever else draws
-    other = make()
-    taken(other, 3, [1.0, 7.0, 1.0])
-    other.program.restore(state["program"])
-    other.batches.restore(state["batches"])
-    again = taken(other, steps - at, factors[at:])
+    other = Driven(make())
+    other.taken(3, [1.0, 7.0, 1.0])
+    other.restore(state)
+    again = other.taken(steps - at, factors[at:])
     assert len(first) == at
-    for one, two in zip(rest, again, strict=True):
+    for (one, seen), (two, seen_again) in zip(rest, again, strict=True):
         for here, there in zip(one, two, strict=True):
             np.testing.assert_array_equal(here, there)
-    assert not np.array_equal(first[-1].parameters, rest[-1].parameters)
+        assert seen.epochs == seen_again.epochs
+        np.testing.assert_array_equal(seen.loss, seen_again.loss)
+        assert seen.told.keys() == seen_again.told.keys()
+        for name in seen.told:
+            np.testing.assert_array_equal(seen.told[name], seen_again.told[name])
+    assert not np.array_equal(first[-1][0].parameters, rest[-1][0].parameters)
+
+
+BATCHED = {
+    "numpy": ["gradient=by_hand", "dataset=blobs", "model=softmax"],
+    "autograd": ["optimizer=by_hand", "dataset=moons", "model=logistic"],
+    "optimizer": ["dataset=noisy_line"],
+    "module": ["dataset=moons", "model=mlp", "loss=cross_entropy", "validation=0.2"],
+}
+
+
+@pytest.mark.parametrize("shuffle", ["epoch", "replacement", "false"])
+@pytest.mark.parametrize("loop", BATCHED)
+def test_a_run_goes_on_within_an_epoch(loop, shuffle, composer):
+    words = [*BATCHED[loop], "dataset.samples=25", "batch_size=7", f"shuffle={shuffle}"]
+    values = composer.cell([*words, "lr=0.1"]).values
+    assert compose(values).loop == loop
+    assert_goes_on(lambda: compose(copy.deepcopy(values)))
+
+
+@pytest.mark.parametrize("loop", [*BATCHED][::3])
+def test_a_stack_goes_on_within_an_epoch(loop, composer):
+    words = [*BATCHED[loop], "dataset.samples=25", "batch_size=7"]
+    parts = [prepare(composer.cell([*words, f"seed={seed}"]).values) for seed in range(4)]
+    assert_goes_on(lambda: stack(parts), keep=np.array([0, 2, 3]))
 
 
 @pytest.mark.parametrize("loop", LOOPS)
