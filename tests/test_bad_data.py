@@ -4,6 +4,7 @@ import bz2
 import gzip
 import os
 import pickle
+import re
 import shlex
 import zipfile
 from pathlib import Path
@@ -12,6 +13,11 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
+
+from runner import project
+from runner.composing import one_cell
+from runner.config import ConfigError, check
+from runner.experiment import compose
 
 GOOD = "a,b,y\n1,2,3\n2,1,4\n3,5,5\n4,4,7\n"
 TEXT = {
@@ -297,7 +303,20 @@ REFUSED = {
 }
 
 
-@pytest.mark.parametrize("typed", REFUSED, ids=lambda typed: typed[:70])
+ODD = ("-m ", "=${", "dataset.sep=", "validation_data=nowhere", "+validation_data=")
+"""In what Hydra itself refuses, or that is of several cells."""
+
+
+def through_the_door(typed):
+    """Whether it is carried out as a whole command: what Hydra refuses, and every tenth."""
+    return any(word in typed for word in ODD) or [*REFUSED].index(typed) % 10 == 0
+
+
+WHOLE = [typed for typed in REFUSED if through_the_door(typed)]
+COMPOSED = [typed for typed in REFUSED if not through_the_door(typed)]
+
+
+@pytest.mark.parametrize("typed", WHOLE, ids=lambda typed: typed[:70])
 @pytest.mark.filterwarnings("error")
 def test_what_cannot_be_fitted_is_one_message(typed, front_door, files, capfd):
     """What was wrong, where and what would do; no traceback, no run, nothing that hangs."""
@@ -309,6 +328,22 @@ def test_what_cannot_be_fitted_is_one_message(typed, front_door, files, capfd):
     assert "Traceback" not in told
     assert len(told) < 1500 + 2 * len(typed)
     assert sorted(Path(files).iterdir()) == before
+
+
+def tried(words):
+    values = one_cell(words, None).values
+    check(values)
+    return compose(values)
+
+
+@pytest.mark.parametrize("typed", COMPOSED, ids=lambda typed: typed[:70])
+@pytest.mark.filterwarnings("error")
+def test_what_cannot_be_fitted_is_refused(typed, files, monkeypatch):
+    """The same of a call from Python: a whole command takes several times as long."""
+    monkeypatch.chdir(files)
+    with project.here(), pytest.raises(ConfigError, match=re.escape(REFUSED[typed])) as refused:
+        tried(shlex.split(typed))
+    assert len(str(refused.value)) < 1500 + 2 * len(typed)
 
 
 def test_there_are_enough_of_them():

@@ -21,7 +21,7 @@ DATASETS = [*FEATURES, *OUTPUTS, *CLASSES, "digits", "plane", "ill_conditioned",
 CLASSES["digits"] = 10
 MODELS = ["scalar", "linear", "polynomial", "logistic", "softmax", "mlp"]
 LOSSES = ["mse", "mae", "huber", "bce", "cross_entropy"]
-OPTIMIZERS = ["by_hand", "sgd", "nesterov", "adam", "rmsprop"]
+OPTIMIZERS = ["by_hand", "sgd", "adam"]
 SIZES = [None, 3]
 
 
@@ -92,7 +92,7 @@ def test_each_works_or_says_why(dataset, gradient, nodes):
         data = draws.dataset(values)
         alone = list(islice(compose(values, data).steps, 3))
         ran += 1
-        if refusal(values):
+        if refusal(values) or (size is None) == (optimizer == "sgd"):  # one size each will do
             continue
         cells = [prepare(values, data), prepare({**values, "lr": 0.002}, data)]
         assert impossible(cells) is None, words
