@@ -19,7 +19,8 @@ from runner.recorded.run import Run, SourceError
 from runner.stop import OUTCOMES, is_ranked
 
 PARTS = ("dataset", "model", "loss", "optimizer", "device")
-NUMBERS = ("lr", "epochs", "batch_size", "validation", "tolerance", "seed", "dtype")
+NUMBERS = ("lr", "epochs", "tolerance", "seed", "dtype")
+SAMPLES = ("batch_size", "validation")
 
 BEST = 5
 """So many cells of a sweep are told and drawn."""
@@ -66,6 +67,7 @@ def _run(run: Run) -> Iterator[str]:
         "run": run.name,
         "parts": _chosen(run, PARTS),
         "numbers": _chosen(run, NUMBERS),
+        "samples": _chosen(run, SAMPLES),
         "loop": run.tags.get("loop", ""),
         "outcome": f"{painted(run.outcome, run.outcome)}: {said}",
         "reason": run.reason,
@@ -83,7 +85,7 @@ def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[st
     rows = {
         "sweep": sweep.name,
         "command": sweep.tags.get("command", ""),
-        "in common": _chosen(sweep, (*PARTS, *NUMBERS)),
+        "in common": _chosen(sweep, (*PARTS, *NUMBERS, *SAMPLES)),
         "outcome": ", ".join(f"{n} {painted(one, one)}" for one, n in counts.items() if n),
         "seconds": f"{sweep.figures['seconds']:.3g}" if "seconds" in sweep.figures else "",
         "id": sweep.id,
@@ -115,7 +117,7 @@ def _final(run: Run) -> float:
 
 
 def _chosen(run: Run, keys: Sequence[str]) -> str:
-    return " ".join(f"{key}={run.params[key]}" for key in keys if key in run.params)
+    return " ".join(f"{key}={run.params[key]}" for key in keys if run.params.get(key, "None") != "None")
 
 
 def _files(run: Run) -> str:
