@@ -215,7 +215,7 @@ def test_what_is_whole_is_published(tmp_path, environment, store):
     damaged = bytearray(places["flipped"].read_bytes())
     damaged[damaged.find(chunk(7).tobytes()[:48])] ^= 1
     places["flipped"].write_bytes(damaged)
-    os.truncate(places["cut"], places["cut"].stat().st_size - 20_000)
+    os.truncate(places["cut"], places["cut"].stat().st_size - 10_000)
     os.truncate(places["nothing"], 5000)
     os.truncate(f"{torn}-wal", Path(f"{torn}-wal").stat().st_size // 2)
 
