@@ -117,7 +117,9 @@ def _final(run: Run) -> float:
 
 
 def _chosen(run: Run, keys: Sequence[str]) -> str:
-    return " ".join(f"{key}={run.params[key]}" for key in keys if run.params.get(key, "None") != "None")
+    return " ".join(
+        f"{key}={run.params[key]}" for key in keys if run.params.get(key, "None") != "None"
+    )
 
 
 def _files(run: Run) -> str:

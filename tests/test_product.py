@@ -23,6 +23,7 @@ MODELS = ["scalar", "linear", "polynomial", "logistic", "softmax", "mlp"]
 LOSSES = ["mse", "mae", "huber", "bce", "cross_entropy"]
 OPTIMIZERS = ["by_hand", "sgd", "adam"]
 SIZES = [None, 3]
+SOON, SLOW = ("noisy_line", "linnerud", "moons", "iris"), pytest.mark.slow
 
 
 def works(dataset, model, loss, optimizer, gradient):
@@ -67,7 +68,9 @@ def nodes(composer):
 
 
 @pytest.mark.parametrize("gradient", ["by_hand", "autograd"])
-@pytest.mark.parametrize("dataset", DATASETS)
+@pytest.mark.parametrize(
+    "dataset", [name if name in SOON else pytest.param(name, marks=SLOW) for name in DATASETS]
+)
 @pytest.mark.filterwarnings("ignore::RuntimeWarning")
 def test_each_works_or_says_why(dataset, gradient, nodes):
     base, table = nodes

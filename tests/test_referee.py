@@ -103,7 +103,7 @@ def test_logistic_regression(gradient, c):
 MANY = {"iris": load_iris, "wine": load_wine}
 
 
-@pytest.mark.parametrize("gradient", [BY_HAND, AUTOGRAD])
+@pytest.mark.parametrize("gradient", [BY_HAND, pytest.param(AUTOGRAD, marks=pytest.mark.slow)])
 @pytest.mark.parametrize("name", MANY)
 def test_multinomial_regression(name, gradient):
     assert_multinomial(name, *scaled(MANY[name]), gradient, epochs=5000)

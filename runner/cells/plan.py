@@ -20,6 +20,7 @@ from runner.fingerprint import fingerprint
 from runner.stack import Parts, impossible, prepare, refusal, slower
 
 ROOM = "record.most_bytes"
+MUCH = 10**9  # bytes of parameters, told before they are written
 SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
 LOOK: Any = {"subsequent_indent": " " * 16, "break_long_words": False}
 SLICE_CELLS = 500  # beyond it, a step gains nothing, and the first cells are published later
@@ -54,6 +55,8 @@ class Plan(NamedTuple):
     groups: Sequence[Group]
     spaced: int = 0
     """Of so many cells not all parameters are recorded at every step."""
+    most_bytes: int = 0
+    """That the parameters of the others take, if all of their epochs are used."""
 
     @property
     def units(self) -> list[Unit]:
@@ -74,6 +77,10 @@ class Plan(NamedTuple):
         if self.spaced:
             which = _count(self.spaced, "cell")
             own.append(f"of {which}, norms at every step, all parameters at some: {ROOM}")
+        if self.most_bytes >= MUCH:
+            size = f"{self.most_bytes / MUCH:.1f} GB"
+            kept = f"all parameters at every step: up to {size} in the journal"
+            own.append(f"{kept}, and again as Parquet: {ROOM}")
         told = (f"  {line}" for line in own)
         return [self.headline(), *(part for line in told for part in wrap(line, WIDTH, **LOOK))]
 
@@ -116,7 +123,7 @@ def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], worker
     `done` has the finished runs by fingerprint. Raises ConfigError that names every bad cell.
     """
     with np.errstate(all="ignore"):  # data that overflow are refused, not warned of
-        prepared, data, spaced = _prepared(cells, stack)
+        prepared, data, kept = _prepared(cells, stack)
     fingerprints = [
         fingerprint(cell.values, own.digest) for cell, own in zip(cells, data, strict=True)
     ]
@@ -135,16 +142,20 @@ def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], worker
         _group(numbers, [prepared[number] for number in numbers], stack, workers)
         for numbers in by_structure.values()
     ]
-    few = sum(spaced[number] for number in left)
-    return Plan(cells, data, fingerprints, finished, _merged(groups), few)
+    few = sum(kept[number] is None for number in left)
+    most = sum(kept[number] or 0 for number in left)
+    return Plan(cells, data, fingerprints, finished, _merged(groups), few, most)
 
 
 def _prepared(
     cells: Sequence[Cell], stack: Stack
-) -> tuple[list[Parts | str], list[Dataset], list[bool]]:
-    """Of each cell its parts or why it has none for a stack, its dataset, whether it is spaced."""
+) -> tuple[list[Parts | str], list[Dataset], list[int | None]]:
+    """Of each cell its parts or why it has none for a stack, its dataset, and its room.
+
+    That is the bytes of all parameters of all steps, None where not all are recorded.
+    """
     prepared: list[Parts | str] = []
-    spaced: list[bool] = []
+    room: list[int | None] = []
     data: list[Dataset] = []
     faults = []
     draws = Draws()
@@ -152,28 +163,27 @@ def _prepared(
         try:
             check(cell.values, cell.choices)
             data.append(draws.dataset(cell.values))
-            own, some = _parts(cell, data[-1], stack)
+            own, kept = _parts(cell, data[-1], stack)
             prepared.append(own)
-            spaced.append(some)
+            room.append(kept)
         except ConfigError as error:
             faults.append((cell.overrides, str(error).replace("\n", "\n  ")))
     refuse(faults)
-    return prepared, data, spaced
+    return prepared, data, room
 
 
-def _parts(cell: Cell, data: Dataset, stack: Stack) -> tuple[Parts | str, bool]:
-    """What the cell brings to a stack, or why it runs alone; whether it is spaced.
-
-    Raises ConfigError.
-    """
+def _parts(cell: Cell, data: Dataset, stack: Stack) -> tuple[Parts | str, int | None]:
+    """What the cell brings to a stack, or why it runs alone; its room. Raises ConfigError."""
     why = refusal(cell.values)
     if not why:
         parts = prepare(cell.values, data)
         why = None if stack is True else parts.doubt
         if not why:
-            return parts, parts.is_spaced
+            steps = parts.setup.epochs * parts.setup.epoch_steps
+            return parts, None if parts.is_spaced else steps * parts.start.nbytes
     made = compose(cell.values, data)  # to know that it can run
-    return why, made.spacing is not None
+    steps = cell.values["epochs"] * len(made.batches.sizes)
+    return why, None if made.spacing else steps * made.initial.nbytes
 
 
 def _group(numbers: list[int], parts: list[Any], stack: Stack, workers: int) -> Group:
