@@ -15,6 +15,12 @@ from runner.signals import signals
 from runner.spacing import Spacing
 from runner.tracking.session import Session, Settings, session
 
+TOLD = {
+    "accuracy": "final_accuracy",
+    "validation loss": "final_val_loss",
+    "validation accuracy": "final_val_accuracy",
+}
+
 
 def run(cell: Cell) -> float:
     """Execute one config and show it; return its final loss, infinite if it diverged.
@@ -24,7 +30,7 @@ def run(cell: Cell) -> float:
     Raises ConfigError before anything starts if the config cannot run, and SystemExit, with all
     that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
-    check(cell.values, cell.choices)
+    check(cell.values, cell.choices, cell.overrides)
     if cell.values["sweep"]["dry_run"]:
         say(f"1 cell: {identity.name(cell)}, loop {compose(cell.values).loop}; nothing is run")
         return math.nan
@@ -50,7 +56,7 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
         )
     look.close()
     [done] = ended
-    say(_closing_block(experiment, done, start.name, look.figures()))
+    say(_closing_block(experiment, done, start.name))
     return done, received
 
 
@@ -62,7 +68,7 @@ def raise_failure(done: Run) -> None:
         raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
 
 
-def _closing_block(experiment: Experiment, done: Run, name: str, more: dict[str, str]) -> str:
+def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
     end = done.end
     what = "epoch" if len(experiment.batches.sizes) == 1 else "step"
     at = f" (at {what} {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""
@@ -74,7 +80,7 @@ def _closing_block(experiment: Experiment, done: Run, name: str, more: dict[str,
             "outcome": f"{painted(end.outcome, end.outcome)}: {stop.OUTCOMES[end.outcome]}{at}",
             "epochs": f"{end.metrics['epochs_run']:.0f}",
             "final loss": f"{done.final_loss:.8g}",
-            **more,
+            **{name: f"{end.metrics[key]:.6g}" for name, key in TOLD.items() if key in end.metrics},
             "seconds": f"{end.metrics['seconds']:.3f}",
             **few,
             "run": name,

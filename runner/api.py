@@ -60,7 +60,7 @@ def run(
         cell = _with_objects(composed, names, stack.enter_context(given.held(objects)))
         _refuse_a_dry_run(cell)
         check_alone(cell.values["sweep"], is_swept=False)
-        check(cell.values, cell.choices)
+        check(cell.values, cell.choices, cell.overrides)
         stack.enter_context(_torch_state([cell]))
         tracked = stack.enter_context(_session(cell))
         done, received = alone.carry_out(cell, tracked)

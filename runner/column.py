@@ -48,6 +48,7 @@ FIXED = ("step", "time")
 FIGURES = (
     *("epochs_run", "seconds", "final_loss", "best_loss"),
     *("prediction_before", "prediction_after"),
+    *("final_accuracy", "final_val_loss", "final_val_accuracy"),
 )
 """What is recorded once, at a run's end."""
 

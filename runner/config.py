@@ -3,7 +3,7 @@
 import math
 import os
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
@@ -16,10 +16,14 @@ from omegaconf.errors import OmegaConfBaseException
 
 from runner.address import tracking_faults
 from runner.console import escaped
+from runner.dataset.prepare import KEYS
 from runner.dataset.split import LARGEST_SEED
 from runner.spacing import LEAST_POINTS
 
 SHUFFLES = ("epoch", "replacement", False)
+
+
+OF_DATASET = {f"validation_data.{key}" for key in KEYS}
 
 
 class ConfigError(CompactHydraException):
@@ -160,10 +164,12 @@ def _unknown(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[s
             yield from _unknown(value, known[key], f"{prefix}{key}.")
 
 
-def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
+def check(
+    values: Values, choices: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
+) -> None:
     """Refuse plain values that no run can start with, all of them in one message.
 
-    `choices` has the option chosen for each config group.
+    `choices` has the option chosen for each config group, `overrides` what was typed.
     """
     lr, epochs, tolerance, seed = (values[key] for key in ("lr", "epochs", "tolerance", "seed"))
     batch, share, unseen = (values[k] for k in ("batch_size", "validation", "validation_data"))
@@ -182,11 +188,11 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
             "false where all samples are one batch; batch_size=... makes several",
         ),
         "validation": (
-            share is None or 0 < share < 1,
-            "a share of the samples between 0 and 1, or null for none",
+            share is None or 0 <= share < 1,
+            "a share of the samples from 0 to below 1, or null for none",
         ),
         "split_seed": (
-            share is None or 0 <= values["split_seed"] <= LARGEST_SEED,
+            not share or 0 <= values["split_seed"] <= LARGEST_SEED,
             f"a whole number of 0 or more, up to {LARGEST_SEED}, for a share for validation",
         ),
         "print_every": (values["print_every"] >= 0, "0 (no lines) or a number of epochs"),
@@ -202,7 +208,11 @@ def check(values: Values, choices: Mapping[str, Any] | None = None) -> None:
         for key, (holds, expected) in rules.items()
         if not holds
     ]
-    if share is not None and unseen is not None:
+    for text in overrides:
+        key = text.lstrip("+~").partition("=")[0]
+        if key in OF_DATASET:
+            faults.append(f"{text}: dataset.{key.partition('.')[2]} is for both")
+    if share and unseen is not None:
         faults.append(
             "validation: a share, and validation_data as well: one of both, the other null"
         )

@@ -174,7 +174,6 @@ class Console:
         self._bar_due = time.monotonic() + BAR_DELAY if on_terminal() else math.inf
         self._shown = 0.0
         self._told = 0  # the last epoch
-        self._last: dict[str, Any] = {}
 
     def predicted(self, when: str, value: float) -> None:
         """Tell the prediction at the dataset's probe point."""
@@ -183,8 +182,6 @@ class Console:
     def step(self, seen: Seen, step: Step, now: float) -> None:
         """Print the epoch's line if it is one of those that have one, and move the bar."""
         epoch = seen.epochs
-        if seen.told:
-            self._last = {**self._last, **seen.told}
         if self._print_every and epoch != self._told and (epoch - 1) % self._print_every == 0:
             self._say(epoch_line(epoch, self._names, step.parameters, seen.loss, seen.told))
         self._told = epoch
@@ -207,14 +204,6 @@ class Console:
 
             total = self._values["epochs"]
             self._bar = tqdm(total=total, initial=epoch, unit=" epochs", leave=False)
-
-    def figures(self) -> dict[str, str]:
-        """What was told last beside the loss: accuracy, and validation."""
-        return {
-            key.replace("val_", "validation ").replace("_", " "): f"{float(self._last[key]):.6g}"
-            for key in SHOWN
-            if key in self._last
-        }
 
     def close(self) -> None:
         """Take the bar away."""

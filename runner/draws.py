@@ -55,7 +55,7 @@ class Draws:
 
 def _wishes(values: Mapping[str, Any]) -> Wishes:
     node, model = values["dataset"], values["model"]
-    share, degree = values.get("validation"), 1
+    share, degree = values.get("validation") or None, 1
     if model.get("_target_") == POLYNOMIAL:
         degree = model.get("degree")
         if not isinstance(degree, int) or isinstance(degree, bool) or degree < 1:

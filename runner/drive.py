@@ -268,6 +268,7 @@ def _end(
     metrics = {"epochs_run": float(epochs), "seconds": seconds, **predictions}
     if epochs:
         metrics |= {"final_loss": figures.final_loss, "best_loss": figures.best_loss}
+        metrics |= {f"final_{name}": value for name, value in figures.told.items()}
     tags = {"outcome": outcome}
     if outcome == "diverged":
         tags["diverged_at"] = str(figures.steps + 1)

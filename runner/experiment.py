@@ -12,7 +12,7 @@ from runner import device, measure, parts, vectors
 from runner import model as models
 from runner import optimizer as optimizers
 from runner.batches import Batches, FullBatch, MiniBatches
-from runner.build import build
+from runner.build import build, known_as
 from runner.config import Values
 from runner.dataset.samples import Dataset
 from runner.epoch import Epochs, Right, columns
@@ -195,11 +195,15 @@ def _module(of: Setup) -> Experiment:
     import torch
 
     from runner import network as networks
+    from runner import trial
     from runner.program import module
 
     network, shape = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
     y = parts.torch_y(of.data, shape, of.device)
     loss = parts.torch_loss(of.loss, of.device, y, shape, of.dtype)
+    if of.order is not None:
+        few = torch.tensor(of.data.x[: min(of.order.sizes)], device=of.device)
+        trial.check_training(known_as(of.model), network, few)
     tensors, initial = parts.network_start(of.model, of.seed, of.dtype, of.data, network)
     device.set_threads((of.batch_size or len(of.data.x)) * initial.size)
     built, closure = parts.torch_optimizer(of.optimizer, list(network.parameters()))

@@ -123,13 +123,17 @@ def _node(part: str, value: Any) -> tuple[Values, dict[str, Any]]:
 
 def _fault(part: str, value: Any) -> str:
     """What would do in its place."""
-    if part in SAMPLES and not (callable(value) or isinstance(value, list | tuple)):
-        return "(x, y), or a function that returns it"
+    if part in SAMPLES and not (callable(value) or _is_pair(value)):
+        return "(x, y), two arrays or a DataFrame and a column, or a function that returns it"
     if part == "optimizer" and (not callable(value) or hasattr(value, "param_groups")):
         return "a class or function that makes one from parameters: torch.optim.SGD, say"
     if part in ("model", "loss") and not callable(value):
         return "a torch.nn.Module" if part == "model" else "a function of (prediction, y)"
     return ""
+
+
+def _is_pair(value: Any) -> bool:
+    return isinstance(value, list | tuple) and len(value) == 2
 
 
 def _importable(value: Any) -> str:
@@ -159,6 +163,8 @@ def _kind(value: Any) -> str:
 
 def _repr(value: Any) -> str:
     """As it shows itself; of samples the shapes, for their numbers would fill pages."""
+    if hasattr(value, "shape"):
+        return f"{type(value).__name__} of shape {value.shape}"
     if isinstance(value, list | tuple):
         return f"({', '.join(str(np.shape(one)) for one in value)})"
     try:

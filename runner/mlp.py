@@ -36,8 +36,8 @@ def mlp(
     `nn.Linear` draws, or one of `torch.nn.init` for the weights, with biases 0; its gain is that of
     the activation, as far as PyTorch knows one (Glorot and Bengio 2010; He and others 2015).
     """
-    if any(not _is_width(width) for width in widths):
-        raise ValueError(f"widths: expected whole numbers of 1 or more, got {list(widths)}")
+    if not isinstance(widths, list | tuple) or not all(map(_is_width, widths)):
+        raise ValueError(f"widths: expected a list of whole numbers of 1 or more, got {widths}")
     found = getattr(nn, activation, None)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
         raise ValueError(f"activation: expected a class of torch.nn (ReLU, Tanh), got {activation}")

@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import LOSS, SPACED, START, Column, row_type
+from runner.column import EPOCH_END, LOSS, SPACED, START, Column, row_type
 from runner.journal import Rows
 from runner.measure import Recorded, Steps, read_only
 from runner.program.step import Step
@@ -32,6 +32,8 @@ class Figures(NamedTuple):
     best_loss: float
     parameters: Array
     """(parameters,): the last"""
+    told: Mapping[str, float]
+    """What the last epoch was told of beside its loss"""
 
 
 class Recorder:
@@ -64,6 +66,8 @@ class Recorder:
         self._until = np.full(len(initial), -1)  # rows of a cell that has ended, in the chunk
         self._best = np.full(len(initial), np.inf)  # of what is measured
         self._final: Any = np.full(len(initial), np.nan)  # where epochs are ranked
+        self._ends = [one.name for one in told if one.every == EPOCH_END and one.role != LOSS]
+        self._at_the_end: dict[str, Any] = {}
         self.last = Step(np.full(len(initial), np.nan), initial, np.full_like(initial, np.nan))
         self.add(self.last, now, {column.name: 0 for column in told if column.every == START})
 
@@ -99,6 +103,8 @@ class Recorder:
             self._told[name][row] = values
         if self._ranks is not None and self._ranks in told:
             self._final = told[self._ranks]
+        if self._ends and self._ends[0] in told:
+            self._at_the_end = {name: told[name] for name in self._ends}
         for vectors in self._vectors:
             loss = step.loss if self._ranks is None else told.get(self._ranks, np.inf)
             vectors.add(self._first + self._count, step.parameters, loss, now)
@@ -166,9 +172,16 @@ class Recorder:
         final = np.atleast_1d(self.last.loss if self._ranks is None else self._final)[cells]
         best = np.fmin(self._best, self._least())[cells]
         parameters = np.atleast_2d(self.last.parameters)[cells]
+        told = {name: np.atleast_1d(values)[cells] for name, values in self._at_the_end.items()}
         return [
-            Figures(self.steps, float(loss), float(least), own)
-            for loss, least, own in zip(final, best, parameters, strict=True)
+            Figures(
+                self.steps,
+                float(final[n]),
+                float(best[n]),
+                parameters[n],
+                {name: float(values[n]) for name, values in told.items()},
+            )
+            for n in range(len(cells))
         ]
 
     def rows(self) -> Iterator[tuple[int, Rows]]:
@@ -196,6 +209,7 @@ class Recorder:
         """Go on with the cells at these indices alone, once the chunk has been handed on."""
         self._until, self._best = self._until[cells], self._best[cells]
         self._final = self._final[cells]
+        self._at_the_end = {name: values[cells] for name, values in self._at_the_end.items()}
         self.last = Step(*(part[cells] for part in self.last[:3]))
         self._allocate(len(cells), self.last.parameters.shape[1], self.last.parameters.dtype)
         for vectors in self._vectors:

@@ -61,6 +61,9 @@ def shortly(text: str) -> str:
 def _text(error: BaseException) -> str:
     """The error in words; those of Hydra and OmegaConf are written for people."""
     text = str(error).strip()
+    if isinstance(error, OverrideParseException) and "LexerNoViableAlt" in text:
+        key, _, value = error.override.partition("=")
+        return f"{text}\nHydra takes any text in quotes: \"{key}='{shortly(value)}'\""
     if isinstance(error, HydraException | OmegaConfBaseException) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import project
-from runner.column import SPACED
+from runner.column import FIGURES, SPACED
 from runner.journal import PUT_AWAY
 from runner.recorded import run as recorded
 from runner.recorded.trajectory import Trajectory
@@ -201,6 +201,8 @@ class Sweep(Sequence[Run]):
         from pandas import DataFrame, Index
 
         swept = self._swept()
+        told = [key for key in FIGURES if any(key in run.figures for run in self._runs)]
+        told = [key for key in told if key.startswith("final_") and key != "final_loss"]
         rows = [
             {
                 "name": run.name,
@@ -209,6 +211,7 @@ class Sweep(Sequence[Run]):
                 "epochs": run.epochs,
                 "final_loss": run.final_loss,
                 "best_loss": run.best_loss,
+                **{key: run.figures.get(key, math.nan) for key in told},
                 "seconds": run.seconds,
                 "reason": run.reason,
                 "id": run.id,

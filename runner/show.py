@@ -11,7 +11,6 @@ import numpy as np
 
 from runner import project
 from runner.address import fault
-from runner.column import MEASURE, VALIDATION
 from runner.console import closing_block, complain, escaped, painted, prepare, say, show
 from runner.find import NotFound, find_all, take_word
 from runner.recorded.place import page_path
@@ -107,8 +106,6 @@ def _figures(run: Run) -> dict[str, str]:
     told = {key: f"{value:.8g}" for key, value in run.figures.items()}
     before, after = (told.pop(f"prediction_{when}", "") for when in ("before", "after"))
     shown = {key.removesuffix("_run").replace("_", " "): text for key, text in told.items()}
-    for key, _, values in run.trajectory().told(MEASURE, VALIDATION):
-        shown[key.replace("_", " ")] = f"{values[-1]:.8g}" if len(values) else ""
     return {**shown, "prediction": f"{before} before, {after} after" if before and after else ""}
 
 

@@ -22,6 +22,8 @@ from runner.program.pytorch import Stepper
 SHARES = ("KLDivLoss", "MultiLabelMarginLoss", "kl_div", "multilabel_margin_loss")
 """Losses of `torch.nn` and its `functional` for which y has a number for each class as well."""
 
+OF_CLASSES = "where y is classes, and the loss one of your own: dataset.classes=true"
+
 AROUND = (0.0, 1.0, -1.0, 1e3, -1e3)
 """So far from y are the predictions at which a loss is tried, beside one half everywhere."""
 
@@ -42,10 +44,22 @@ def output_shape(name: str, model: Module, x: Tensor, data: Dataset) -> tuple[in
     if tuple(made.shape) not in serve:
         wanted = "one number a sample" if outputs == 1 else f"{outputs} numbers a sample"
         shapes = " or ".join(map(str, serve))
-        raise ConfigError(f"model: expected {wanted}, {shapes}, got {tuple(made.shape)}")
+        hint = "" if data.classes or made.ndim != 2 else f"; {OF_CLASSES}"
+        raise ConfigError(f"model: expected {wanted}, {shapes}, got {tuple(made.shape)}{hint}")
     if not made.is_floating_point():
         raise ConfigError(f"model: expected numbers of {x.dtype}, got {made.dtype}")
     return tuple(made.shape[1:])
+
+
+def check_training(name: str, model: Module, x: Tensor) -> None:
+    """Call a copy as a step does, on these samples. Raises ConfigError where that raises."""
+    if (tried := networks.copied(model)) is model:  # it cannot be copied
+        return
+    samples = "sample" if len(x) == 1 else "samples"
+    what = f"model: {name} does not train on a batch of {len(x)} {samples}"
+    where = f"{what}, the smallest of an epoch (drop_last=true leaves it out): "
+    with refused(where), torch.random.fork_rng([x.device] if x.is_cuda else []):
+        tried.train()(x)
 
 
 def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
@@ -62,6 +76,7 @@ def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
     if not any(tried):
         raise ConfigError(
             f"loss: {name} does not change with the prediction, so there is nothing to minimise"
+            + (f"; {OF_CLASSES}" if y.is_floating_point() else "")
         )
 
 

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 from runner.config import ConfigError
 from runner.given import PARTS, SAMPLES, is_object
 
-PLAIN = re.compile(r"[A-Za-z_][\w./@:%-]*")
+PLAIN = re.compile(r"[A-Za-z_][\w./@:%-]*", re.ASCII)
 """What Hydra's grammar takes for a word without quotes."""
 
 MEANINGFUL = re.compile(r"true|false|null|nan|inf", re.IGNORECASE)

@@ -554,8 +554,11 @@ REFUSED = [
     ),
     ({"model": torch.nn.Linear(3, 1)}, "torch.nn.modules.linear.Linear does not fit the dataset"),
     ({"dataset": ([1, 2], [1, "a"])}, "dataset.y: expected numbers"),
-    ({"dataset": (1,)}, "to return (x, y), got tuple"),
-    ({"dataset": np.ones((2, 3))}, "dataset: expected (x, y), or a function that returns it"),
+    ({"dataset": (1,)}, "dataset: expected (x, y), two arrays or a DataFrame"),
+    (
+        {"dataset": np.ones((2, 3))},
+        "dataset: expected (x, y), two arrays or a DataFrame and a column, or a fu",
+    ),
     ({"loss": 0.5}, "loss: expected the name of an option"),
     ({"model": torch.nn.Linear(1, 1), "model.bias": True}, "model is an object in this call"),
     ({"hydra.job.name": "x"}, "Hydra's own settings are for the command line"),
@@ -579,7 +582,10 @@ def test_what_cannot_run_is_refused(keywords, why, here):
 def test_a_sweep_is_refused_as_a_run_is(here):
     x = np.array([1.0, 2.0])
     for keywords, why in (
-        ({"dataset": [x, x]}, "dataset: expected (x, y), or a function that returns it"),
+        (
+            {"dataset": [x, x]},
+            "dataset: expected (x, y), two arrays or a DataFrame and a column, or a fu",
+        ),
         ({"lr": []}, "lr: expected one value or more to sweep"),
         ({"dataset": ["line", (x, x)]}, "expected options or objects to sweep, got both"),
         ({"model": torch.nn.Linear(1, 1), "sweep.workers": 2}, "sweep.workers: expected 1"),
@@ -757,3 +763,75 @@ def test_validation_data_are_swept(here):
     sweep = api.sweep("tracking=off", dataset=(x, x), validation_data=others, epochs=2)
     first, second = (run.trajectory.val_loss.iloc[-1] for run in sweep)
     assert first != second
+
+
+def focal(scores, y):
+    """A loss of somebody's own, of scores and classes."""
+    each = torch.nn.functional.cross_entropy(scores, y, reduction="none")
+    return ((1 - torch.exp(-each)) ** 2 * each).mean()
+
+
+class Reweighted(torch.nn.CrossEntropyLoss):
+    """One of PyTorch's, as somebody has derived from it."""
+
+
+CLASSES = np.array([0, 1, 2] * 20)
+POINTS = np.random.default_rng(0).normal(size=(60, 2)) + 3 * np.eye(3, 2)[CLASSES]
+
+
+@pytest.mark.parametrize(
+    "loss", [focal, Reweighted(), Reweighted], ids=["function", "own", "class"]
+)
+@pytest.mark.parametrize(
+    "labels", [CLASSES, np.array(["a", "b", "c"])[CLASSES]], ids=["int", "text"]
+)
+def test_a_loss_of_ones_own_takes_classes(loss, labels, here):
+    """Where the dataset says that they are some; without that, the message says how."""
+    given = {"dataset": (POINTS, labels), "model": "mlp", "loss": loss, "epochs": 30, "lr": 0.1}
+    run = api.run("dataset.classes=true", "tracking=off", batch_size=20, **given)
+    assert run.figures["final_accuracy"] > 0.8
+    if labels is CLASSES:
+        with pytest.raises(api.ConfigError, match=r"dataset\.classes=true"):
+            api.run("tracking=off", **given)
+
+
+def test_rows_of_a_frame_and_a_column_belong_together(here):
+    from pandas import DataFrame
+
+    frame = DataFrame({"a": np.arange(6.0), "b": [True, False, None] * 2, "y": np.arange(6.0)})
+    frame["kind"] = frame.a.astype(int).astype("category")
+    shuffled = frame.y.sample(frac=1, random_state=0)
+    with pytest.raises(api.ConfigError, match="x and y: the indexes of their rows differ"):
+        api.run("tracking=off", dataset=(frame[["a"]], shuffled), model="linear", epochs=2)
+    words = ["dataset.missing=drop", "tracking=off"]
+    run = api.run(*words, dataset=(frame[["b", "kind"]], frame.y), model="linear", epochs=2)
+    assert (
+        run.parameters.shape[1] == 1 + 4 + 1
+    )  # of six categories, two are dropped with their rows
+
+
+def test_a_batch_that_a_module_does_not_train_on_is_refused(here):
+    """Batch norm wants two samples, and the last batch has one: known before the first step."""
+    net = torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.BatchNorm1d(3))
+    given = {"dataset": (POINTS[:21], CLASSES[:21]), "loss": "cross_entropy", "model": net}
+    with pytest.raises(api.ConfigError, match=r"a batch of 1 sample, .* \(drop_last=true"):
+        api.run("tracking=off", batch_size=10, epochs=2, **given)
+    assert api.run("drop_last=true", "tracking=off", batch_size=10, epochs=2, **given).epochs == 2
+
+
+def test_validation_stands_beside_the_cells(here):
+    sweep = api.sweep(
+        "tracking=off", dataset="iris", model="softmax", validation=[0.2, None], epochs=3, lr=0.1
+    )
+    first, second = sweep.cells.itertuples()
+    assert first.final_val_loss == sweep[0].trajectory.val_loss.iloc[-1]
+    assert first.final_val_accuracy == sweep[0].trajectory.val_accuracy.iloc[-1]
+    assert first.final_accuracy == sweep[0].trajectory.accuracy.iloc[-1]
+    assert np.isnan(second.final_val_loss)
+    assert second.final_accuracy == sweep[1].trajectory.accuracy.iloc[-1]
+
+
+def test_names_in_any_script_are_words(here):
+    assert words([], {"dataset.target": "größe"}, swept=False).overrides == [
+        "dataset.target='größe'"
+    ]

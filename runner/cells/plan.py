@@ -9,7 +9,7 @@ import numpy as np
 
 from runner.cell import Cell
 from runner.cells.compose import refuse
-from runner.cells.table import swept
+from runner.cells.table import swept, value_of
 from runner.config import ConfigError, check
 from runner.console import WIDTH
 from runner.dataset.samples import Dataset
@@ -88,10 +88,13 @@ class Plan(NamedTuple):
         everyone = Counter(
             (part, str(cell.choices[part])) for cell in self.cells for part in _chosen(cell)
         )
+        everything = swept(self.cells) if len(self.groups) > 1 else []
         for group in self.groups:
             cells = [self.cells[number] for number in group.numbers]
+            own = swept(cells)
             same = self._parts_of(cells, everyone)
-            varying = ", ".join(swept(cells)) or "nothing"
+            same += _constant(cells[0], [key for key in everything if key not in own])
+            varying = ", ".join(own) or "nothing"
             if group.alone:
                 yield f"alone {len(cells):>6}  {same}: {group.alone}"
             else:
@@ -107,6 +110,12 @@ class Plan(NamedTuple):
             if everyone[part, str(cells[0].choices[part])] < len(self.cells)
         ]
         return " ".join(told) or f"optimizer={cells[0].choices.get('optimizer')}"
+
+
+def _constant(cell: Cell, keys: Sequence[str]) -> str:
+    """The values of what was swept, and is the same in all cells of the one's group."""
+    told = [f"{key}={value_of(cell, key)}" for key in keys if key not in cell.choices]
+    return "".join(f" {text}" for text in told)
 
 
 def _chosen(cell: Cell) -> list[str]:
@@ -161,7 +170,7 @@ def _prepared(
     draws = Draws()
     for cell in cells:
         try:
-            check(cell.values, cell.choices)
+            check(cell.values, cell.choices, cell.overrides)
             data.append(draws.dataset(cell.values))
             own, kept = _parts(cell, data[-1], stack)
             prepared.append(own)

@@ -26,7 +26,7 @@ def swept(cells: Sequence[Cell]) -> list[str]:
     What follows from these, as `optimizer.lr` does from `lr`, is not told again.
     """
     named = dict.fromkeys(text.lstrip("+~").partition("=")[0] for text in _overrides(cells))
-    columns = {key: [_value(cell, key) for cell in cells] for key in named}
+    columns = {key: [value_of(cell, key) for cell in cells] for key in named}
     tops = [key for key, value in cells[0].values.items() if _varies(cells, key, value)]
     own = [dict(leaves({top: cell.values.get(top) for top in tops})) for cell in cells]
     for key in dict.fromkeys(key for leaf in own for key in leaf):
@@ -42,7 +42,7 @@ def _overrides(cells: Sequence[Cell]) -> list[str]:
     return [text for cell in cells for text in cell.overrides]
 
 
-def _value(cell: Cell, key: str) -> str:
+def value_of(cell: Cell, key: str) -> str:
     """A param's value, or all that is below that name."""
     if key in cell.choices:
         return str(cell.choices[key])
@@ -103,7 +103,7 @@ def as_csv(cells: Sequence[Cell], results: Sequence[Result]) -> bytes:
     table.writerow([*KNOWN, *distinct(keys, (*KNOWN, *FIGURES)), *FIGURES])
     for number, cell in enumerate(cells):
         r = by_cell.get(number, Result(number, "not run"))
-        own = [_value(cell, key) for key in keys]
+        own = [value_of(cell, key) for key in keys]
         numbers = [r.final_loss, r.best_loss, r.seconds]
         shown = ["" if math.isnan(x) else repr(x) for x in numbers]
         row = [number, r.run, identity.name(cell), *own, r.outcome, r.epochs, *shown]

@@ -31,12 +31,14 @@ def csv(
     categorical: Names | None = None,
     separator: str | None = None,
     decimal: str = ".",
+    encoding: str = "utf-8",
 ) -> tuple["DataFrame", "DataFrame"]:
     """A table as text, its first line the names of the columns; also gzipped (`.gz`, `.bz2`).
 
     `target` names what is to be predicted, one column or several, `features` what it is predicted
     from: all others if None. A `categorical` feature becomes a column of 0 and 1 for each of its
-    categories. `separator` is a comma if None, of a `.tsv` file a tab.
+    categories. `separator` is a comma if None, of a `.tsv` file a tab; `encoding`
+    one of Python's.
     """
     import pyarrow as pa
     from pyarrow import csv as arrow
@@ -51,8 +53,12 @@ def csv(
             raise ValueError(f"{name}: expected one character, got {value!r}")
     if separator == decimal:
         raise ValueError(f"separator and decimal: expected two characters, got {decimal!r} twice")
+    content = _as_utf8(content, encoding, path)
     if b"\0" in content[:100_000]:
-        raise ValueError(f"path: {path} is no text: it holds bytes that are 0")
+        raise ValueError(
+            f"path: {path} is no text: it holds bytes that are 0 (.gz and .bz2 are unpacked; "
+            "encoding=utf-16 is another one's)"
+        )
     if not content.strip():
         raise ValueError(f"path: {path} is empty")
     chosen = {*_names(categorical, "categorical")}
@@ -67,12 +73,25 @@ def csv(
                 column_types=dict.fromkeys(chosen, pa.string()),
             ),
         )
-    except (pa.ArrowException, UnicodeDecodeError) as error:
+    except pa.ArrowException as error:
         raise ValueError(f"path: {path} cannot be read as CSV: {_shortly(error)}") from error
     if made.num_columns == 1 and (other := _other_separator(made.column_names[0], separator)):
         only = made.column_names[0]
         raise ValueError(f"path: {path} has one column, {only}: dataset.separator={other} perhaps")
     return _divided(made, path, target, features, chosen)
+
+
+def _as_utf8(content: bytes, encoding: str, path: str) -> bytes:
+    """The text as UTF-8. Raises ValueError where it is not in that encoding."""
+    try:
+        return content.decode(encoding).encode()
+    except (LookupError, TypeError) as error:
+        raise ValueError(f"encoding: expected one that Python has, got {encoding!r}") from error
+    except UnicodeError as error:
+        raise ValueError(
+            f"path: {path} is no text in {encoding}: {_shortly(error)}: "
+            "dataset.encoding=latin-1, or whatever it is in"
+        ) from error
 
 
 def parquet(
@@ -94,8 +113,11 @@ def npz(*, path: str, x: str = "x", y: str = "y") -> tuple[Any, Any]:
     """Two arrays of a file that `numpy.savez` has written, by their names."""
     place = _regular(path)
     try:
-        with np.load(place, allow_pickle=False) as arrays:
-            there = list(getattr(arrays, "files", []))
+        opened = np.load(place, allow_pickle=False)
+        if isinstance(opened, np.ndarray):
+            raise ValueError("it is one array, of numpy.save; two belong there, by numpy.savez")
+        with opened as arrays:
+            there = list(arrays.files)
             if missing := [name for name in (x, y) if name not in there]:
                 raise ValueError(f"there is no array {missing[0]}, only {', '.join(there)}")
             return arrays[x], arrays[y]

@@ -19,7 +19,7 @@ def numbers(given: Any, name: str) -> Array:
         raise ValueError(f"{name}: holds missing values: {hidden} are masked")
     try:
         array = np.asarray(given, None if hasattr(given, "dtype") else object)
-        strange = () if array.dtype.kind in "iuf" else filter(_is_no_number, array.flat)
+        strange = () if array.dtype.kind in "iufb" else filter(_is_no_number, array.flat)
         for value in strange:
             raise ValueError(f"expected numbers, in lists of equal length, got {value!r}")
         return array.astype(np.float64)

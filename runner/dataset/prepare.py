@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from runner.dataset.numbers import finite, numbers
 from runner.dataset.samples import Dataset, Samples, digest
 from runner.dataset.split import split
-from runner.dataset.table import Table, table
+from runner.dataset.table import Table, is_frame, table
 from runner.dataset.target import Target, known, target
 
 Array = NDArray[np.floating[Any]]
@@ -101,6 +101,8 @@ def _check(wishes: Wishes) -> None:
 def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> Part:
     """The samples, those left out that are to be: as they are otherwise."""
     x_name, y_name = ("x", "y") if like is None else ("validation: x", "validation: y")
+    if is_frame(given[0]) and is_frame(given[1]) and not given[0].index.equals(given[1].index):
+        raise ValueError(f"{x_name} and {y_name}: the indexes of their rows differ")
     x = table(given[0], x_name, None if like is None else like.x)
     missing: Any = np.isnan(x.values).any(axis=1)
     raw = given[1]
@@ -113,6 +115,12 @@ def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> P
             f"{x_name}: nothing stands in row {row + 1}, column {x.called(column)}: "
             f"missing={', '.join(MISSING)} would do"
         )
+    elif is_frame(raw) and (lost := _missing(raw, len(raw))).any():
+        row = int(lost.argmax()) + 1
+        raise ValueError(f"{y_name}: nothing stands in row {row}: missing=drop would do")
+    if not len(x.values):
+        left = ", now that rows are dropped where something is missing" if len(missing) else ""
+        raise ValueError(f"{x_name}: there are no samples{left}")
     if like is None:
         y = target(raw, wishes.wanted, y_name, are_classes=bool(wishes.classes))
     else:
@@ -194,7 +202,8 @@ def _standardized(of: Table, x: Array, more: list[Array]) -> tuple[Array, list[A
     constant = of.is_number & (deviation <= ROUNDING * np.abs(x).max(axis=0))
     if constant.any():
         which = [of.names[at] if of.names else int(at) for at in np.flatnonzero(constant)]
-        raise ValueError(f"standardize: features {which} are constant; set it to false")
+        others = f" and {len(which) - 5} more" if len(which) > 5 else ""
+        raise ValueError(f"standardize: features {which[:5]}{others} are constant; set it to false")
     mean, deviation = np.where(of.is_number, mean, 0), np.where(of.is_number, deviation, 1)
     made: list[Array] = [(one - mean) / deviation for one in (x, *more)]
     return made[0], made[1:]

@@ -1,5 +1,6 @@
 """A share of the samples for validation."""
 
+import math
 from typing import Any
 
 import numpy as np
@@ -27,14 +28,16 @@ def split(
                 "y: there is a class with one sample, which cannot be for training and for "
                 "validation: leave it out, or give validation data of its own"
             )
+    count, least = math.ceil(share * samples), 1 if labels is None else len(counts)
+    if not least <= count <= samples - least:
+        why = f" of {least} classes" if labels is not None else ""
+        raise ValueError(
+            f"validation: a share of {share} of {samples} samples{why} cannot be: {count} would be "
+            f"for validation and {samples - count} for training"
+        )
     from sklearn.model_selection import train_test_split
 
-    try:
-        training, validation = train_test_split(
-            np.arange(samples), test_size=share, random_state=seed, stratify=labels
-        )
-    except ValueError as error:
-        raise ValueError(
-            f"validation: a share of {share} of {samples} samples cannot be: {error}"
-        ) from error
+    training, validation = train_test_split(
+        np.arange(samples), test_size=share, random_state=seed, stratify=labels
+    )
     return training, validation

@@ -1,6 +1,7 @@
 """Features as columns with names, whatever they were given as: lists, arrays, a DataFrame."""
 
 from collections.abc import Sequence
+from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -79,6 +80,7 @@ def _of_frame(frame: Any, name: str) -> Table:
 
 def _one_hot(series: Any) -> dict[Any, Array]:
     """For each category a column; NaN in all of them where it is missing."""
+    series = series.cat.remove_unused_categories()
     codes = series.cat.codes.to_numpy()
     missing = np.where(codes < 0, np.nan, 0.0)
     return {
@@ -88,18 +90,34 @@ def _one_hot(series: Any) -> dict[Any, Array]:
 
 
 def _numbers(series: Any, name: str, label: str) -> Array:
-    kind = series.dtype
-    if getattr(kind, "kind", "O") in "iufb":  # pandas' own kinds of numbers have it as well
+    if getattr(series.dtype, "kind", "O") in "iufb":  # pandas' own kinds of numbers have it as well
         values: Array = series.to_numpy(np.float64, na_value=np.nan)
         return values
-    some = next((value for value in series.dropna()), None)
-    if some is None:
-        return np.full(len(series), np.nan)
-    shown = f"{some!r}" if isinstance(some, str) else f"{some} ({kind})"
-    raise ValueError(
-        f"{name}: the column {label} holds {shown}, which is no number: name the column in "
-        "categorical (of a DataFrame, make it a category), or leave it out"
-    )
+    made = np.full(len(series), np.nan)
+    for row, value in enumerate(series.to_numpy(object)):
+        if value is None or value != value:
+            continue
+        if not isinstance(value, bool | np.bool_ | Real):
+            where = first_text(series)
+            raise ValueError(
+                f"{name}: the column {label} holds {where}, which is no number: name the column "
+                "in categorical (of a DataFrame, make it a category), or leave it out"
+            )
+        made[row] = value
+    return made
+
+
+def first_text(series: Any) -> str:
+    """What stands in a column that is no number, and in which row."""
+    for row, value in enumerate(series.to_numpy(object), 1):
+        if value is None or value != value or isinstance(value, Real):
+            continue
+        try:
+            float(value)
+        except (TypeError, ValueError):
+            shown = repr(value) if isinstance(value, str) else str(value)
+            return f"{shown[:80]} in row {row}"
+    return "text"
 
 
 def _in_order(own: Table, like: Table, name: str) -> Table:

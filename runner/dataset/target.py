@@ -6,13 +6,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.dataset.numbers import numbers
-from runner.dataset.table import is_frame
+from runner.dataset.table import first_text, is_frame
 
 NUMBERS = "numbers"
 ONE_OF_TWO = "one of two classes"
 CLASSES = "classes"
 ANYTHING = "anything"
 """What a loss wants y to be; of a loss of somebody's own, nobody knows."""
+
+
+OF_TEXT = "for classes, loss=bce tells two apart, loss=cross_entropy several"
 
 
 class Target(NamedTuple):
@@ -34,7 +37,7 @@ def target(given: Any, wanted: str, name: str, *, are_classes: bool = False) -> 
     `are_classes`: whether the dataset says that its numbers are classes; text and true and false
     are anyway.
     """
-    text_serves = are_classes or (wanted != NUMBERS and (wanted != ANYTHING or is_frame(given)))
+    text_serves = are_classes or wanted != NUMBERS
     labels = _labels(given, name) if text_serves else None
     if labels is None:
         values = _values(given, name)
@@ -119,7 +122,9 @@ def _values(given: Any, name: str) -> NDArray[Any]:
         try:
             values: NDArray[Any] = given.to_numpy(np.float64, na_value=np.nan)
         except (TypeError, ValueError) as error:
-            raise ValueError(f"{name}: expected numbers: {error}") from error
+            columns = [given] if given.ndim == 1 else [one for _, one in given.items()]
+            where = next(filter(None, map(first_text, columns)))
+            raise ValueError(f"{name}: expected numbers, got {where}: {OF_TEXT}") from error
     else:
         values = numbers(given, name)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
