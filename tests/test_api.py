@@ -805,9 +805,7 @@ def test_rows_of_a_frame_and_a_column_belong_together(here):
         api.run("tracking=off", dataset=(frame[["a"]], shuffled), model="linear", epochs=2)
     words = ["dataset.missing=drop", "tracking=off"]
     run = api.run(*words, dataset=(frame[["b", "kind"]], frame.y), model="linear", epochs=2)
-    assert (
-        run.parameters.shape[1] == 1 + 4 + 1
-    )  # of six categories, two are dropped with their rows
+    assert run.parameters.shape[1] == 1 + 6 + 1
 
 
 def test_a_batch_that_a_module_does_not_train_on_is_refused(here):

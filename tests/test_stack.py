@@ -180,7 +180,7 @@ def test_a_stack_on_mini_batches_is_its_lone_runs(composer, execute):
     """Data, classes, orders and validation: each cell as alone, in every column."""
     seen = set()
 
-    @settings(deadline=None, max_examples=40)
+    @settings(deadline=None, max_examples=25)
     @given(sweep=batched_sweeps())
     def check(sweep):
         words, cells = sweep
