@@ -75,8 +75,7 @@ class Order:
         """`shuffle` is `epoch`, `replacement` or False; `seeds` are the cells', or the run's."""
         self.seeds = seeds
         self._samples, self._shuffle = samples, shuffle
-        last = samples - size if drop_last else samples - 1
-        self.starts = range(0, last + 1, size)
+        self.starts = starts(samples, size, drop_last)
         self.sizes = [min(size, samples - start) for start in self.starts]
 
     def of_epoch(self, epoch: int, cells: Index) -> Index:
@@ -84,6 +83,11 @@ class Order:
         seeds = [self.seeds[cell] for cell in cells]
         drawn = {s: order(self._samples, s, epoch, self._shuffle) for s in dict.fromkeys(seeds)}
         return np.stack([drawn[seed] for seed in seeds])
+
+
+def starts(samples: int, size: int, drop_last: bool) -> range:
+    """Where in an epoch's order each batch begins."""
+    return range(0, samples - size + 1 if drop_last else samples, size)
 
 
 def order(samples: int, seed: int, epoch: int, shuffle: str | bool) -> Index:

@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from runner import device, program
-from runner.batches import Order
+from runner.batches import Order, starts
 from runner.config import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
@@ -46,7 +46,9 @@ class Setup(NamedTuple):
     @property
     def epoch_steps(self) -> int:
         """How many steps an epoch has."""
-        return 1 if self.order is None else len(self.order.sizes)
+        if self.batch_size is None:
+            return 1
+        return len(starts(len(self.data.x), self.batch_size, self.drop_last))
 
 
 def setup(values: Values, data: Dataset | None = None) -> Setup:

@@ -221,7 +221,10 @@ def _slice(parts: Sequence[Parts]) -> int:
     of = first.setup
     batch = of.batch_size or len(of.data.y)
     numbers = 12 * first.start.size + 8 * batch * of.data.outputs
-    numbers += batch * of.data.x.shape[1] if of.batch_size else 0
+    if of.batch_size:  # the batch itself, and the order of the epoch
+        numbers += batch * of.data.x.shape[1] + 2 * len(of.data.y)
+    if of.data.validation:
+        numbers += 4 * len(of.data.validation.y) * of.data.outputs
     numbers += 0 if shared else of.data.x.size
     return max(2, min(SLICE_CELLS, SLICE_BYTES // (numbers * first.start.itemsize)))
 
