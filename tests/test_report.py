@@ -537,3 +537,10 @@ def on_a_terminal(folder, typed, variables):
     os.close(ours)
     assert process.wait(60) == 0
     return seen.getvalue().decode()
+
+
+def test_a_mini_batch_has_no_edge_of_stability(compose_config):
+    """It is that of the full batch's gradient."""
+    typed = ["dataset=plane", "model=linear", "optimizer=by_hand"]
+    assert edge(run_of(plain(compose_config(typed)))) > 0
+    assert edge(run_of(plain(compose_config([*typed, "batch_size=10"])))) is None

@@ -14,6 +14,8 @@ from runner.report.problem import is_plain
 Array = NDArray[np.floating[Any]]
 
 MOST_PAIRS = 8
+SAME = ("dataset", "loss", "dtype", "epochs", "tolerance", "seed", "batch_size", "shuffle")
+SAME += ("drop_last", "validation", "split_seed")
 ORDER = ("numpy", "autograd", "optimizer", "module")
 
 
@@ -59,9 +61,7 @@ def _experiment(run: Run) -> str:
         optimizer = {"plain descent": optimizer.get("lr")}
     parameters = run.trajectory().parameters[1]
     start = parameters[0].tolist() if len(parameters) else None
-    same = {
-        key: config.get(key) for key in ("dataset", "loss", "dtype", "epochs", "tolerance", "seed")
-    }
+    same = {key: config.get(key) for key in SAME}
     return json.dumps([same, optimizer, start], sort_keys=True)
 
 

@@ -108,10 +108,10 @@ def _is_part(node: Any) -> bool:
 def edge(run: Run) -> float | None:
     """The learning rate at which the run's optimizer leaves the minimum of its least squares.
 
-    None unless it is plain descent on least squares. Raises ConfigError.
+    None unless it is plain descent on least squares, on all samples at once. Raises ConfigError.
     """
     config = run.config()
-    if not is_plain(config.get("optimizer")):
+    if not is_plain(config.get("optimizer")) or config.get("batch_size") is not None:
         return None
     made = problem(run)
     if made.curvature is None:
