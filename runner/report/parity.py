@@ -14,8 +14,11 @@ from runner.report.problem import is_plain
 Array = NDArray[np.floating[Any]]
 
 MOST_PAIRS = 8
-SAME = ("dataset", "loss", "dtype", "epochs", "tolerance", "seed", "batch_size", "shuffle")
-SAME += ("drop_last", "validation", "split_seed")
+SAME = (
+    *("dataset", "validation", "split_seed", "loss", "dtype", "epochs", "tolerance", "seed"),
+    *("batch_size", "shuffle", "drop_last"),
+)
+"""What runs have in common that should take the same steps, beside optimizer and start."""
 ORDER = ("numpy", "autograd", "optimizer", "module")
 
 
