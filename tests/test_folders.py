@@ -42,7 +42,13 @@ CHANGES = {
 }
 
 
-@pytest.mark.parametrize("change", CHANGES)
+SOON = ("a run's folder", "a sweep's own part")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [one if one in SOON else pytest.param(one, marks=pytest.mark.slow) for one in CHANGES],
+)
 def test_the_folder_changes_while_a_run_goes_on(change, tmp_path, environment, runner, store):
     """By Hydra or by a part: all is published, below the folder where the command was started."""
     (tmp_path / "wandering.py").write_text(WANDERING)

@@ -529,6 +529,7 @@ def test_an_experiment_of_an_impossible_name(name, tmp_path, empty_store, publis
     assert f"an experiment's name has 1 to 500 characters, not {len(name)}" in complaints
 
 
+@pytest.mark.slow
 def test_a_schema_that_mlflow_itself_refuses_is_said(tmp_path, empty_store, publish_command):
     """Nothing is written, everything is kept, and MLflow's advice reaches the person."""
     uri = empty_store(tmp_path)

@@ -39,6 +39,7 @@ def test_a_difference_is_loud(runner, tmp_path, store):
     assert {child.info.status for child in children} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_a_part_that_does_not_repeat_itself_is_loud(runner, tmp_path):
     """Its own noise is not taken for what rounding explains."""
     typed = [f"{MODEL}Unseeded", "~model.initial", "epochs=10", "seed=0,1,2", "sweep.stack=true"]
