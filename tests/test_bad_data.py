@@ -68,6 +68,7 @@ def files(tmp_path_factory):
     (folder / "torn.csv.gz").write_bytes(gzip.compress(GOOD.encode() * 500)[:-20])
     (folder / "false.csv.gz").write_text(GOOD)
     (folder / "false.csv.bz2").write_text(GOOD)
+    (folder / "good.tsv").write_text(GOOD.replace(",", "\t"))
     (folder / "good.csv.gz").write_bytes(gzip.compress(GOOD.encode()))
     (folder / "good.csv.bz2").write_bytes(bz2.compress(GOOD.encode()))
     (folder / "folder.csv").mkdir()
@@ -355,8 +356,16 @@ def test_there_are_enough_of_them():
     assert len(REFUSED) >= 150
 
 
-@pytest.mark.parametrize("name", ["good.csv", "good.csv.gz", "good.csv.bz2"])
+@pytest.mark.parametrize("name", ["good.csv", "good.csv.gz", "good.csv.bz2", "good.tsv"])
 def test_the_good_ones_are_fitted(name, files, front_door):
     """With the same words: it is not the words that are refused."""
     status, said, _ = front_door(*f"{CSV}{name} epochs=1 tracking=off".split(), folder=files)
     assert (status, said) == (0, "")
+
+
+@pytest.mark.parametrize("sweep", [[], ["-m", "lr=0.1,0.2", "hydra/launcher=basic"]], ids=str)
+def test_a_path_is_of_the_folder_where_the_command_is_started(sweep, runner, tmp_path):
+    """Wherever Hydra has the job run."""
+    (tmp_path / "own.csv").write_text(GOOD)
+    words = f"{CSV}own.csv epochs=1 tracking=off hydra.job.chdir=true hydra.run.dir=elsewhere"
+    assert "exhausted" in runner(tmp_path, *sweep, *words.split()).stdout
