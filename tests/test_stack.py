@@ -123,7 +123,7 @@ def assert_same(stacked, alone, near):
 def test_a_stack_is_its_lone_runs(dtype, composer, execute):
     """Over random sweeps of every number that can be stacked."""
 
-    @settings(deadline=None, max_examples=20)
+    @settings(deadline=None, max_examples=12)
     @given(sweep=sweeps(dtype))
     def check(sweep):
         parts, cells = sweep
