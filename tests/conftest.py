@@ -62,6 +62,17 @@ def composer():
 
 
 @pytest.fixture(scope="module")
+def one_thread():
+    """On a busy machine PyTorch's threads wait for each other far longer than a step takes."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(1)
+    yield
+    torch.set_num_threads(before)
+
+
+@pytest.fixture(scope="module")
 def front_door(tmp_path_factory):
     """Carry out a command line here: exit status, what it says, and the cells it would run."""
     import runner.cells.launch

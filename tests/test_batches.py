@@ -23,21 +23,13 @@ import runner
 from runner import journal
 from runner.batches import FullBatch, MiniBatches, Order, order
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """On a busy machine PyTorch's threads wait for each other far longer than a step takes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def run(*words, **values):

@@ -20,6 +20,7 @@ from runner.experiment import compose
 from runner.model import Linear
 from runner.program import numpy as numpy_loop
 
+pytestmark = pytest.mark.usefixtures("one_thread")
 CONF = Path(__file__).resolve().parents[1] / "conf"
 OPTIMIZERS = sorted(path.stem for path in (CONF / "optimizer").glob("*.yaml"))
 OF_CLASSES = {"bce", "cross_entropy"}
@@ -33,15 +34,6 @@ LOOPS = {
 }
 # What makes `nn.Linear` the scalar model.
 ONE_WEIGHT = {"in_features": 1, "out_features": 1, "bias": False}
-
-
-@pytest.fixture(autouse=True, scope="module")
-def one_thread():
-    """On a busy machine PyTorch's threads wait for each other far longer than a step takes."""
-    before = torch.get_num_threads()
-    torch.set_num_threads(1)
-    yield
-    torch.set_num_threads(before)
 
 
 def through(name, config):
