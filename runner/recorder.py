@@ -65,9 +65,8 @@ class Recorder:
         self._measured: list[Rows] = []  # of the chunk, (cells, steps) each
         self._until = np.full(len(initial), -1)  # rows of a cell that has ended, in the chunk
         self._best = np.full(len(initial), np.inf)  # of what is measured
-        self._final: Any = np.full(len(initial), np.nan)  # where epochs are ranked
-        self._ends = [one.name for one in told if one.every == EPOCH_END and one.role != LOSS]
-        self._at_the_end: dict[str, Any] = {}
+        self._ends = [one.name for one in told if one.every == EPOCH_END]
+        self._at_the_end: dict[str, Any] = {}  # of the last epoch, by these names
         self.last = Step(np.full(len(initial), np.nan), initial, np.full_like(initial, np.nan))
         self.add(self.last, now, {column.name: 0 for column in told if column.every == START})
 
@@ -101,8 +100,6 @@ class Recorder:
             self._gradient[row] = step.gradient
         for name, values in told.items():
             self._told[name][row] = values
-        if self._ranks is not None and self._ranks in told:
-            self._final = told[self._ranks]
         if self._ends and self._ends[0] in told:
             self._at_the_end = {name: told[name] for name in self._ends}
         for vectors in self._vectors:
@@ -169,10 +166,12 @@ class Recorder:
         self._until[cells] = self._count
         for vectors in self._vectors:
             vectors.end(cells, self.steps, self.last)
-        final = np.atleast_1d(self.last.loss if self._ranks is None else self._final)[cells]
+        told = {name: np.atleast_1d(values)[cells] for name, values in self._at_the_end.items()}
+        final = np.atleast_1d(self.last.loss)[cells]
+        if self._ranks is not None:
+            final = told.pop(self._ranks, np.full(len(cells), np.nan))
         best = np.fmin(self._best, self._least())[cells]
         parameters = np.atleast_2d(self.last.parameters)[cells]
-        told = {name: np.atleast_1d(values)[cells] for name, values in self._at_the_end.items()}
         return [
             Figures(
                 self.steps,
@@ -208,7 +207,6 @@ class Recorder:
     def keep(self, cells: Index) -> None:
         """Go on with the cells at these indices alone, once the chunk has been handed on."""
         self._until, self._best = self._until[cells], self._best[cells]
-        self._final = self._final[cells]
         self._at_the_end = {name: values[cells] for name, values in self._at_the_end.items()}
         self.last = Step(*(part[cells] for part in self.last[:3]))
         self._allocate(len(cells), self.last.parameters.shape[1], self.last.parameters.dtype)
