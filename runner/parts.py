@@ -99,9 +99,9 @@ def torch_y(data: Dataset, shape: tuple[int, ...], device_name: str) -> Any:
     import torch
 
     y = torch.tensor(data.y, device=device_name)
-    if data.y.dtype.kind == "i" and shape in ((), (1,)):  # of two classes
-        y = y.to(getattr(torch, data.x.dtype.name))
-    return y if data.y.dtype.kind == "i" and y.dtype == torch.int64 else y.reshape(-1, *shape)
+    if data.y.dtype.kind == "i" and shape not in ((), (1,)):  # classes, of which each has a score
+        return y
+    return y.to(getattr(torch, data.x.dtype.name)).reshape(-1, *shape)
 
 
 def torch_index(device_name: str) -> Any:

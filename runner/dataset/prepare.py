@@ -76,7 +76,6 @@ def prepare(given: tuple[Any, Any], wishes: Wishes, unseen: tuple[Any, Any] | No
     if wishes.degree > 1:
         x, more = powers(x, wishes.degree), [powers(one, wishes.degree) for one in more]
     names = trained.x.names if wishes.degree == 1 else ()
-    shown = trained.x.names or None
     dtype = wishes.dtype
     point = finite(more.pop(), "probe", dtype) if point is not None else None
     x, y = finite(x, "x", dtype, names), _typed(trained.y, "y", dtype)
@@ -85,7 +84,7 @@ def prepare(given: tuple[Any, Any], wishes: Wishes, unseen: tuple[Any, Any] | No
         unseen_x = finite(more.pop(), "validation: x", dtype, names)
         validation = Samples(unseen_x, _typed(tried.y, "validation: y", dtype))
     told = digest(x, y, point, *(validation or ()))
-    return Dataset(x, y, point, told, trained.y.classes, validation, tuple(shown or ()))
+    return Dataset(x, y, point, told, trained.y.classes, validation, trained.x.names)
 
 
 def _check(wishes: Wishes) -> None:
