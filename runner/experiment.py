@@ -81,33 +81,17 @@ def alone(of: Setup) -> Experiment:
     return _module(of) if of.loop == "module" else _tensor(of)
 
 
-def experiment(of: Setup, program: Any, more: "Built") -> Experiment:
-    """The experiment with that program and all that goes with it."""
-    recorded, spacing = recording(of, more.tensors)
+def experiment(of: Setup, *, tensors: models.Tensors, **built: Any) -> Experiment:
+    """The experiment with what was `built` for it, and what it records."""
+    recorded, spacing = recording(of, tensors)
     return Experiment(
-        of.loop,
-        of.device,
-        more.tensors,
-        more.initial,
-        program,
-        more.batches,
-        more.validation,
-        more.right,
-        recorded,
-        spacing,
-        more.predict,
+        loop=of.loop,
+        device=of.device,
+        tensors=tensors,
+        recorded=recorded,
+        spacing=spacing,
+        **built,
     )
-
-
-class Built(NamedTuple):
-    """What an experiment has beside its program; see there."""
-
-    tensors: models.Tensors
-    initial: Array
-    batches: Batches
-    validation: FullBatch | None
-    right: Right | None
-    predict: Predict | None
 
 
 def recording(of: Setup, tensors: models.Tensors) -> tuple[list[measure.Recorded], Spacing | None]:
@@ -129,7 +113,8 @@ def recording(of: Setup, tensors: models.Tensors) -> tuple[list[measure.Recorded
 
 def batches(of: Setup, x: Any, y: Any, as_index: Callable[[Any], Any] = np.asarray) -> Batches:
     """The stream of a run by itself; `as_index` makes an index for x and y of NumPy's."""
-    return FullBatch(x, y) if of.order is None else MiniBatches(x, y, of.order, as_index)
+    order = of.order()
+    return FullBatch(x, y) if order is None else MiniBatches(x, y, order, as_index)
 
 
 def _by_hand(of: Setup) -> Experiment:
@@ -141,15 +126,16 @@ def _by_hand(of: Setup) -> Experiment:
     update = build("optimizer", parts.swapped(of.optimizer, optimizers.BY_HAND))
     w = parts.start(model, of.seed, of.dtype)
     unseen = of.data.validation
-    built = Built(
-        model.tensors,
-        w,
-        batches(of, model.design(of.data.x), of.data.y),
-        unseen and FullBatch(model.design(unseen.x), unseen.y),
-        parts.right(of.loss, of.data, (model.outputs,)),
-        _prediction(model, of.data),
+    return experiment(
+        of,
+        tensors=model.tensors,
+        initial=w,
+        program=numpy.Program(w, model, loss, update),
+        batches=batches(of, model.design(of.data.x), of.data.y),
+        validation=unseen and FullBatch(model.design(unseen.x), unseen.y),
+        right=parts.right(of.loss, of.data, (model.outputs,)),
+        predict=_prediction(model, of.data),
     )
-    return experiment(of, numpy.Program(w, model, loss, update), built)
 
 
 def _tensor(of: Setup) -> Experiment:
@@ -179,15 +165,16 @@ def _tensor(of: Setup) -> Experiment:
     else:
         built, closure = parts.torch_optimizer(of.optimizer, [w.requires_grad_()])
         made = optimizer.Program(w, loss, built, closure=closure)
-    more = Built(
-        model.tensors,
-        initial,
-        batches(of, designed(of.data.x), y, parts.torch_index(of.device)),
-        parts.validation(of.data, designed, shape, of.device),
-        parts.right(of.loss, of.data, shape),
-        _prediction(model, of.data),
+    return experiment(
+        of,
+        tensors=model.tensors,
+        initial=initial,
+        program=made,
+        batches=batches(of, designed(of.data.x), y, parts.torch_index(of.device)),
+        validation=parts.validation(of.data, designed, shape, of.device),
+        right=parts.right(of.loss, of.data, shape),
+        predict=_prediction(model, of.data),
     )
-    return experiment(of, made, more)
 
 
 def _module(of: Setup) -> Experiment:
@@ -201,9 +188,10 @@ def _module(of: Setup) -> Experiment:
     network, shape = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
     y = parts.torch_y(of.data, shape, of.device)
     loss = parts.torch_loss(of.loss, of.device, y, shape, of.dtype)
-    if of.order is not None:
-        few = torch.tensor(of.data.x[: min(of.order.sizes)], device=of.device)
-        trial.check_training(known_as(of.model), network, few)
+    x = torch.tensor(of.data.x, device=of.device)
+    stream = batches(of, x, y, parts.torch_index(of.device))
+    if of.batch_size is not None:
+        trial.check_training(known_as(of.model), network, x[: min(stream.sizes)])
     tensors, initial = parts.network_start(of.model, of.seed, of.dtype, of.data, network)
     device.set_threads((of.batch_size or len(of.data.x)) * initial.size)
     built, closure = parts.torch_optimizer(of.optimizer, list(network.parameters()))
@@ -217,15 +205,16 @@ def _module(of: Setup) -> Experiment:
         values: Array = made.cpu().numpy().reshape(1)
         return values
 
-    more = Built(
-        tensors,
-        initial,
-        batches(of, tensor(of.data.x), y, parts.torch_index(of.device)),
-        parts.validation(of.data, tensor, shape, of.device),
-        parts.right(of.loss, of.data, shape),
-        None if of.data.probe is None or math.prod(shape) > 1 else predict,
+    return experiment(
+        of,
+        tensors=tensors,
+        initial=initial,
+        program=module.Program(network, loss, built, closure=closure),
+        batches=stream,
+        validation=parts.validation(of.data, tensor, shape, of.device),
+        right=parts.right(of.loss, of.data, shape),
+        predict=None if of.data.probe is None or math.prod(shape) > 1 else predict,
     )
-    return experiment(of, module.Program(network, loss, built, closure=closure), more)
 
 
 def _prediction(model: Any, data: Dataset) -> Predict | None:

@@ -35,7 +35,6 @@ class Setup(NamedTuple):
     optimizer: Values
     data: Dataset
 
-    @property
     def order(self) -> Order | None:
         """In which the samples come, where not all come at once."""
         if self.batch_size is None:

@@ -12,7 +12,7 @@ from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches, Order
 from runner.build import build
 from runner.dataset.samples import Dataset
-from runner.experiment import Built, Experiment, Predict, experiment
+from runner.experiment import Experiment, Predict, experiment
 from runner.program import SCALAR
 from runner.program.stacked import Index, Rule
 from runner.stack.hyperparameters import rules
@@ -47,7 +47,7 @@ def _by_hand(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
     made = stacked.Program(initial, model, loss, _rules(cells))
     some = _samples(cells, model.design, lambda data: data.y, np.asarray, shared)
     at_probe = _prediction(cells, model)
-    return experiment(first.setup, made, _built(cells, initial, *some, at_probe))
+    return _experiment(cells, initial, made, some, at_probe)
 
 
 def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment:
@@ -93,7 +93,7 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
         evaluate = stacked_pytorch.differentiated(forward)
     made = stacked_pytorch.Program(w, forward, evaluate, _rules(cells))
     at_probe = _network_prediction(cells, network) if is_network else _prediction(cells, model)
-    return experiment(of, made, _built(cells, initial, *x_and_y, at_probe))
+    return _experiment(cells, initial, made, x_and_y, at_probe)
 
 
 def _flat(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -134,16 +134,24 @@ def _stacked(arrays: Sequence[Any]) -> Any:
     return torch.stack(list(arrays))
 
 
-def _built(
+def _experiment(
     cells: Sequence[Parts],
     initial: Array,
-    batches: Batches,
-    validation: FullBatch | None,
+    program: Any,
+    samples: tuple[Batches, FullBatch | None],
     predict: Predict | None,
-) -> Built:
+) -> Experiment:
     first = cells[0]
-    right = parts.right(first.setup.loss, first.data, first.shape, of_cells=True)
-    return Built(first.tensors, initial, batches, validation, right, predict)
+    return experiment(
+        first.setup,
+        tensors=first.tensors,
+        initial=initial,
+        program=program,
+        batches=samples[0],
+        validation=samples[1],
+        right=parts.right(first.setup.loss, first.data, first.shape, of_cells=True),
+        predict=predict,
+    )
 
 
 def _losses_of_samples(cell: Parts) -> Any:
