@@ -7,7 +7,7 @@ import pytest
 from tests.browser import unfold, visit
 from tests.conftest import TrackingServer
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ui")]  # one server for all
+pytestmark = pytest.mark.slow
 
 SIZE = {"width": 1600, "height": 1000}
 CELLS = ["sgd lr=0.01", "sgd lr=0.1", "adam lr=0.01", "adam lr=0.1"]

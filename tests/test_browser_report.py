@@ -13,7 +13,7 @@ from runner.colour import COLOURS
 from tests.browser import PLOTS_ARE_DRAWN, visit
 from tests.vision import VISIONS, distance
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("report")]  # one sweep of each size
+pytestmark = pytest.mark.slow
 
 QUICK = "-m", "gradient=by_hand", "dataset=noisy_line", "epochs=40"
 SWEEPS = {

@@ -30,42 +30,39 @@ COPIED = (
 STAMPED = ("pyproject.toml", "constraints.txt")
 
 
-@pytest.fixture(scope="module")
-def copy(tmp_path_factory):
+@pytest.fixture
+def copy(tmp_path):
     """A copy whose `.venv` is the one that `make` has set up here."""
     if not (Path(sys.prefix) / "installed").exists():
         pytest.skip("the README's commands need the environment that `make` sets up")
-    folder = tmp_path_factory.mktemp("copy")
     for name in (*COPIED, *STAMPED):
-        target = folder / name
+        target = tmp_path / name
         target.parent.mkdir(exist_ok=True)
         copied = shutil.copytree if (ROOT / name).is_dir() else shutil.copy2  # keeps its time
         copied(ROOT / name, target)
-    (folder / ".venv").symlink_to(sys.prefix)
-    return folder
+    (tmp_path / ".venv").symlink_to(sys.prefix)
+    return tmp_path
 
 
 @pytest.mark.slow
-@pytest.mark.xdist_group("readme")  # one after another, in one copy
-@pytest.mark.parametrize(
-    ("page", "block"), blocks("bash"), ids=lambda text: text.splitlines()[0][:60]
-)
-def test_commands_work_as_they_stand(page, block, copy):
-    """Each block of commands, in the environment that the README activates."""
-    done = subprocess.run(
-        ["bash", "-euo", "pipefail", "-c", block],
-        cwd=copy,
-        env={
-            **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MAKE"))},
-            "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
-            "PYTEST_ADDOPTS": "-k test_value_and_slope_are_torchs",  # `make test` is what runs this
-        },
-        capture_output=True,
-        text=True,
-        timeout=280,
-    )
-    assert done.returncode == 0, done.stdout + done.stderr
-    assert done.stdout
+@pytest.mark.parametrize("page", sorted({page for page, _ in blocks("bash")}))
+def test_commands_work_as_they_stand(page, copy):
+    """A page's blocks of commands one after another, in the environment that it activates."""
+    for block in [block for name, block in blocks("bash") if name == page]:
+        done = subprocess.run(
+            ["bash", "-euo", "pipefail", "-c", block],
+            cwd=copy,
+            env={
+                **{k: v for k, v in os.environ.items() if not k.startswith(("PYTEST_", "MAKE"))},
+                "PATH": f"{sys.prefix}/bin:{os.environ['PATH']}",
+                "PYTEST_ADDOPTS": "-k test_value_and_slope_are_torchs",  # what `make test` runs
+            },
+            capture_output=True,
+            text=True,
+            timeout=280,
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        assert done.stdout
 
 
 def test_sample_output_is_what_comes_out(tmp_path, runner):

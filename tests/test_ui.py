@@ -12,7 +12,7 @@ import pytest
 from tests.browser import visit
 from tests.conftest import unused_port
 
-pytestmark = [pytest.mark.slow, pytest.mark.xdist_group("ui")]
+pytestmark = pytest.mark.slow
 
 SIZE = {"width": 1500, "height": 950}
 PATIENCE = 120  # seconds for a server to start
