@@ -15,6 +15,7 @@ from runner import drive, experiment, stop
 from runner.config import plain, register
 from runner.console import Console
 from runner.journal import Journal, Start
+from runner.recording import Run
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 EPOCHS = {"numpy": 50_000, "autograd": 5_000, "optimizer": 5_000, "module": 5_000}
@@ -57,7 +58,7 @@ def recorded_steps(overrides: list[str]) -> float:
     with tempfile.TemporaryDirectory() as folder:
         journal = Journal(Path(folder) / "journal.db")
         limits, look = stop.limits_of(config), Console(config, ready.tensors)
-        ended: list[drive.Run] = []
+        ended: list[Run] = []
         started = time.perf_counter()
         drive.execute(
             ready,

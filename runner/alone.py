@@ -5,12 +5,15 @@ import signal
 
 from runner import identity, stop
 from runner.cell import Cell
-from runner.config import check
+from runner.check import check
+from runner.checkpoint import Unreadable
+from runner.config import ConfigError
 from runner.console import Console, closing_block, painted, say
 from runner.draws import Draws
-from runner.drive import Run, execute
+from runner.drive import execute
 from runner.experiment import Experiment, compose
 from runner.failure import summary
+from runner.recording import Run
 from runner.signals import signals
 from runner.spacing import Spacing
 from runner.tracking.session import Session, Settings, session
@@ -51,12 +54,15 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
     look, ended = Console(cell.values, experiment.tensors), list[Run]()
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         journal = tracked.journal
-        execute(
-            experiment, [start], limits, journal, received, lambda _, run: ended.append(run), look
-        )
+        every = cell.values["checkpoint"]["every"]
+        told = (received, lambda _, run: ended.append(run), look)
+        try:
+            execute(experiment, [start], limits, journal, *told, every=every)
+        except Unreadable as error:
+            raise ConfigError(f"checkpoint.every: expected null, for this run: {error}") from error
     look.close()
     [done] = ended
-    say(_closing_block(experiment, done, start.name))
+    say(closing(experiment, done, start.name))
     return done, received
 
 
@@ -68,7 +74,8 @@ def raise_failure(done: Run) -> None:
         raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
 
 
-def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
+def closing(experiment: Experiment, done: Run, name: str) -> str:
+    """The lines that say how a run ended."""
     end = done.end
     what = "epoch" if len(experiment.batches.sizes) == 1 else "step"
     at = f" (at {what} {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""

@@ -18,8 +18,9 @@ from runner.caller import call
 from runner.cell import Cell
 from runner.cells import launch
 from runner.cells.carry_out import Ended, carry_out
+from runner.check import check
 from runner.composing import many_cells, one_cell
-from runner.config import ConfigError, Values, check
+from runner.config import ConfigError, Values
 from runner.console import quietly
 from runner.find import NotFound, find_all
 from runner.isolated import isolated, plain_modes

@@ -41,8 +41,8 @@ def _named(name: str) -> Any:
     return pkgutil.resolve_name(name)  # which looks for files, each time
 
 
-def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
-    """Call the node's `_target_` with `arguments`, and with the node's other keys as keywords.
+def build(where: str, node: Mapping[str, Any], *arguments: Any, **given: Any) -> Any:
+    """Call the node's `_target_` with what is given, and with the node's other keys as keywords.
 
     Hydra's own keys mean what they mean to Hydra; a loss alone may be `_partial_`, a function of
     prediction and y with some of its keywords given. Raises ConfigError for an unknown key, a value
@@ -50,13 +50,13 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
     """
     function = _target(where, node)
     is_partial = _is_partial(where, node, function)
-    _check_keywords(where, node, len(arguments))
+    _check_keywords(where, node, len(arguments), given)
     keywords = {key: value for key, value in node.items() if key != "_target_"}
     try:
         if node["_target_"] in _instantiated and _is_plain(keywords):
-            return function(*arguments, **deepcopy(keywords))
+            return function(*arguments, **given, **deepcopy(keywords))
         make = hydra.utils.instantiate({"_convert_": "all", **node, "_partial_": True})
-        made = make if is_partial else make(*arguments)
+        made = make if is_partial else make(*arguments, **given)
     except InstantiationException as error:  # of a nested node, which Hydra names
         raise ConfigError(f"{where}: {error}") from error
     except KeyboardInterrupt:
@@ -68,6 +68,12 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any) -> Any:
         raise ConfigError(f"{where}: {why}") from error
     _instantiated.add(node["_target_"])
     return made
+
+
+def swapped(node: Mapping[str, Any], by_hand: Mapping[str, Any]) -> dict[str, Any]:
+    """The node with the class that it names replaced by the one that does the same by hand."""
+    hand = by_hand.get(node["_target_"])
+    return dict(node, **({"_target_": f"{hand.__module__}.{hand.__qualname__}"} if hand else {}))
 
 
 def _tells_its_key(node: Mapping[str, Any], error: BaseException) -> bool:
@@ -103,15 +109,18 @@ def _is_plain(value: Any) -> bool:
     return not isinstance(value, list) or all(map(_is_plain, value))
 
 
-def _check_keywords(where: str, node: Mapping[str, Any], given: int) -> None:
+def _check_keywords(
+    where: str, node: Mapping[str, Any], count: int, given: Mapping[str, Any]
+) -> None:
     """Refuse keys that the target does not take or misses, and values unlike what it declares.
 
-    `given` of its parameters are taken by position, and are not the config's.
+    `count` of its parameters are taken by position, and are not the config's, nor those `given`.
     """
     if (parameters := declared(node["_target_"])) is None:
         return
     positional = node.get("_args_")
-    parameters = parameters[given + (len(positional) if isinstance(positional, list) else 0) :]
+    parameters = parameters[count + (len(positional) if isinstance(positional, list) else 0) :]
+    parameters = [parameter for parameter in parameters if parameter.name not in given]
     takes = {p.name: p for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     open_ended = any(p.kind is p.VAR_KEYWORD for p in parameters)
     faults = []

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from runner.config import Values
 
-NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "record", "report")
+NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "record", "checkpoint", "report")
 """Nodes that say where and how a run is kept and shown."""
 
 

@@ -26,6 +26,8 @@ NORMS = "parameter norms"
 GRADIENT_NORM = "gradient norm"
 VALIDATION = "validation"
 MEASURE = "measure"
+SCHEDULE = "schedule"
+"""The learning rate of a step."""
 
 START = "start"
 """A column that has a value at every step, and at step 0."""
@@ -42,13 +44,16 @@ MEASURES_TAG = "measures"
 MOST_SCALARS = 64
 """Up to so many numbers of a column have a metric each; past it, each tensor has one."""
 
+BEST = "best.npz"
+"""The file of a run with patience: its parameters where it was best, each tensor by its name."""
+
 FIXED = ("step", "time")
 """What every row begins with."""
 
 FIGURES = (
     *("epochs_run", "seconds", "final_loss", "best_loss"),
     *("prediction_before", "prediction_after"),
-    *("final_accuracy", "final_val_loss", "final_val_accuracy"),
+    *("final_accuracy", "final_val_loss", "final_val_accuracy", "best_epoch"),
 )
 """What is recorded once, at a run's end."""
 

@@ -1,29 +1,17 @@
-"""The typed schema of a config, and the checks of its plain values."""
+"""The typed schema of a config, and its values as plain ones."""
 
-import math
 import os
-import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
-import numpy as np
 from hydra.core.config_store import ConfigStore
 from hydra.errors import CompactHydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.address import tracking_faults
 from runner.console import escaped
-from runner.dataset.prepare import KEYS
-from runner.dataset.split import LARGEST_SEED
-from runner.spacing import LEAST_POINTS
-
-SHUFFLES = ("epoch", "replacement", False)
-
-
-OF_DATASET = {f"validation_data.{key}" for key in KEYS}
 
 
 class ConfigError(CompactHydraException):
@@ -72,6 +60,11 @@ class Record:
 
 
 @dataclass
+class Checkpoint:
+    every: int | None = MISSING
+
+
+@dataclass
 class Report:
     pictures: bool | None = MISSING
     page: bool = MISSING
@@ -85,6 +78,7 @@ class Config:
     model: dict[str, Any] = MISSING
     loss: dict[str, Any] = MISSING
     optimizer: dict[str, Any] = MISSING
+    schedule: dict[str, Any] = MISSING
     device: Device = MISSING
     tracking: Tracking = MISSING
     gradient: Gradient = MISSING
@@ -97,11 +91,17 @@ class Config:
     validation_data: dict[str, Any] | None = MISSING
     split_seed: int = MISSING
     tolerance: float = MISSING
+    max_steps: int | None = MISSING
+    patience: int | None = MISSING
+    min_delta: float = MISSING
+    clip: float | None = MISSING
+    clip_value: float | None = MISSING
     seed: int = MISSING
     dtype: Dtype = MISSING
     print_every: int = MISSING
     sweep: Sweep = MISSING
     record: Record = MISSING
+    checkpoint: Checkpoint = MISSING
     report: Report = MISSING
 
 
@@ -162,108 +162,6 @@ def _unknown(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[s
             yield f"{prefix}{key}: there is no such value, only {', '.join(known)}"
         elif is_dataclass(known[key]) and isinstance(value, Mapping):
             yield from _unknown(value, known[key], f"{prefix}{key}.")
-
-
-def check(
-    values: Values, choices: Mapping[str, Any] | None = None, overrides: Sequence[str] = ()
-) -> None:
-    """Refuse plain values that no run can start with, all of them in one message.
-
-    `choices` has the option chosen for each config group, `overrides` what was typed.
-    """
-    lr, epochs, tolerance, seed = (values[key] for key in ("lr", "epochs", "tolerance", "seed"))
-    batch, share, unseen = (values[k] for k in ("batch_size", "validation", "validation_data"))
-    room, points = values["record"]["most_bytes"], values["tracking"]["points"]
-    largest = float(np.finfo(values["dtype"]).max)
-    size = f"at most {largest:.2g} in {values['dtype']}"
-    rules = {
-        "lr": (0 < lr <= largest, f"a finite number above 0, {size}"),
-        "epochs": (1 <= epochs <= sys.maxsize, f"a whole number of 1 or more, up to {sys.maxsize}"),
-        "tolerance": (0 <= tolerance < math.inf, "0 (never stop early) or a finite number above"),
-        "seed": (0 <= seed < 2**63, f"a whole number of 0 or more, up to {2**63 - 1}"),
-        "batch_size": (batch is None or batch >= 1, "1 or more samples, or null for all at once"),
-        "shuffle": (_is_one_of(values["shuffle"], SHUFFLES), "epoch, replacement or false"),
-        "drop_last": (
-            batch is not None or not values["drop_last"],
-            "false where all samples are one batch; batch_size=... makes several",
-        ),
-        "validation": (
-            share is None or 0 <= share < 1,
-            "a share of the samples from 0 to below 1, or null for none",
-        ),
-        "split_seed": (
-            not share or 0 <= values["split_seed"] <= LARGEST_SEED,
-            f"a whole number of 0 or more, up to {LARGEST_SEED}, for a share for validation",
-        ),
-        "print_every": (values["print_every"] >= 0, "0 (no lines) or a number of epochs"),
-        "record.most_bytes": (room >= 0, "0 (never all parameters of every step) or more bytes"),
-        "tracking.points": (
-            points is None or points >= LEAST_POINTS,
-            f"{LEAST_POINTS} or more, or null for all",
-        ),
-    }
-    told = dict(leaves(values))
-    faults = [
-        f"{key}: expected {expected}, got {told[key]}"
-        for key, (holds, expected) in rules.items()
-        if not holds
-    ]
-    for text in overrides:
-        key = text.lstrip("+~").partition("=")[0]
-        if key in OF_DATASET:
-            faults.append(f"{text}: dataset.{key.partition('.')[2]} is for both")
-    if share and unseen is not None:
-        faults.append(
-            "validation: a share, and validation_data as well: one of both, the other null"
-        )
-    faults += _number_faults(values, largest, said=not rules["lr"][0])
-    faults += tracking_faults(values["tracking"], (choices or {}).get("tracking"))
-    if faults:
-        raise ConfigError("\n".join(faults))
-
-
-def _number_faults(values: Values, largest: float, *, said: bool) -> Iterator[str]:
-    """What is wrong with numbers that the run's dtype cannot hold; `said`: that of lr is told.
-
-    The tolerance is not among them, for it is compared in float64; nor is a dataset's number,
-    with which float64 is computed before the samples are rounded to the dtype.
-    """
-    size = f"at most {largest:.2g} in {values['dtype']}"
-    least = float(np.finfo(values["dtype"]).smallest_subnormal)
-    nodes = {"lr": values["lr"], **{part: values[part] for part in ("optimizer", "loss", "model")}}
-    for key, value in leaves(nodes):
-        numbers = list(_numbers(value))
-        follows = key == "optimizer.lr" and (said or value == values["lr"])
-        if follows or (key == "lr" and said):
-            continue
-        if key.startswith("optimizer.") and not all(abs(one) <= largest for one in numbers):
-            yield f"{key}: expected finite numbers, {size}, got {value}"
-        elif any(0 < abs(one) <= least / 2 for one in numbers):  # the half is rounded to even
-            kind = values["dtype"]
-            yield f"{key}: expected {least:.2g} or more, for less is 0 in {kind}, got {value}"
-    lr, betas = values["optimizer"].get("lr"), values["optimizer"].get("betas")
-    if not (is_number(lr) and isinstance(betas, list) and any(map(is_number, betas[:1]))):
-        return
-    # Adam and its kin begin with a step of lr / (1 - beta), to make up for means that begin at 0.
-    if lr <= largest and 0 <= betas[0] < 1 and not lr / (1 - betas[0]) <= largest:
-        yield (
-            f"optimizer.lr: expected at most {largest * (1 - betas[0]):.2g} in {values['dtype']}, "
-            f"for the first step is lr / (1 - {betas[0]}), got {lr}"
-        )
-
-
-def _is_one_of(value: Any, known: tuple[Any, ...]) -> bool:
-    """Whether it is one of these words, or false: 0 is no word for it."""
-    return any(value is one or (isinstance(value, str) and value == one) for one in known)
-
-
-def _numbers(value: Any) -> Iterator[float]:
-    """The value if it is a number, or those that a list holds."""
-    if is_number(value):
-        yield value
-    elif isinstance(value, list):
-        for one in value:
-            yield from _numbers(one)
 
 
 def leaves(node: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:

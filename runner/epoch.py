@@ -48,6 +48,11 @@ class Seen(NamedTuple):
     told: Mapping[str, Any]
     """Values for columns that measures do not give, by their names."""
 
+    @property
+    def watched(self) -> Any:
+        """The loss by which an epoch is judged: of the validation data where there are any."""
+        return self.told.get(UNSEEN, self.loss)
+
 
 class Epochs:
     """Puts steps together to epochs: the mean of their losses, weighted by their samples."""

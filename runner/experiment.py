@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, measure, parts, vectors
+from runner import device, measure, parts, rates, updates, vectors
 from runner import model as models
-from runner import optimizer as optimizers
 from runner.batches import Batches, FullBatch, MiniBatches
-from runner.build import build, known_as
+from runner.build import known_as
+from runner.column import MEASURE, SCHEDULE, START, Column, number
 from runner.config import Values
 from runner.dataset.samples import Dataset
 from runner.epoch import Epochs, Right, columns
+from runner.program import CONSTANT
 from runner.program.step import Step
+from runner.rates import EVALUATIONS, LR, Rates
 from runner.setup import Setup, refused, setup
 from runner.spacing import Spacing
 
@@ -43,6 +45,8 @@ class Experiment(NamedTuple):
     validation: FullBatch | None
     right: Right | None
     """Where the task is classification"""
+    rates: Rates
+    """The learning rate of each step"""
     recorded: Sequence[measure.Recorded]
     """What is recorded of each cell."""
     spacing: Spacing | None
@@ -53,7 +57,7 @@ class Experiment(NamedTuple):
     @property
     def steps(self) -> Iterator[Step]:
         """The steps from where the program is, one after another, without end."""
-        return (self.program.advance(batch) for batch in self.batches)
+        return (self.program.advance(batch, *self.rates.given) for batch in self.batches)
 
     def epochs(self) -> Epochs:
         """What puts its steps together to epochs."""
@@ -81,9 +85,14 @@ def alone(of: Setup) -> Experiment:
     return _module(of) if of.loop == "module" else _tensor(of)
 
 
-def experiment(of: Setup, *, tensors: models.Tensors, **built: Any) -> Experiment:
-    """The experiment with what was `built` for it, and what it records."""
-    recorded, spacing = recording(of, tensors)
+def experiment(
+    of: Setup, *, tensors: models.Tensors, closure: bool = False, **built: Any
+) -> Experiment:
+    """The experiment with what was `built` for it, and what it records.
+
+    `closure`: whether its optimizer evaluates the gradient by itself.
+    """
+    recorded, spacing = recording(of, tensors, closure=closure)
     return Experiment(
         loop=of.loop,
         device=of.device,
@@ -94,20 +103,25 @@ def experiment(of: Setup, *, tensors: models.Tensors, **built: Any) -> Experimen
     )
 
 
-def recording(of: Setup, tensors: models.Tensors) -> tuple[list[measure.Recorded], Spacing | None]:
+def recording(
+    of: Setup, tensors: models.Tensors, *, closure: bool = False
+) -> tuple[list[measure.Recorded], Spacing | None]:
     """What a run with these parameters records, and at which steps all of them, if not at all."""
     parameters = sum(map(math.prod, tensors.values()))
-    steps = of.epoch_steps
-    size = steps * of.epochs, parameters, of.dtype, of.most_bytes
+    size = of.most_steps, parameters, of.dtype, of.most_bytes
     whole = vectors.is_whole(*size) or vectors.is_small(parameters, of.dtype, len(tensors))
-    epochs = columns(
-        steps,
+    told = columns(
+        of.epoch_steps,
         parts=of.batch_size is not None,
         classes=bool(of.data.classes),
         validation=of.data.validation is not None,
     )
+    if of.schedule["_target_"] != CONSTANT:
+        told.append(number(LR, SCHEDULE))
+    if closure:
+        told.append(Column(EVALUATIONS, MEASURE, (), "int64", START))
     with refused(""):
-        recorded = measure.declared(tensors, of.dtype, whole=whole, epochs=epochs)
+        recorded = measure.declared(tensors, of.dtype, whole=whole, told=told)
     return recorded, None if whole else vectors.spacing(*size)
 
 
@@ -123,7 +137,7 @@ def _by_hand(of: Setup) -> Experiment:
 
     model = parts.model_by_hand(of.model, of.data)
     loss = parts.loss_by_hand(of.loss, model.outputs)
-    update = build("optimizer", parts.swapped(of.optimizer, optimizers.BY_HAND))
+    update = updates.by_hand(of)
     w = parts.start(model, of.seed, of.dtype)
     unseen = of.data.validation
     return experiment(
@@ -131,6 +145,7 @@ def _by_hand(of: Setup) -> Experiment:
         tensors=model.tensors,
         initial=w,
         program=numpy.Program(w, model, loss, update),
+        rates=rates.by_hand(of),
         batches=batches(of, model.design(of.data.x), of.data.y),
         validation=unseen and FullBatch(model.design(unseen.x), unseen.y),
         right=parts.right(of.loss, of.data, (model.outputs,)),
@@ -159,17 +174,22 @@ def _tensor(of: Setup) -> Experiment:
         return made[:, 0] if is_scalar else made
 
     made: Any
+    closure = False
     if of.loop == "autograd":
         predict: Any = operator.mul if is_scalar else model.predict
-        made = autograd.Program(w, predict, loss, build("optimizer", of.optimizer))
+        made = autograd.Program(w, predict, loss, updates.by_hand(of))
+        lr = rates.by_hand(of)
     else:
-        built, closure = parts.torch_optimizer(of.optimizer, [w.requires_grad_()])
-        made = optimizer.Program(w, loss, built, closure=closure)
+        built, how = updates.by_pytorch(of, list(model.tensors), [w.requires_grad_()])
+        made, closure = optimizer.Program(w, loss, built, **how), how["closure"]
+        lr = rates.by_pytorch(of, built)
     return experiment(
         of,
         tensors=model.tensors,
+        closure=closure,
         initial=initial,
         program=made,
+        rates=lr,
         batches=batches(of, designed(of.data.x), y, parts.torch_index(of.device)),
         validation=parts.validation(of.data, designed, shape, of.device),
         right=parts.right(of.loss, of.data, shape),
@@ -194,7 +214,8 @@ def _module(of: Setup) -> Experiment:
         trial.check_training(known_as(of.model), network, x[: min(stream.sizes)])
     tensors, initial = parts.network_start(of.model, of.seed, of.dtype, of.data, network)
     device.set_threads((of.batch_size or len(of.data.x)) * initial.size)
-    built, closure = parts.torch_optimizer(of.optimizer, list(network.parameters()))
+    built, how = updates.by_pytorch(of, list(tensors), list(network.parameters()), network)
+    made = module.Program(network, loss, built, **how)
 
     def tensor(x: Array) -> Any:
         return torch.tensor(x, device=of.device)
@@ -208,8 +229,10 @@ def _module(of: Setup) -> Experiment:
     return experiment(
         of,
         tensors=tensors,
+        closure=how["closure"],
         initial=initial,
-        program=module.Program(network, loss, built, closure=closure),
+        program=made,
+        rates=rates.by_pytorch(of, built),
         batches=stream,
         validation=parts.validation(of.data, tensor, shape, of.device),
         right=parts.right(of.loss, of.data, shape),

@@ -21,7 +21,7 @@ from runner.config import ConfigError, Values
 from runner.dataset.prepare import KEYS
 from runner.refused import shortly
 
-PARTS = ("dataset", "validation_data", "model", "loss", "optimizer")
+PARTS = ("dataset", "validation_data", "model", "loss", "optimizer", "schedule")
 SAMPLES = ("dataset", "validation_data")
 
 KEPT = {"dataset": KEYS}
@@ -83,6 +83,11 @@ def optimizer(params: Any, *, object: str, kind: str, repr: str, lr: Any = None)
     return given(params) if lr is None else given(params, lr=lr)
 
 
+def schedule(optimizer: Any, *, object: str, kind: str, repr: str) -> Any:
+    """The scheduler of this optimizer that the function makes."""
+    return _given(object)(optimizer)
+
+
 def _given(digest: str) -> Any:
     if digest not in (there := _objects.get({})):
         raise LookupError("the object was given in a call from Python, and is gone by now")
@@ -127,6 +132,8 @@ def _fault(part: str, value: Any) -> str:
         return "(x, y), two arrays or a DataFrame and a column, or a function that returns it"
     if part == "optimizer" and (not callable(value) or hasattr(value, "param_groups")):
         return "a class or function that makes one from parameters: torch.optim.SGD, say"
+    if part == "schedule" and (not callable(value) or hasattr(value, "last_epoch")):
+        return "a function that makes one from an optimizer, of torch.optim.lr_scheduler say"
     if part in ("model", "loss") and not callable(value):
         return "a torch.nn.Module" if part == "model" else "a function of (prediction, y)"
     return ""

@@ -52,6 +52,17 @@ def unwrapped_step(optimizer: Optimizer) -> Any:
     return inspect.unwrap(type(optimizer).step)
 
 
+def take_as_stepped(optimizer: Optimizer) -> None:
+    """Let schedulers believe that it takes steps, of which they only see those that they wrap."""
+    optimizer._opt_called = True  # type: ignore[attr-defined]
+
+
+def version(parameter: Tensor) -> tuple[int, ...]:
+    """What changes when somebody changes the parameter's values, or its gradient, in place."""
+    gradient = parameter.grad
+    return parameter._version, id(gradient), 0 if gradient is None else gradient._version
+
+
 def without_compiler() -> None:
     """Let optimizers be constructed without the import of the compiler."""
     # The wrapper looks here for the function that the compiler would give it.

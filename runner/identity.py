@@ -18,8 +18,12 @@ from runner.dataset.samples import Dataset
 from runner.dataset_input import dataset_input
 from runner.experiment import Experiment
 from runner.journal import Start
+from runner.stop import most_steps
 
 HERE = Path(__file__).resolve().parent
+HOW = ("record", "checkpoint", "print_every")
+"""Nodes of a config that a run that goes on takes over."""
+
 DATA = "dataset.digest"  # the tag that tells a run's samples from others
 
 LIBRARIES = ("hydra-core", "mlflow", "numpy", "torch")
@@ -49,7 +53,8 @@ def start(
         tensors=made.tensors,
         columns=[vars(column) for column in columns],
         points=cell.values["tracking"]["points"],
-        steps=cell.values["epochs"] * len(made.batches.sizes),
+        steps=most_steps(cell.values["epochs"], len(made.batches.sizes), cell.values["max_steps"]),
+        how={key: cell.values[key] for key in HOW},
         dataset=dataset_input(cell, data),
     )
 

@@ -84,18 +84,18 @@ def declared(
     dtype: str,
     *,
     whole: bool,
-    epochs: Sequence[Column] = (),
+    told: Sequence[Column] = (),
 ) -> list[Recorded]:
-    """What a run with these parameters records, `epochs` the columns that its epochs have.
+    """What a run with these parameters records, `told` the columns that the driver knows of.
 
     Where its `whole` trajectory would take too much room, there are norms at every step, and all
     parameters at some. Raises ValueError for a measure that cannot be one.
     """
     own = vector("parameters", PARAMETERS, tensors, dtype, START if whole else SPACED)
     each = {f"{name}.norm": () for name in tensors}
-    names = [*tensors, *own.labels(), *each, *(column.name for column in epochs)]
+    names = [*tensors, *own.labels(), *each, *(column.name for column in told)]
     taken = {*FIXED, *FIGURES, own.name, NORMS, *map(key, names)}
-    is_mean = any(column.role == LOSS for column in epochs)
+    is_mean = any(column.role == LOSS for column in told)
     made = []
     for name, measure in MEASURES.items():
         _check(name, measure, own.size, dtype)
@@ -106,7 +106,7 @@ def declared(
     if not whole:
         column = vector(NORMS, NORMS, each, "float64", START)
         made.append(Recorded(column, lambda steps: tensor_norms(steps.parameters, tensors)))
-    made += [Recorded(column, None) for column in epochs]
+    made += [Recorded(column, None) for column in told]
     return [*made, Recorded(own, lambda steps: steps.parameters)]
 
 

@@ -2,12 +2,12 @@
 
 Each function takes hyperparameters and returns an update
 
-    w, state = update(w, gradient, state, factor)
+    w, state = update(w, gradient, state, lr)
 
 that is pure: it changes none of its arguments. w and gradient are arrays of one shape and dtype,
-NumPy's or PyTorch's; the state, the rule's own affair, starts as None; `factor`, by which this
-step's learning rate is multiplied, is 1 where it is left out. The formulas are
-those on each class's page of the PyTorch documentation. A hyperparameter that torch takes and
+NumPy's or PyTorch's; the state, the rule's own affair, starts as None; `lr`, this step's learning
+rate, is the hyperparameter where it is left out. The formulas are those on each class's page of the
+PyTorch documentation. A hyperparameter that torch takes and
 a rule here does not (`fused`, `foreach`: how torch computes, not what) is refused by its name.
 
 On PyTorch's tensors a rule makes the very operations that `torch.optim` makes on the CPU, in the
@@ -25,8 +25,8 @@ def descent(*, lr: float) -> Update:
     """Plain gradient descent: w - lr * gradient."""
     _require_not_negative(lr=lr)
 
-    def update(w: Any, gradient: Any, state: Any, factor: float = 1.0) -> tuple[Any, Any]:
-        return _plus(w, -lr * factor, gradient), state
+    def update(w: Any, gradient: Any, state: Any, lr: float = lr) -> tuple[Any, Any]:
+        return _plus(w, -lr, gradient), state
 
     return update
 
@@ -45,7 +45,7 @@ def sgd(
     if nesterov and (momentum == 0 or dampening != 0):
         raise ValueError("nesterov=true needs a momentum above 0 and dampening=0")
 
-    def update(w: Any, gradient: Any, velocity: Any, factor: float = 1.0) -> tuple[Any, Any]:
+    def update(w: Any, gradient: Any, velocity: Any, lr: float = lr) -> tuple[Any, Any]:
         direction = _direction(w, gradient, weight_decay, maximize)
         if momentum:
             if velocity is None:  # as torch does: the first gradient is not dampened
@@ -53,7 +53,7 @@ def sgd(
             else:
                 velocity = _plus(momentum * velocity, 1 - dampening, direction)
             direction = _plus(direction, momentum, velocity) if nesterov else velocity
-        return _plus(w, -lr * factor, direction), velocity
+        return _plus(w, -lr, direction), velocity
 
     return update
 
@@ -74,11 +74,11 @@ def adam(
     if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
         raise ValueError(f"betas: expected two numbers from 0 to below 1, got {beta1}, {beta2}")
 
-    def update(w: Any, gradient: Any, state: Any, factor: float = 1.0) -> tuple[Any, Any]:
+    def update(w: Any, gradient: Any, state: Any, lr: float = lr) -> tuple[Any, Any]:
         epoch, mean, square, highest = state or (0, w - w, w - w, w - w)
         if decoupled_weight_decay:
             direction = _direction(w, gradient, 0.0, maximize)
-            w = w * (1 - lr * factor * weight_decay)
+            w = w * (1 - lr * weight_decay)
         else:
             direction = _direction(w, gradient, weight_decay, maximize)
         epoch = epoch + 1
@@ -87,7 +87,7 @@ def adam(
         if amsgrad:
             highest = square.clip(min=highest)
         scale = (highest if amsgrad else square) ** 0.5 / (1 - beta2**epoch) ** 0.5 + eps
-        w = _plus_quotient(w, -(lr * factor / (1 - beta1**epoch)), mean, scale)
+        w = _plus_quotient(w, -(lr / (1 - beta1**epoch)), mean, scale)
         return w, (epoch, mean, square, highest)
 
     return update
@@ -127,7 +127,7 @@ def rmsprop(
     """`torch.optim.RMSprop`: steps scaled by a running mean of the squared gradient."""
     _require_not_negative(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
 
-    def update(w: Any, gradient: Any, state: Any, factor: float = 1.0) -> tuple[Any, Any]:
+    def update(w: Any, gradient: Any, state: Any, lr: float = lr) -> tuple[Any, Any]:
         square, mean, velocity = state or (w - w, w - w, w - w)
         direction = _direction(w, gradient, weight_decay, maximize)
         square = _plus_product(alpha * square, 1 - alpha, direction, direction)
@@ -138,9 +138,9 @@ def rmsprop(
         scale = variance**0.5 + eps
         if momentum:
             velocity = _plus_quotient(momentum * velocity, 1, direction, scale)
-            w = _plus(w, -lr * factor, velocity)
+            w = _plus(w, -lr, velocity)
         else:
-            w = _plus_quotient(w, -lr * factor, direction, scale)
+            w = _plus_quotient(w, -lr, direction, scale)
         return w, (square, mean, velocity)
 
     return update
@@ -164,11 +164,11 @@ def adagrad(
         eps=eps,
     )
 
-    def update(w: Any, gradient: Any, state: Any, factor: float = 1.0) -> tuple[Any, Any]:
+    def update(w: Any, gradient: Any, state: Any, lr: float = lr) -> tuple[Any, Any]:
         epoch, total = state or (0, w - w + initial_accumulator_value)
         direction = _direction(w, gradient, weight_decay, maximize)
         total = _plus_product(total, 1, direction, direction)
-        w = _plus_quotient(w, -(lr * factor / (1 + epoch * lr_decay)), direction, total**0.5 + eps)
+        w = _plus_quotient(w, -(lr / (1 + epoch * lr_decay)), direction, total**0.5 + eps)
         return w, (epoch + 1, total)
 
     return update

@@ -10,7 +10,7 @@ from runner import model as models
 from runner import naming, program, task
 from runner.accuracy import above, of_scores
 from runner.batches import FullBatch
-from runner.build import build, known_as
+from runner.build import build, known_as, swapped
 from runner.config import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
@@ -20,12 +20,6 @@ Array = NDArray[np.floating[Any]]
 
 SAMPLES_TRIED = 1024
 """So many samples at most are a model and a loss tried on, before a run exists."""
-
-
-def swapped(node: Values, by_hand: dict[str, Any]) -> Values:
-    """The node with the class that it names replaced by the one that does the same by hand."""
-    hand = by_hand.get(node["_target_"])
-    return {**node, "_target_": f"{hand.__module__}.{hand.__qualname__}"} if hand else node
 
 
 def model_by_hand(node: Values, data: Dataset) -> Any:
@@ -144,14 +138,3 @@ def torch_loss(node: Values, device_name: str, y: Any, shape: tuple[int, ...], d
         like = torch.zeros(len(some), *shape, device=device_name, dtype=getattr(torch, dtype))
     trial.check_loss(known_as(node), loss, like, some)
     return loss
-
-
-def torch_optimizer(node: Values, parameters: list[Any]) -> tuple[Any, bool]:
-    """The optimizer of these parameters, and whether its step wants a closure."""
-    from runner import hooked, trial
-
-    hooked.without_compiler()
-    closure = trial.wants_closure(
-        known_as(node), lambda copies: build("optimizer", node, copies), parameters
-    )
-    return build("optimizer", node, parameters), closure

@@ -91,15 +91,19 @@ class Recorder:
         return sum(rows.nbytes for rows in self._measured) >= ROOM_BYTES
 
     def add(self, step: Step, now: float, told: Mapping[str, Any]) -> None:
-        """Record the next step, made at `now`, of every cell, and what is `told` with it."""
+        """Record the next step, made at `now`, of every cell, and what is `told` with it.
+
+        What has no column is not recorded.
+        """
         row = self._count - self._offset
         self._times[row] = now
         self._loss[row] = step.loss
         if self._copies:
             self._parameters[row] = step.parameters
             self._gradient[row] = step.gradient
-        for name, values in told.items():
-            self._told[name][row] = values
+        for name in self._names:
+            if name in told:
+                self._told[name][row] = told[name]
         if self._ends and self._ends[0] in told:
             self._at_the_end = {name: told[name] for name in self._ends}
         for vectors in self._vectors:
@@ -204,11 +208,32 @@ class Recorder:
         for vectors in self._vectors:
             vectors.forget()
 
+    def state(self) -> dict[str, Any]:
+        """What is known of the steps so far, once the chunk has been handed on."""
+        return {
+            "first": self._first,
+            "best": self._best,
+            "at the end": self._at_the_end,
+            "last": tuple(self.last[:3]),
+            "vectors": [vectors.state() for vectors in self._vectors],
+        }
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there: nothing is collected."""
+        self._first, self._best = state["first"], state["best"]
+        self._at_the_end, self.last = dict(state["at the end"]), Step(*state["last"])
+        self._measured, self._count, self._offset = [], 0, 0
+        self._until = np.full(len(self._best), -1)
+        parameters = np.atleast_2d(self.last.parameters)
+        self._allocate(len(parameters), parameters.shape[1], parameters.dtype)
+        for vectors, own in zip(self._vectors, state["vectors"], strict=True):
+            vectors.restore(own)
+
     def keep(self, cells: Index) -> None:
         """Go on with the cells at these indices alone, once the chunk has been handed on."""
         self._until, self._best = self._until[cells], self._best[cells]
         self._at_the_end = {name: values[cells] for name, values in self._at_the_end.items()}
-        self.last = Step(*(part[cells] for part in self.last[:3]))
+        self.last = Step(*(part[cells] for part in self.last[:3]))  # type: ignore[arg-type]
         self._allocate(len(cells), self.last.parameters.shape[1], self.last.parameters.dtype)
         for vectors in self._vectors:
             vectors.keep(cells)

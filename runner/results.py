@@ -113,6 +113,13 @@ class Run:
         return self._read().parameters[0]
 
     @property
+    def best_parameters(self) -> dict[str, NDArray[Any]]:
+        """Each tensor where the run was best, by its name. Raises LookupError without patience."""
+        if (found := recorded.best_parameters(self._record)) is None:
+            raise LookupError(f"{self.name}: no best parameters are kept without patience=...")
+        return found
+
+    @property
     def trajectory(self) -> "DataFrame":
         """A row for each step, from 0, the start: loss, grad_norm, measures and each parameter.
 

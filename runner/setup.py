@@ -13,6 +13,7 @@ from runner.batches import Order, starts
 from runner.config import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
+from runner.stop import most_steps
 
 
 class Setup(NamedTuple):
@@ -33,6 +34,14 @@ class Setup(NamedTuple):
     """This and the next are nodes: see `runner.build.build`."""
     loss: Values
     optimizer: Values
+    schedule: Values
+    clip: float | None
+    """The largest norm of a gradient; None: any"""
+    clip_value: float | None
+    """The largest magnitude of each of its numbers"""
+    max_steps: int | None
+    patience: int | None
+    min_delta: float
     data: Dataset
 
     def order(self) -> Order | None:
@@ -43,6 +52,11 @@ class Setup(NamedTuple):
         return Order(samples, self.batch_size, [self.seed], self.shuffle, self.drop_last)
 
     @property
+    def most_steps(self) -> int:
+        """How many steps it takes at most."""
+        return most_steps(self.epochs, self.epoch_steps, self.max_steps)
+
+    @property
     def epoch_steps(self) -> int:
         """How many steps an epoch has."""
         if self.batch_size is None:
@@ -51,7 +65,7 @@ class Setup(NamedTuple):
 
 
 def setup(values: Values, data: Dataset | None = None) -> Setup:
-    """From the values of a config, which have been through `runner.config.check`.
+    """From the values of a config, which have been through `runner.check.check`.
 
     `data` is the dataset where it has been drawn already. Raises ConfigError for a combination
     that has no loop, and for a device or a dataset that is not there.
@@ -82,6 +96,12 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
         model=values["model"],
         loss=values["loss"],
         optimizer=values["optimizer"],
+        schedule=values["schedule"],
+        clip=values["clip"],
+        clip_value=values["clip_value"],
+        max_steps=values["max_steps"],
+        patience=values["patience"],
+        min_delta=values["min_delta"],
         data=data,
     )
 
@@ -96,6 +116,8 @@ def loop_for(values: Values) -> str:
             optimizer=str(values["optimizer"].get("_target_")),
             device=values["device"]["name"],
             reduction=values["loss"].get("gradient_reduction", "mean"),
+            schedule=str(values["schedule"].get("_target_")),
+            rule=values["optimizer"].get("by_hand") is True,
         )
 
 

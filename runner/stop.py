@@ -12,12 +12,13 @@ from numpy.typing import NDArray
 
 OUTCOMES = {
     "converged": "the loss fell below tolerance",
+    "stopped_early": "no better for as many epochs as patience has",
     "exhausted": "all epochs used",
     "diverged": "the loss or a parameter was no longer finite",
     "interrupted": "stopped by a signal",
     "failed": "an exception ended it",
 }
-"""Every way in which a run may end. The first three are decided here, after each step."""
+"""Every way in which a run may end. The first four are decided here, after each step."""
 
 
 def is_ranked(outcome: str, final_loss: float) -> bool:
@@ -31,72 +32,111 @@ class Limits(NamedTuple):
     epochs: Any
     below: Any
     """The loss below which a run has converged; minus infinity if it never does."""
+    steps: Any = math.inf
+    patience: Any = math.inf
+    """Epochs without a better one, after which it stops; infinite if it never does"""
+    min_delta: Any = 0.0
+    """By which an epoch's loss must be less than the best, if it is to be better"""
 
     def of(self, cells: NDArray[np.int64]) -> "Limits":
-        """The limits of some cells of a stack."""
-        return Limits(self.epochs[cells], self.below[cells])
+        """The limits of some cells of a stack; a run by itself is all there is."""
+        if not isinstance(self.epochs, np.ndarray):
+            return self
+        return Limits(*(part[cells] for part in self))
+
+    @property
+    def is_patient(self) -> bool:
+        """Whether any of them has patience to lose."""
+        return bool(np.isfinite(self.patience).any())
 
 
-def limits(epochs: int, tolerance: float) -> Limits:
+def limits(
+    epochs: int,
+    tolerance: float,
+    max_steps: int | None = None,
+    patience: int | None = None,
+    min_delta: float = 0.0,
+) -> Limits:
     """`tolerance=0` is never, also for losses that go below 0."""
-    return Limits(epochs, tolerance if tolerance > 0 else -math.inf)
+    return Limits(
+        epochs,
+        tolerance if tolerance > 0 else -math.inf,
+        math.inf if max_steps is None else max_steps,
+        math.inf if patience is None else patience,
+        min_delta,
+    )
 
 
 def limits_of(values: Mapping[str, Any]) -> Limits:
     """The limits that the config with these values sets."""
-    return limits(values["epochs"], values["tolerance"])
+    keys = ("epochs", "tolerance", "max_steps", "patience", "min_delta")
+    return limits(*(values[key] for key in keys))
+
+
+def most_steps(epochs: int, epoch_steps: int, max_steps: int | None) -> int:
+    """How many steps a run takes at most, with so many in an epoch."""
+    steps = epochs * epoch_steps
+    return steps if max_steps is None else min(steps, max_steps)
 
 
 def together(cells: list[Limits]) -> Limits:
     """The limits of the cells of a stack."""
-    return Limits(
-        np.array([cell.epochs for cell in cells]),
-        np.array([cell.below for cell in cells], np.float64),
-    )
+    return Limits(*(np.array(column) for column in zip(*cells, strict=True)))
 
 
-Rule = Callable[[Any, Any, Any, Limits], Any]
-"""From whether loss or parameters are not finite, the loss, the epoch, and the limits."""
+class Now(NamedTuple):
+    """Where a run is after a step: numbers, or arrays (cells,) but for epochs and steps."""
+
+    lost: Any
+    """Whether the loss or a parameter is not finite"""
+    loss: Any
+    """Of the epoch that ends with this step; infinite within one"""
+    epochs: int
+    """That have ended"""
+    steps: int
+    waited: Any = 0
+    """Epochs since the best one"""
+
+
+Rule = Callable[[Now, Limits], Any]
 
 RULES: tuple[tuple[str, Rule], ...] = (
-    ("diverged", lambda lost, loss, epoch, limits: lost),
-    ("converged", lambda lost, loss, epoch, limits: loss < limits.below),
-    ("exhausted", lambda lost, loss, epoch, limits: epoch >= limits.epochs),
+    ("diverged", lambda now, limits: now.lost),
+    ("converged", lambda now, limits: now.loss < limits.below),
+    ("stopped_early", lambda now, limits: now.waited >= limits.patience),
+    (
+        "exhausted",
+        lambda now, limits: (now.epochs >= limits.epochs) | (now.steps >= limits.steps),
+    ),
 )
 """The first that holds decides; if none does, the run goes on, unless it is interrupted."""
 
 
-def ended(
-    finite: Any, loss: Any, epoch: int, limits: Limits
-) -> Sequence[tuple[str, NDArray[np.bool_]]]:
-    """Each outcome in which cells stop with this step, and which, (cells,).
-
-    For a run by itself, `finite` and `loss` are numbers, for a stack (cells,).
-    """
-    if isinstance(loss, float):
-        outcome = stopped(not finite, loss, epoch, limits)
+def ended(now: Now, limits: Limits) -> Sequence[tuple[str, NDArray[np.bool_]]]:
+    """Each outcome in which cells stop with this step, and which, (cells,)."""
+    if isinstance(now.loss, float):
+        outcome = stopped(now, limits)
         return [(outcome, ONE)] if outcome else ()
-    return [one for one in stopped_cells(~finite, loss, epoch, limits) if one[1].any()]
+    return [one for one in stopped_cells(now, limits) if one[1].any()]
 
 
 ONE = np.ones(1, bool)
 
 
-def stopped(lost: bool, loss: float, epoch: int, limits: Limits) -> str | None:
+def stopped(now: Now, limits: Limits) -> str | None:
     """The outcome of a run with this step; None if it goes on."""
     for outcome, holds in RULES:
-        if holds(lost, loss, epoch, limits):
+        if holds(now, limits):
             return outcome
     return None
 
 
-def stopped_cells(
-    lost: NDArray[np.bool_], loss: NDArray[np.floating[Any]], epoch: int, limits: Limits
-) -> list[tuple[str, NDArray[np.bool_]]]:
+def stopped_cells(now: Now, limits: Limits) -> list[tuple[str, NDArray[np.bool_]]]:
     """Each outcome with the cells of a stack that stop so, (cells,)."""
-    open_, found = np.ones(len(loss), bool), []
+    now = now._replace(loss=now.loss.astype(np.float64))
+    open_, found = np.ones(len(now.loss), bool), []
     for outcome, holds in RULES:
-        cells = open_ & holds(lost, loss.astype(np.float64), epoch, limits)
+        cells = open_ & holds(now, limits)
         open_ &= ~cells
         found.append((outcome, cells))
     return found

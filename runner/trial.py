@@ -7,7 +7,7 @@ the run then uses.
 import inspect
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import torch
 from torch import Tensor
@@ -112,52 +112,97 @@ def _is_of_shares(loss: Any) -> bool:
     return own in SHARES
 
 
+Make = Callable[[Sequence[Any], Any], Any]
+"""Constructs an optimizer for parameters, and the module that they are of, if they are one's."""
+
+
 def wants_closure(
-    name: str, make: Callable[[list[Parameter]], Any], parameters: Sequence[Tensor]
+    name: str, make: Make, parameters: Sequence[Tensor], network: Module | None, wants: Any
 ) -> bool:
     """Whether the optimizer's step wants the loss as a closure, found by a step on copies.
 
-    `make` constructs it for some parameters. Raises ConfigError where it can take no step.
+    `wants` is what is known of it, see `runner.updates.Takes`. Raises ConfigError where it can take
+    no step.
     """
+    trial = _Trial(name, make, parameters, network, graph=wants.create_graph)
     with torch.random.fork_rng([]):
-        optimizer, evaluate = _tried(make, parameters)
+        optimizer = trial.optimizer()
         if not callable(getattr(optimizer, "step", None)):
             kind = _kind(optimizer)
             raise ConfigError(f"optimizer: expected {name} to make one of torch.optim, got {kind}")
         taken = inspect.signature(optimizer.step).parameters.get("closure")
-        if taken is not None and taken.default is taken.empty:
-            _step(name, optimizer, evaluate, closure=True)
-            return True
+        if wants.closure is not None or (taken is not None and taken.default is taken.empty):
+            closure = wants.closure is not False
+            trial.step(closure=closure)
+            return closure
         try:
-            _step(name, optimizer, evaluate, closure=False)
+            trial.step(closure=False)
             return False
         except ConfigError:
-            if taken is None:
-                raise
-            try:
-                _step(name, *_tried(make, parameters), closure=True)
+            if taken is not None and trial.serves(closure=True):
                 return True
-            except ConfigError:
-                pass  # it was not the closure that it lacked
+            if not wants.create_graph and trial.with_graph().serves(closure=False):
+                raise ConfigError(
+                    f"optimizer: {name} differentiates the gradient: "
+                    "+optimizer.takes={create_graph: true}"
+                ) from None
             raise
 
 
-def _tried(make: Callable[[list[Parameter]], Any], parameters: Sequence[Tensor]) -> tuple[Any, Any]:
-    """An optimizer of copies whose gradients are all ones, and a closure that makes these."""
-    copies = [Parameter(p.detach().clone(), requires_grad=p.requires_grad) for p in parameters]
+class _Trial(NamedTuple):
+    """Steps of an optimizer of copies."""
 
-    def evaluate() -> Tensor:
-        for one in copies:
-            one.grad = torch.ones_like(one) if one.requires_grad else None
-        return torch.ones((), dtype=copies[0].dtype, device=copies[0].device)
+    name: str
+    make: Make
+    parameters: Sequence[Tensor]
+    network: Module | None
+    graph: bool
 
-    return make(copies), evaluate
+    def with_graph(self) -> "_Trial":
+        return self._replace(graph=True)
 
+    def optimizer(self) -> Any:
+        return self._copied()[0]
 
-def _step(name: str, optimizer: Any, evaluate: Callable[[], Tensor], *, closure: bool) -> None:
-    evaluate()
-    with refused(f"optimizer: {name} cannot take a step: "):
-        Stepper(optimizer, [], closure=closure).step(evaluate, 1.0)
+    def serves(self, *, closure: bool) -> bool:
+        """Whether it takes such a step."""
+        try:
+            self.step(closure=closure)
+        except ConfigError:
+            return False
+        return True
+
+    def step(self, *, closure: bool) -> None:
+        """Take one. Raises ConfigError where it cannot."""
+        optimizer, copies = self._copied()
+        learn = [copy for copy in copies if copy.requires_grad]
+
+        def evaluate() -> Tensor:
+            """A loss whose gradient is all ones, or with a graph about that."""
+            for one in copies:
+                one.grad = None
+            if self.graph:
+                value = torch.stack([(one + one * one / 4).sum() for one in learn]).sum()
+                found = torch.autograd.grad(value, learn, create_graph=True)
+                for one, gradient in zip(learn, found, strict=True):
+                    one.grad = gradient
+                return value
+            for one in learn:
+                one.grad = torch.ones_like(one)
+            return torch.ones((), dtype=copies[0].dtype, device=copies[0].device)
+
+        with refused(f"optimizer: {self.name} cannot take a step: "):
+            stepper = Stepper(optimizer, [], closure=closure, graph=self.graph)
+            stepper.step(evaluate(), evaluate)
+
+    def _copied(self) -> tuple[Any, list[Any]]:
+        """An optimizer of copies of the parameters, and these."""
+        network = self.network
+        if network is not None and (copy := networks.copied(network)) is not network:
+            copies = list(copy.parameters())
+            return self.make(copies, copy), copies
+        copies = [Parameter(p.detach().clone(), p.requires_grad) for p in self.parameters]
+        return self.make(copies, network), copies
 
 
 @contextmanager

@@ -1,6 +1,6 @@
 """Whole parameter vectors at some steps, where those of all would take too much room."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -84,6 +84,16 @@ class Vectors:
     def forget(self) -> None:
         """What was there has been handed on."""
         self._waiting, self._ended = [], {}
+
+    def state(self) -> dict[str, Any]:
+        """The best so far, once all the others have been handed on."""
+        names = ("_best", "_best_loss", "_best_step", "_best_time", "_now", "_until")
+        return {name: getattr(self, name) for name in names}
+
+    def restore(self, state: Mapping[str, Any]) -> None:
+        """Go on from there."""
+        vars(self).update(state)
+        self.forget()
 
     def keep(self, cells: Index) -> None:
         """Go on with the cells at these indices alone."""

@@ -21,6 +21,7 @@ GROUPED = [option for option in OPTIONS if len(option.parts) == 2]
 # What an option needs beside itself.
 EXAMPLES = CONF.parent / "examples"
 TABLE = ["model=linear", "lr=0.001", "dataset.target=price", "dataset.categorical=[district]"]
+WITHOUT_RULE = ("adadelta", "adafactor", "adamax", "asgd", "lbfgs", "nadam", "radam", "rprop")
 NEEDS = {
     **{f"dataset/{name}": ["model=linear"] for name in ("plane", "diabetes", "ill_conditioned")},
     "dataset/linnerud": ["model=linear"],
@@ -34,6 +35,8 @@ NEEDS = {
     "model/logistic": ["dataset=moons"],
     "model/softmax": ["dataset=iris"],
     "model/mlp": ["gradient=autograd"],
+    "optimizer/muon": ["gradient=autograd", "dataset=plane", "model=linear", "model.bias=false"],
+    **{f"optimizer/{name}": ["gradient=autograd"] for name in WITHOUT_RULE},
     "tracking/server": ["tracking.uri=http://127.0.0.1:5000"],
 }
 ACCELERATORS = ("device/cuda", "device/mps")

@@ -8,7 +8,8 @@ from itertools import islice, product
 import numpy as np
 import pytest
 
-from runner.config import ConfigError, check
+from runner.check import check
+from runner.config import ConfigError
 from runner.draws import Draws
 from runner.experiment import compose
 from runner.stack import impossible, prepare, refusal, stack

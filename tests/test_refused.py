@@ -18,7 +18,7 @@ REFUSED = {
     "~optimizer": ("optimizer: no value is given",),
     "-m ~epochs seed=1,2": ("~epochs seed=1\n", "epochs: is needed"),
     "-m ~optimizer lr=0.1,0.2": ("~optimizer lr=0.1\n", "optimizer: no value is given"),
-    "-m optimizer=glob(z*)": ("optimizer=glob(z*): has no value", "adam, adamw"),
+    "-m optimizer=glob(z*)": ("optimizer=glob(z*): has no value", "rmsprop, rprop, sgd"),
     "-m seed=range(3,3)": ("seed=range(3,3): has no value",),
     "-m seed=range(3,3) hydra/launcher=basic": ("seed=range(3,3): has no value",),
     "-m lr=interval(0,1)": ("lr=interval(0,1): has no end", "range(...)"),

@@ -1,13 +1,13 @@
 """The state of a program: taken at some step and put into another one, it goes on bit for bit."""
 
 import copy
-import io
 from itertools import islice
 
 import numpy as np
 import pytest
 import torch
 
+from runner import checkpoint
 from runner.experiment import compose
 from runner.stack import prepare, stack
 
@@ -36,14 +36,7 @@ DROPOUT = {
 
 def kept(state):
     """The state as it is read back from a file."""
-    file = io.BytesIO()
-    torch.save(state, file)
-    file.seek(0)
-    return torch.load(file, weights_only=False)
-
-
-def taken(experiment, steps, factors):
-    return [step for step, _ in Driven(experiment).taken(steps, factors)]
+    return checkpoint.unpacked(checkpoint.packed(state))
 
 
 class Driven:
@@ -54,14 +47,17 @@ class Driven:
             "program": experiment.program,
             "batches": experiment.batches,
             "epochs": experiment.epochs(),
+            "rates": experiment.rates,
         }
 
-    def taken(self, steps, factors):
-        program, batches, epochs = self.parts.values()
+    def taken(self, steps):
+        program, batches, epochs, rates = self.parts.values()
         found = []
-        for batch, factor in zip(islice(batches, steps), factors, strict=True):
-            step = program.advance(batch, factor)
-            found.append((step, epochs.after(step, batch[1])))
+        for batch in islice(batches, steps):
+            step = program.advance(batch, *rates.given)
+            seen = epochs.after(step, batch[1])
+            found.append((step, seen))
+            rates.after(seen)
         return found
 
     def keep(self, cells):
@@ -78,21 +74,19 @@ class Driven:
 
 def assert_goes_on(make, steps=12, at=5, keep=None):
     """Once without stopping; once stopped, its state put into a program that has just been made."""
-    factors = [1.0, 0.5, 0.5, 2.0, 1.0, 0.25, 0.25, 1.0, 3.0, 1.0, 1.0, 0.1]
     whole = Driven(make())
     if keep is not None:
-        whole.taken(2, factors[:2])
+        whole.taken(2)
         whole.keep(keep)
-        factors = factors[2:]
         steps -= 2
-    first = whole.taken(at, factors[:at])
+    first = whole.taken(at)
     state = kept(whole.state())
-    rest = whole.taken(steps - at, factors[at:])
+    rest = whole.taken(steps - at)
     torch.rand(7)  # whatever else draws
     other = Driven(make())
-    other.taken(3, [1.0, 7.0, 1.0])
+    other.taken(3)
     other.restore(state)
-    again = other.taken(steps - at, factors[at:])
+    again = other.taken(steps - at)
     assert len(first) == at
     for (one, seen), (two, seen_again) in zip(rest, again, strict=True):
         for here, there in zip(one, two, strict=True):
@@ -117,14 +111,14 @@ BATCHED = {
 @pytest.mark.parametrize("loop", BATCHED)
 def test_a_run_goes_on_within_an_epoch(loop, shuffle, composer):
     words = [*BATCHED[loop], "dataset.samples=25", "batch_size=7", f"shuffle={shuffle}"]
-    values = composer.cell([*words, "lr=0.1"]).values
+    values = composer.cell([*words, "lr=0.1", "schedule=plateau", "schedule.patience=0"]).values
     assert compose(values).loop == loop
     assert_goes_on(lambda: compose(copy.deepcopy(values)))
 
 
 @pytest.mark.parametrize("loop", [*BATCHED][::3])
 def test_a_stack_goes_on_within_an_epoch(loop, composer):
-    words = [*BATCHED[loop], "dataset.samples=25", "batch_size=7"]
+    words = [*BATCHED[loop], "dataset.samples=25", "batch_size=7", "schedule=cosine", "clip=1"]
     parts = [prepare(composer.cell([*words, f"seed={seed}"]).values) for seed in range(4)]
     assert_goes_on(lambda: stack(parts), keep=np.array([0, 2, 3]))
 
@@ -133,6 +127,7 @@ def test_a_stack_goes_on_within_an_epoch(loop, composer):
 @pytest.mark.parametrize("optimizer", RULES)
 def test_each_loop_goes_on_with_each_optimizer(loop, optimizer, composer):
     words = [*LOOPS[loop], "dataset=noisy_line", f"optimizer={optimizer}", "lr=0.01"]
+    words += ["schedule=one_cycle"]
     values = composer.cell(words).values
     if loop == "autograd":
         values["optimizer"] = {"_target_": "runner.optimizer.adam", "lr": 0.01, "amsgrad": True}
@@ -145,7 +140,7 @@ def test_each_loop_goes_on_with_each_optimizer(loop, optimizer, composer):
 @pytest.mark.parametrize("name", sorted(TORCH))
 def test_every_optimizer_of_pytorch_goes_on(name, composer):
     """Over a module that draws at each step and keeps what is no parameter."""
-    values = composer.cell(["dataset=plane"]).values
+    values = composer.cell(["dataset=plane", "schedule=cosine"]).values
     values["model"] = DROPOUT
     values["optimizer"] = {"_target_": f"torch.optim.{name}", "lr": 0.01}
     if name == "Muon":
@@ -160,6 +155,7 @@ def test_every_optimizer_of_pytorch_goes_on(name, composer):
 @pytest.mark.parametrize("optimizer", RULES)
 def test_a_stack_goes_on_with_the_cells_that_are_left(seeds, gradient, optimizer, composer):
     words = [f"gradient={gradient}", "dataset=noisy_line", "model=linear", f"optimizer={optimizer}"]
+    words += ["schedule=plateau", "schedule.patience=1"]
     made = [
         composer.cell([*words, f"lr={lr}", f"seed={lr * 100 if seeds == 'own' else 0:.0f}"])
         for lr in (0.01, 0.02, 0.03, 0.04)
@@ -177,18 +173,3 @@ def test_a_stack_of_networks_goes_on(composer):
     words = ["optimizer=adam", "dataset=noisy_line", "~model", f"+{layers}"]
     parts = [prepare(composer.cell([*words, f"seed={seed}"]).values) for seed in range(4)]
     assert_goes_on(lambda: stack(parts), keep=np.array([0, 2, 3]))
-
-
-@pytest.mark.parametrize("rule", RULES[1:])
-@pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("factor", [0.3, 7.0])
-def test_a_factor_is_that_of_the_learning_rate(rule, factor, dtype, composer):
-    """By hand and by PyTorch: as if the config had named the product."""
-    words = ["dataset=noisy_line", "model=linear", f"optimizer={rule}", f"dtype={dtype}"]
-    scaled = composer.cell([*words, "lr=0.01"]).values
-    meant = composer.cell([*words, f"lr={0.01 * factor!r}"]).values
-    for gradient in ("by_hand", "autograd"):
-        here = compose({**copy.deepcopy(scaled), "gradient": gradient})
-        there = compose({**copy.deepcopy(meant), "gradient": gradient})
-        one, two = taken(here, 4, [factor] * 4), taken(there, 4, [1.0] * 4)
-        np.testing.assert_array_equal(one[-1].parameters, two[-1].parameters)

@@ -27,10 +27,14 @@ def test_cells_stop_as_lone_runs_do(cells, epoch):
     """Over any loss, not finite ones too, and any limits."""
     lost, loss, epochs, tolerance = zip(*cells, strict=True)
     own = [stop.limits(*both) for both in zip(epochs, tolerance, strict=True)]
-    alone = [stop.stopped(*one, epoch, limit) for *one, limit in zip(lost, loss, own, strict=True)]
+    alone = [
+        stop.stopped(stop.Now(*one, epoch, epoch), limit)
+        for *one, limit in zip(lost, loss, own, strict=True)
+    ]
     found = [None] * len(cells)
     together = stop.together(own)
-    for outcome, where in stop.stopped_cells(np.array(lost), np.array(loss), epoch, together):
+    now = stop.Now(np.array(lost), np.array(loss), epoch, epoch)
+    for outcome, where in stop.stopped_cells(now, together):
         for cell in np.flatnonzero(where):
             assert found[cell] is None
             found[cell] = outcome
@@ -49,12 +53,12 @@ def test_cells_stop_as_lone_runs_do(cells, epoch):
     ],
 )
 def test_the_order_of_the_rules(lost, loss, epoch, outcome):
-    assert stop.stopped(lost, loss, epoch, stop.limits(9, 0.5)) == outcome
+    assert stop.stopped(stop.Now(lost, loss, epoch, epoch), stop.limits(9, 0.5)) == outcome
 
 
 def test_a_tolerance_of_zero_is_never():
-    assert stop.stopped(False, -5.0, 1, stop.limits(9, 0)) is None
-    assert stop.stopped(False, -5.0, 1, stop.limits(9, 1e-9)) == "converged"
+    assert stop.stopped(stop.Now(False, -5.0, 1, 1), stop.limits(9, 0)) is None
+    assert stop.stopped(stop.Now(False, -5.0, 1, 1), stop.limits(9, 1e-9)) == "converged"
 
 
 @pytest.mark.parametrize(("epochs", "outcome"), [(1, "exhausted"), (2, "interrupted")])

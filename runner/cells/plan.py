@@ -10,7 +10,8 @@ import numpy as np
 from runner.cell import Cell
 from runner.cells.compose import refuse
 from runner.cells.table import swept, value_of
-from runner.config import ConfigError, check
+from runner.check import check
+from runner.config import ConfigError
 from runner.console import WIDTH
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
@@ -18,6 +19,7 @@ from runner.executor.result import Result, result
 from runner.experiment import compose
 from runner.fingerprint import fingerprint
 from runner.stack import Parts, impossible, prepare, refusal, slower
+from runner.stop import most_steps
 
 ROOM = "record.most_bytes"
 MUCH = 10**9  # bytes of parameters, told before they are written
@@ -188,10 +190,10 @@ def _parts(cell: Cell, data: Dataset, stack: Stack) -> tuple[Parts | str, int | 
         parts = prepare(cell.values, data)
         why = None if stack is True else parts.doubt
         if not why:
-            steps = parts.setup.epochs * parts.setup.epoch_steps
+            steps = parts.setup.most_steps
             return parts, None if parts.is_spaced else steps * parts.start.nbytes
     made = compose(cell.values, data)  # to know that it can run
-    steps = cell.values["epochs"] * len(made.batches.sizes)
+    steps = most_steps(cell.values["epochs"], len(made.batches.sizes), cell.values["max_steps"])
     return why, None if made.spacing else steps * made.initial.nbytes
 
 

@@ -25,8 +25,9 @@ from runner.dataset.samples import Dataset
 from runner.executor.result import Result
 from runner.experiment import compose
 from runner.isolated import isolated
-from runner.journal import End, Reader, Rows, Start
+from runner.journal import End, File, Reader, Rows, Start
 from runner.recorded.trajectory import Trajectory, assembled
+from runner.recording import Run
 
 REPEATS = 3
 UNITS = 4.0
@@ -229,7 +230,7 @@ def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
 
 def _alone(values: Values, data: Dataset) -> Lone:
     """The lone run of these values."""
-    kept, ended = _Kept(), list[drive.Run]()
+    kept, ended = _Kept(), list[Run]()
     limits = stop.limits_of(values)
     with isolated():
         experiment = compose(values, data)
@@ -257,6 +258,9 @@ class _Kept:
 
     def record(self, run: str, rows: Rows) -> None:
         self.rows.append(rows.copy())
+
+    def attach(self, run: str, file: File) -> None:
+        pass
 
     def end(self, run: str, end: End) -> None:
         pass

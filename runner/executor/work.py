@@ -15,6 +15,7 @@ from runner.failure import summary
 from runner.fingerprint import TAG
 from runner.isolated import isolated
 from runner.journal import JournalError, Sink, Start
+from runner.recording import Run
 from runner.stack import Parts, stack
 
 
@@ -83,13 +84,14 @@ def _execute(
     starts = [_start(work, index, made) for index in range(len(work.cells))]
     own = [stop.limits_of(cell.values) for cell in work.cells]
 
-    def ended(index: int, run: drive.Run) -> None:
+    def ended(index: int, run: Run) -> None:
         if isinstance(run.failure, JournalError):
             raise run.failure
         tell(result(work.numbers[index], run.id, run.end))
 
     limits = stop.together(own) if work.parts else own[0]
-    drive.execute(made, starts, limits, journal, received, ended)
+    every = work.cells[0].values["checkpoint"]["every"]
+    drive.execute(made, starts, limits, journal, received, ended, every=every)
 
 
 def _start(work: Work, index: int, made: Experiment) -> Start:
@@ -98,5 +100,10 @@ def _start(work: Work, index: int, made: Experiment) -> Start:
     tags["stacked"] = str(bool(work.parts)).lower()
     # MLflow's own choice repeats itself: of four cells, three may be of the same green.
     tags["mlflow.runColor"] = colour(number)
-    start = identity.start(work.cells[index], made, work.data[index], work.store, tags)
-    return replace(start, parent=work.parent)
+    cell = work.cells[index]
+    start = identity.start(cell, made, work.data[index], work.store, tags)
+    how = dict(start.how)
+    if how["checkpoint"]["every"]:
+        how["unit"] = work.numbers[0]
+        how["cell"] = {"choices": dict(cell.choices), "overrides": list(cell.overrides)}
+    return replace(start, parent=work.parent, how=how)

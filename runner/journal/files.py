@@ -2,7 +2,8 @@
 
 import sqlite3
 import time
-from contextlib import closing, suppress
+from collections.abc import Iterator
+from contextlib import closing, contextmanager, suppress
 from pathlib import Path
 
 from filelock import FileLock, Timeout
@@ -14,6 +15,9 @@ FOLDER = Path("mlruns/journal")
 
 PUT_AWAY = "published"
 """The folder in it for the journals that are done with."""
+
+PUBLISHER_SECONDS = 60.0
+"""For somebody who is still publishing a journal that is to go on"""
 
 PATIENCE_SECONDS = 2.0  # for those who read a journal that is to be put away
 
@@ -62,13 +66,21 @@ def put_away(path: Path, *, keep: bool) -> None:
         name.unlink(missing_ok=True)
 
 
-def take_back() -> None:
-    """Bring the journals that were put away back to where they are published from."""
-    for path in sorted((folder() / PUT_AWAY).glob("*.db")):
+def take_back(name: str = "*") -> None:
+    """Bring the journals of that name that were put away back to where they are published from."""
+    for path in sorted((folder() / PUT_AWAY).glob(f"{name}.db")):
         log = Path(f"{path}-wal")
         if log.exists():  # first: without it the journal would be published as a shorter one
             log.replace(folder() / log.name)
         path.replace(folder() / path.name)
+
+
+@contextmanager
+def published(path: Path) -> Iterator[None]:
+    """Have the journal where it is published from, with nobody publishing it."""
+    with FileLock(path.with_suffix(".publishing"), timeout=PUBLISHER_SECONDS):
+        take_back(path.stem)
+        yield
 
 
 def _merged(path: Path) -> bool:

@@ -136,6 +136,19 @@ class Reader:
         return JournalError(f"{project.shown(self.path)}: damaged after record {self._last}{how}")
 
 
+def last_whole(path: Path) -> int:
+    """The number of the last record before any damage. Raises JournalUnavailable."""
+    number = 0
+    try:
+        for record in Reader(path).rest():
+            number = record.number
+    except JournalUnavailable:
+        raise
+    except JournalError:
+        pass
+    return number
+
+
 def destination(path: Path) -> str | None:
     """The store that the journal's runs are for; None if no run has begun."""
     try:
@@ -166,6 +179,7 @@ def summaries(path: Path) -> dict[str, Summary]:
             found[record.run].end = record.content
         elif not isinstance(record.content, File) and len(record.content):
             found[record.run].steps = int(record.content["step"][-1])
+            found[record.run].end = None  # it goes on
     return found
 
 
@@ -180,7 +194,7 @@ def ends(path: Path) -> Iterator[tuple[str, Start, End]]:
             if isinstance(record.content, Start):
                 started[record.run] = record.content
             elif isinstance(record.content, End):
-                yield record.run, started.pop(record.run), record.content
+                yield record.run, started[record.run], record.content
     except JournalUnavailable:
         if not reader.is_gone():
             raise

@@ -39,6 +39,8 @@ class Start:
     """Of a metric in MLflow at most, the start not counted; None for all."""
     steps: int = 0
     """That it takes at most; 0 if that is not known."""
+    how: Mapping[str, Any] = field(default_factory=dict)
+    """Of the composed config what says how it is kept; journals from before have nothing."""
     dataset: Mapping[str, str] = field(default_factory=dict)
     """As MLflow knows a dataset: see `runner.dataset_input`; journals from before have none."""
 

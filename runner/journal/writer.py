@@ -14,7 +14,8 @@ import numpy as np
 from filelock import FileLock
 
 from runner import project
-from runner.journal.files import lock_path
+from runner.journal.files import lock_path, published
+from runner.journal.reader import last_whole
 from runner.journal.record import End, File, JournalError, Rows, Start, checksum
 
 PAGE_BYTES = 16384
@@ -36,6 +37,9 @@ class Sink(Protocol):
     def record(self, run: str, rows: Rows) -> None:
         """Record a chunk of the run's trajectory; the rows are the caller's again afterwards."""
 
+    def attach(self, run: str, file: File) -> None:
+        """Record a file for the run."""
+
     def end(self, run: str, end: End) -> None:
         """Record how the run ended."""
 
@@ -46,23 +50,45 @@ class Sink(Protocol):
 class Journal:
     """Writes the records of this process's runs."""
 
-    def __init__(self, path: Path) -> None:
-        """Create the journal and hold its lock. Raises JournalError where that is impossible."""
+    def __init__(self, path: Path, *, goes_on: bool = False) -> None:
+        """Create the journal and hold its lock. Raises JournalError where that is impossible.
+
+        With `goes_on`, it is there, and its writer is gone: what comes follows its last record that
+        is whole.
+        """
         self.path = path
         self._checksum = 0
         self._latest: tuple[tuple[bytes, ...], int] | None = None  # and the checksum it leads to
         self._sure = True
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            self._lock = FileLock(lock_path(path))
-            self._lock.acquire(timeout=1)  # `tidy` may be looking at it
-            _create(path)
-            self._database = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
-            self._database.execute("PRAGMA synchronous=NORMAL")
+            if goes_on:
+                with published(path):
+                    self._open(path)
+                number = last_whole(path)
+                self._database.execute("DELETE FROM record WHERE id > ?", (number,))
+                self._sure = False
+            else:
+                self._open(path, new=True)
         except (OSError, sqlite3.Error) as error:
+            what = "gone on with" if goes_on else "created"
             raise JournalError(
-                f"{project.shown(path)}: the journal cannot be created: {error}"
+                f"{project.shown(path)}: the journal cannot be {what}: {error}"
             ) from error
+
+    def _open(self, path: Path, *, new: bool = False) -> None:
+        self._lock = FileLock(lock_path(path))
+        self._lock.acquire(timeout=1)  # `tidy` may be looking at it
+        if new:
+            _create(path)
+        self._database = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=rw",
+            uri=True,
+            isolation_level=None,
+            check_same_thread=False,
+        )
+        self._database.execute("PRAGMA journal_mode=WAL")  # of one that was put away
+        self._database.execute("PRAGMA synchronous=NORMAL")
 
     def begin(self, start: Start, run: str | None = None) -> str:
         """Record that a run begins; its id, 32 hexadecimal digits, unless it has one already."""

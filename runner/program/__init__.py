@@ -12,23 +12,35 @@ Parts are told apart by the name of their class, so that no part is imported to 
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
+from runner import schedule as schedules
 
 SCALAR = "runner.model.Scalar"
 LINEAR = "torch.nn.Linear"
 RULES = "runner.optimizer."
+SCHEDULES = "runner.schedule."
+CONSTANT = "runner.schedule.constant"
 
 
 def match(
-    *, gradient: str, model: str, loss: str, optimizer: str, device: str, reduction: str
+    *,
+    gradient: str,
+    model: str,
+    loss: str,
+    optimizer: str,
+    device: str,
+    reduction: str,
+    schedule: str = CONSTANT,
+    rule: bool = False,
 ) -> str:
     """The name of the loop for these parts.
 
-    `model`, `loss` and `optimizer` are names of classes, `gradient` is `by_hand` or `autograd`,
-    `reduction` the loss's `gradient_reduction`. Raises ValueError where no loop does this, with
+    `model`, `loss`, `optimizer` and `schedule` are names of classes, `gradient` is `by_hand` or
+    `autograd`, `reduction` the loss's `gradient_reduction`, `rule` whether the optimizer is an
+    update rule of somebody's own. Raises ValueError where no loop does this, with
     each reason and the nearest combination that has a loop.
     """
     closed_form = model in models.BY_HAND
-    rule = optimizer.startswith(RULES)
+    rule = rule or optimizer.startswith(RULES)
     refused = []
     if gradient == "by_hand":
         if not closed_form:
@@ -62,6 +74,12 @@ def match(
                 f"no update by hand for the model {model}: optimizer=sgd (the same update by "
                 "PyTorch), or model=scalar or model=linear"
             )
+    by_hand = gradient == "by_hand" or rule
+    if by_hand and not schedule.startswith(SCHEDULES) and schedule not in schedules.BY_HAND:
+        refused.append(
+            f"no schedule by hand for {schedule}: gradient=autograd with an optimizer of "
+            f"torch.optim, or one of {', '.join(schedules.BY_HAND)}"
+        )
     if refused:
         raise ValueError("\n  ".join(refused))
     if gradient == "by_hand":

@@ -28,7 +28,7 @@ class Program:
         self.w, self.predict, self.loss, self.update = w, predict, loss, update
         self.memory: Any = None
 
-    def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
+    def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
         x, y = batch
         w = self.w.detach().requires_grad_()
         prediction = self.predict(x, w)
@@ -36,7 +36,7 @@ class Program:
         value.backward()
         gradient: Any = w.grad
         with torch.no_grad():
-            self.w, self.memory = self.update(w, gradient, self.memory, factor)
+            self.w, self.memory = self.update(w, gradient, self.memory, *lr)
         # Nothing here is changed in place, so the step may share it.
         parameters, slope = self.w.cpu().numpy(), gradient.cpu().numpy()
         return Step(value.item(), parameters, slope, prediction.detach())

@@ -17,8 +17,7 @@ from runner.program.step import Step
 class Program:
     """Fits y = model(x) for batches of x (samples, features) and y of the shape that comes out.
 
-    `optimizer` updates the model's parameters; a step lays them one after another. It is given a
-    `closure` that evaluates the loss again if it wants one.
+    `optimizer` updates the model's parameters; a step lays them one after another.
     """
 
     def __init__(
@@ -26,29 +25,28 @@ class Program:
         model: Module,
         loss: Callable[[Tensor, Tensor], Tensor],
         optimizer: Optimizer,
-        *,
-        closure: bool = False,
+        **how: Any,
     ) -> None:
+        """`how` it takes its steps: see `runner.program.pytorch.Stepper`."""
         self.model, self.loss = model, loss
         self.parameters = list(model.parameters())
-        self.optimizer = Stepper(optimizer, self.parameters, closure=closure)
+        self.optimizer = Stepper(optimizer, self.parameters, **how)
 
-    def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
+    def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
         x, y = batch
 
-        def again() -> Tensor:
+        def evaluate() -> tuple[Tensor, Tensor]:
             self.optimizer.zero_grad()
-            value = self.loss(self.model(x), y)
-            value.backward()
-            return value
+            prediction = self.model(x)
+            value = self.loss(prediction, y)
+            self.optimizer.backward(value)
+            return value, prediction
 
-        self.optimizer.zero_grad()
-        prediction = self.model(x)
-        value = self.loss(prediction, y)
-        value.backward()
+        value, prediction = evaluate()
         gradient = flat(gradients(self.parameters))
-        self.optimizer.step(again, factor)
-        return Step(value.item(), flat(self.parameters), gradient, prediction.detach())
+        self.optimizer.step(value, lambda: evaluate()[0], *lr)
+        after, count = flat(self.parameters), self.optimizer.evaluations
+        return Step(value.item(), after, gradient, prediction.detach(), count)
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[float, Tensor]:
         """The loss of a batch, and what is predicted of it, in evaluation mode."""
@@ -56,7 +54,7 @@ class Program:
         training = [module for module in self.model.modules() if module.training]
         self.model.eval()
         try:
-            with torch.no_grad():
+            with torch.no_grad(), self.optimizer.evaluating():
                 prediction = self.model(x)
                 return self.loss(prediction, y).item(), prediction
         finally:

@@ -20,12 +20,12 @@ class Program:
         self.w, self.model, self.loss, self.update = w, model, loss, update
         self.memory: Any = None
 
-    def advance(self, batch: tuple[Array, Array], factor: float = 1.0) -> Step:
+    def advance(self, batch: tuple[Array, Array], *lr: Any) -> Step:
         x, y = batch
         prediction = self.model.predict(x, self.w)
         value, slope = self.loss(prediction, y)
         gradient = self.model.gradient(x, slope)
-        self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
+        self.w, self.memory = self.update(self.w, gradient, self.memory, *lr)
         return Step(float(value), self.w, gradient, prediction)
 
     def evaluate(self, batch: tuple[Array, Array]) -> tuple[float, Array]:

@@ -15,8 +15,7 @@ from runner.program.step import Step
 class Program:
     """Fits y = x * w for batches of x and y (samples,), w (1,).
 
-    w is a leaf that requires its gradient, and the one tensor that `optimizer` updates. It is given
-    a `closure` that evaluates the loss again if it wants one.
+    w is a leaf that requires its gradient, and the one tensor that `optimizer` updates.
     """
 
     def __init__(
@@ -24,33 +23,32 @@ class Program:
         w: Tensor,
         loss: Callable[[Tensor, Tensor], Tensor],
         optimizer: Optimizer,
-        *,
-        closure: bool = False,
+        **how: Any,
     ) -> None:
+        """`how` it takes its steps: see `runner.program.pytorch.Stepper`."""
         self.w, self.loss = w, loss
-        self.optimizer = Stepper(optimizer, [w], closure=closure)
+        self.optimizer = Stepper(optimizer, [w], **how)
 
-    def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
+    def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
         x, y = batch
 
-        def again() -> Tensor:
+        def evaluate() -> tuple[Tensor, Tensor]:
             self.optimizer.zero_grad()
-            value = self.loss(x * self.w, y)
-            value.backward()
-            return value
+            prediction = x * self.w
+            value = self.loss(prediction, y)
+            self.optimizer.backward(value)
+            return value, prediction
 
-        self.optimizer.zero_grad()
-        prediction = x * self.w
-        value = self.loss(prediction, y)
-        value.backward()
+        value, prediction = evaluate()
         gradient = flat(gradients([self.w]))
-        self.optimizer.step(again, factor)
-        return Step(value.item(), flat([self.w]), gradient, prediction.detach())
+        self.optimizer.step(value, lambda: evaluate()[0], *lr)
+        after, count = flat([self.w]), self.optimizer.evaluations
+        return Step(value.item(), after, gradient, prediction.detach(), count)
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[float, Tensor]:
         """The loss of a batch, and what is predicted of it."""
         x, y = batch
-        with torch.no_grad():
+        with torch.no_grad(), self.optimizer.evaluating():
             prediction = x * self.w
             return self.loss(prediction, y).item(), prediction
 

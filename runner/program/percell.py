@@ -27,10 +27,10 @@ class PerCell:
         if isinstance(other, PerCell | int | float):
             mine, value = self.values, other.values if isinstance(other, PerCell) else other
             return PerCell(function(value, mine) if swapped else function(mine, value))
-        own = self._as(other)
+        own = self.like(other)
         return function(other, own) if swapped else function(own, other)
 
-    def _as(self, like: Any) -> Any:
+    def like(self, like: Any) -> Any:
         """The values in the dtype and on the device of the array, one for each of its rows."""
         mine: Any = self.values
         if isinstance(like, np.ndarray):
@@ -47,7 +47,7 @@ class PerCell:
     ) -> Any:
         """What PyTorch leaves to us: any of its functions of a tensor and of values like these."""
         like = next(one for one in arguments if not isinstance(one, PerCell))
-        given = [one._as(like) if isinstance(one, PerCell) else one for one in arguments]
+        given = [one.like(like) if isinstance(one, PerCell) else one for one in arguments]
         return function(*given, **(keywords or {}))
 
     def _all(self, holds: NDArray[np.bool_]) -> bool:
@@ -106,3 +106,8 @@ class PerCell:
     def __pow__(self, exponent: float) -> "PerCell":
         # By Python's own power: NumPy's may differ from it in the last bit.
         return PerCell(np.array([value**exponent for value in self.values.tolist()]))
+
+
+def of_cells(column: NDArray[np.float64]) -> PerCell | float:
+    """From (cells,): one number if all cells have the same: that is faster."""
+    return float(column[0]) if (column == column[0]).all() else PerCell(column)

@@ -1,7 +1,8 @@
 """What the programs with `torch.optim` share: a step by the optimizer, and copying values out."""
 
 import copy
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from functools import partial
 from typing import Any
 
@@ -12,6 +13,9 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from runner import hooked
+
+Clip = Callable[[Sequence[Tensor]], object]
+"""Makes the gradients of these parameters smaller, in place."""
 
 
 class Stepper:
@@ -24,16 +28,29 @@ class Stepper:
     """
 
     def __init__(
-        self, optimizer: Optimizer, parameters: Sequence[Tensor], *, closure: bool
+        self,
+        optimizer: Optimizer,
+        parameters: Sequence[Tensor],
+        *,
+        closure: bool = False,
+        graph: bool = False,
+        clip: Clip | None = None,
     ) -> None:
-        """`closure`: whether its step wants to evaluate the loss by itself."""
+        """`closure`: whether its step wants to evaluate the loss by itself; `graph`: whether it
+        wants gradients that can be differentiated; `clip` is what gradients go through before it.
+        """
         self._optimizer, self._parameters, self._closure = optimizer, parameters, closure
+        self._graph, self._clip = graph, clip
         self._is_own = hooked.is_own_optimizer(optimizer)
         self._step: Callable[..., object] = optimizer.step
         if self._is_own and not optimizer.defaults.get("differentiable"):
             self._step = torch.no_grad()(partial(hooked.unwrapped_step(optimizer), optimizer))
-        self._factor = 1.0
-        self._rates = [group.get("lr") for group in optimizer.param_groups]
+        modes: Any = [getattr(optimizer, name, None) for name in ("train", "eval")]
+        self._modes = modes if not self._is_own and all(map(callable, modes)) else []
+        if self._modes:
+            self._modes[0]()
+        self.evaluations = 0
+        """How often the gradient has been evaluated, where it wants a closure."""
 
     def zero_grad(self) -> None:
         """Forget the gradients of the step before."""
@@ -42,24 +59,69 @@ class Stepper:
         if not self._is_own:
             self._optimizer.zero_grad()
 
-    def step(self, evaluate: Callable[[], Tensor], factor: float) -> None:
-        """Update the parameters, with `factor` times the learning rate of the config."""
-        if factor != self._factor:
-            for group, rate in zip(self._optimizer.param_groups, self._rates, strict=True):
-                if rate is not None:
-                    group["lr"] = rate * factor
-            self._factor = factor
+    def backward(self, value: Tensor) -> None:
+        """Give each parameter the gradient of the value."""
+        if not self._graph:
+            value.backward()
+            return
+        learn = [parameter for parameter in self._parameters if parameter.requires_grad]
+        found = torch.autograd.grad(value, learn, create_graph=True, allow_unused=True)
+        for parameter, gradient in zip(learn, found, strict=True):
+            parameter.grad = gradient
+
+    def step(self, value: Tensor, evaluate: Callable[[], Tensor], *lr: float) -> None:
+        """Update the parameters, whose gradients are those of the value.
+
+        `evaluate` computes it anew for where they are by then, and its gradients.
+        """
+        for group in self._optimizer.param_groups if lr else ():
+            group["lr"] = lr[0]
+        if self._clip:
+            self._clip(self._parameters)
         if self._closure:
-            self._step(evaluate)
+            self._step(self._closure_of(value, evaluate))
         else:
             self._step()
 
+    def _closure_of(self, value: Tensor, evaluate: Callable[[], Tensor]) -> Callable[[], Tensor]:
+        """What the optimizer may call as often as it likes; the first time, nothing has changed."""
+        there = [hooked.version(parameter) for parameter in self._parameters]
+        known = [value]
+        self.evaluations += 1
+
+        def closure() -> Tensor:
+            now = [hooked.version(parameter) for parameter in self._parameters]
+            if known and now == there:
+                return known.pop()
+            known.clear()
+            self.evaluations += 1
+            with torch.enable_grad():
+                found = evaluate()
+            if self._clip:
+                self._clip(self._parameters)
+            return found
+
+        return closure
+
+    @contextmanager
+    def evaluating(self) -> Iterator[None]:
+        """The parameters as they are to be used, for an optimizer that trains others."""
+        if not self._modes:
+            yield
+            return
+        self._modes[1]()
+        try:
+            yield
+        finally:
+            self._modes[0]()
+
     def state(self) -> dict[str, Any]:
-        return {"own": copy.deepcopy(self._optimizer.state_dict()), "factor": self._factor}
+        own = copy.deepcopy(self._optimizer.state_dict())
+        return {"own": own, "evaluations": self.evaluations}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._optimizer.load_state_dict(copy.deepcopy(state["own"]))
-        self._factor = state["factor"]
+        self.evaluations = state["evaluations"]
 
 
 def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from runner.loss import Loss
 from runner.model import ByHand
 from runner.optimizer import Update
+from runner.program.percell import of_cells
 from runner.program.step import Step
 
 Array = NDArray[np.floating[Any]]
@@ -30,7 +31,7 @@ class Program:
         self.indices: Index = np.arange(len(w))
         self.update = rule(self.indices)
 
-    def advance(self, batch: tuple[Array, Array], factor: float = 1.0) -> Step:
+    def advance(self, batch: tuple[Array, Array], *lr: Any) -> Step:
         x, y = batch
         prediction = self._predict(x)
         value, slope = self.loss(prediction, y)
@@ -38,7 +39,7 @@ class Program:
             gradient = self.model.gradient(x, slope)
         else:
             gradient = slope @ x if x.ndim == 2 else (slope[:, None, :] @ x)[:, 0, :]
-        self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
+        self.w, self.memory = self.update(self.w, gradient, self.memory, *map(of_cells, lr))
         return Step(value, self.w, gradient, prediction)
 
     def evaluate(self, batch: tuple[Array, Array]) -> tuple[Array, Array]:

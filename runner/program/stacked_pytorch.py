@@ -8,6 +8,7 @@ import torch
 from torch import Tensor
 
 from runner.program import randomness
+from runner.program.percell import of_cells
 from runner.program.stacked import Index, Rule, cut
 from runner.program.step import Step
 
@@ -30,11 +31,11 @@ class Program:
         self.indices: Index = np.arange(len(w))
         self.update = rule(self.indices)
 
-    def advance(self, batch: tuple[Tensor, Tensor], factor: float = 1.0) -> Step:
+    def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
         x, y = batch
         gradient, value, prediction = self._evaluate(self.w, x, y)
         with torch.no_grad():
-            self.w, self.memory = self.update(self.w, gradient, self.memory, factor)
+            self.w, self.memory = self.update(self.w, gradient, self.memory, *map(of_cells, lr))
         # Nothing here is changed in index, so the step may share it.
         loss, w, slope = (part.detach().cpu().numpy() for part in (value, self.w, gradient))
         return Step(loss, w, slope, prediction.detach())

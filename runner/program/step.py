@@ -24,6 +24,8 @@ class Step(NamedTuple):
     """As the parameters"""
     prediction: Any = None
     """Of the batch, before the update: an array of the program's, apart from its gradients"""
+    evaluations: int = 0
+    """Of the gradient so far, where the optimizer asks for several in a step; else 0"""
 
 
 def is_finite(step: Step) -> Any:

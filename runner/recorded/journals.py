@@ -104,6 +104,7 @@ class Journals:
             head.files[content.name] = record.number
         elif len(content):
             head.rows.append(record.number)
+            head.end = None  # it goes on
             head.tally.take(content)
 
     def _runs(self, ids: Iterable[str]) -> list[Run]:

@@ -8,6 +8,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Protocol
 
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.column import BEST
 from runner.recorded.trajectory import Trajectory, assembled
 
 KNOWN = ("cell", "run", "name")
@@ -78,6 +82,14 @@ def cell_rows(sweep: Run) -> list[dict[str, str]]:
         return []
     is_ours = {*KNOWN, *FIGURES} <= {*(table.fieldnames or ())}
     return [row for row in rows if None not in row and None not in row.values()] if is_ours else []
+
+
+def best_parameters(run: Run) -> dict[str, NDArray[Any]] | None:
+    """Each tensor where it was best, by its name; None of a run without patience."""
+    if (content := run.file(BEST)) is None:
+        return None
+    with np.load(io.BytesIO(content), allow_pickle=False) as arrays:
+        return dict(arrays)
 
 
 def never_begun(row: Mapping[str, str], sweep: Run) -> Run:

@@ -12,12 +12,12 @@ from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
-from runner.build import build
+from runner.build import build, swapped
 from runner.config import ConfigError, Values, targets
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.identity import DATA
-from runner.parts import model_by_hand, swapped
+from runner.parts import model_by_hand
 from runner.recorded.run import Run
 from runner.report import closed_form
 

@@ -9,11 +9,11 @@ from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
-from runner import optimizer as optimizers
-from runner import parts
-from runner.build import build
+from runner import parts, rates, updates
+from runner.build import build, swapped
 from runner.config import Values
 from runner.dataset.samples import Dataset
+from runner.setup import Setup
 from runner.stack.hyperparameters import largest
 
 Array = NDArray[np.floating[Any]]
@@ -69,7 +69,7 @@ def check_loss(
     """Refuse a loss that the lone run would refuse; why it may be none for a stack."""
     node: Values = json.loads(text)
     if loop == "numpy":
-        build("loss", parts.swapped(node, losses.BY_HAND))
+        build("loss", swapped(node, losses.BY_HAND))
         return None
     from runner.stack import stackable
 
@@ -78,18 +78,20 @@ def check_loss(
     return stackable.doubt_of_loss(node["_target_"], loss)
 
 
-def check_optimizer(node: Values, loop: str) -> None:
-    """Refuse hyperparameters that the lone run would refuse."""
-    if loop in ("numpy", "autograd"):
-        build("optimizer", parts.swapped(node, optimizers.BY_HAND))
+def check_optimizer(of: Setup) -> None:
+    """Refuse hyperparameters, and values of the schedule, that the lone run would refuse."""
+    if of.loop in ("numpy", "autograd"):
+        updates.by_hand(of)
+        rates.by_hand(of)
         return
     import torch
 
     from runner import hooked
 
     parameters = [torch.zeros(1, requires_grad=True)]
-    if largest(node) > NEAR_OVERFLOW:
-        parts.torch_optimizer(node, parameters)
+    if largest(of.optimizer) > NEAR_OVERFLOW:
+        made, _ = updates.by_pytorch(of, ["w"], parameters)
     else:
         hooked.without_compiler()
-        build("optimizer", node, parameters)
+        made = build("optimizer", of.optimizer, parameters)
+    rates.by_pytorch(of, made)

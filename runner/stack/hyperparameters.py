@@ -7,9 +7,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import optimizer as optimizers
+from runner.clip import clipped
 from runner.config import Values, is_number
-from runner.program.percell import PerCell
+from runner.program.percell import of_cells
 from runner.program.stacked import Index, Rule
+from runner.updates import clip_by_hand
+
+Clips = Sequence[NDArray[np.float64] | None]
 
 
 def rule_of(target: str) -> Callable[..., optimizers.Update] | None:
@@ -33,10 +37,13 @@ def hyperparameters(node: Values) -> tuple[dict[str, list[float]], Values]:
     return numbers, options
 
 
-def rules(node: Values, numbers: Sequence[Mapping[str, list[float]]]) -> Rule:
+def rules(
+    node: Values, numbers: Sequence[Mapping[str, list[float]]], clips: Clips = (None, None)
+) -> Rule:
     """The update rule of an optimizer's node whose hyperparameters are each cell's own.
 
-    `numbers` are the cells', as `hyperparameters` has them.
+    `numbers` are the cells', as `hyperparameters` has them; `clips` the largest norms and the
+    largest values of their gradients.
     """
     rule, options = rule_of(node["_target_"]), hyperparameters(node)[1]
     assert rule is not None
@@ -46,16 +53,12 @@ def rules(node: Values, numbers: Sequence[Mapping[str, list[float]]]) -> Rule:
     def make(indices: Index) -> optimizers.Update:
         given: dict[str, Any] = {key: value for key, value in options.items() if key != "_target_"}
         for key, column in columns.items():
-            parts = [_hyperparameter(part) for part in column[indices].T]
+            parts = [of_cells(part) for part in column[indices].T]
             given[key] = parts[0] if key in single else tuple(parts)
-        return rule(**given)
+        limits = [of_cells(each[indices]) if each is not None else None for each in clips]
+        return clipped(rule(**given), clip_by_hand(*limits))
 
     return make
-
-
-def _hyperparameter(column: NDArray[np.float64]) -> PerCell | float:
-    """One number if all cells have the same: that is faster."""
-    return float(column[0]) if (column == column[0]).all() else PerCell(column)
 
 
 def largest(node: Values) -> float:

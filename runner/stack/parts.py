@@ -8,11 +8,13 @@ from numpy.typing import NDArray
 
 from runner import model as models
 from runner import optimizer as optimizers
-from runner import parts
-from runner.build import declared
+from runner import parts, rates
+from runner import schedule as schedules
+from runner.build import declared, swapped
 from runner.config import Values
 from runner.dataset.samples import Dataset
 from runner.experiment import recording
+from runner.program import CONSTANT
 from runner.setup import Setup, setup
 from runner.stack.checks import Known, check_loss, check_optimizer, network_of
 from runner.stack.hyperparameters import hyperparameters, rule_of
@@ -33,6 +35,8 @@ class Parts(NamedTuple):
     """Whether not all parameters are recorded at every step."""
     numbers: dict[str, list[float]]
     """The optimizer's numeric hyperparameters, each as the list of its numbers."""
+    rates: dict[str, float]
+    """Those of its schedule"""
     structure: str
     """Cells with the same can be in one stack."""
     doubt: str | None
@@ -47,12 +51,19 @@ def refusal(values: Values) -> str | None:
     """Why a cell can be in no stack; None if its optimizer has a rule by hand that serves."""
     node = values["optimizer"]
     target = str(node.get("_target_"))
+    if node.get("by_hand"):
+        return f"{target} is a rule of your own"
     if rule_of(target) is None:
         return f"{target} has no update rule by hand"
-    by_hand = parts.swapped(node, optimizers.BY_HAND)["_target_"]
+    by_hand = swapped(node, optimizers.BY_HAND)["_target_"]
     takes = {parameter.name for parameter in declared(by_hand) or ()}
     if strange := [key for key in node if key != "_target_" and key not in takes]:
         return f"the update rule by hand takes no {', '.join(strange)}"
+    schedule = str(values["schedule"].get("_target_"))
+    if schedule != CONSTANT and schedule not in schedules.BY_HAND:
+        return f"{schedule} has no rule by hand"
+    if values["schedule"].get("cycle_momentum"):
+        return "the schedule's rule by hand cycles no momentum"
     return None
 
 
@@ -74,8 +85,10 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         network = network_of(_shared(of.model), initial, of.seed, of.dtype, of.device, known)
         shape, tensors, start, form, doubt = network
     doubt = doubt or check_loss(json.dumps(of.loss), of.loop, of.device, of.dtype, shape, known)
-    check_optimizer(of.optimizer, of.loop)
+    check_optimizer(of)
     numbers, options = hyperparameters(of.optimizer)
+    schedule, every = rates.node_of(of)
+    own, options_of_schedule = rates.of_cells(schedule)
     is_spaced = recording(of, tensors)[1] is not None
     alike = {
         "loop": of.loop,
@@ -89,12 +102,15 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         "tensors": tensors,
         "loss": of.loss,
         "optimizer": options,
-        "epochs": of.epochs if is_spaced else None,  # the spacing depends on it
+        "schedule": [options_of_schedule, every],
+        "clips": [of.clip is None, of.clip_value is None],
+        "patience": of.patience is None,
+        "steps": of.most_steps if is_spaced else None,  # the spacing depends on it
         # The rules ask whether a hyperparameter is 0.
         "zeros": {key: [value == 0 for value in some] for key, some in numbers.items()},
     }
     structure = json.dumps(alike, sort_keys=True)
-    return Parts(of, tensors, start, shape, is_spaced, numbers, structure, doubt)
+    return Parts(of, tensors, start, shape, is_spaced, numbers, own, structure, doubt)
 
 
 def _shared(node: Values) -> str:

@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, parts
+from runner import device, parts, rates
 from runner import loss as losses
 from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches, Order
@@ -147,6 +147,7 @@ def _experiment(
         tensors=first.tensors,
         initial=initial,
         program=program,
+        rates=rates.stacked([cell.setup for cell in cells], [cell.rates for cell in cells]),
         batches=samples[0],
         validation=samples[1],
         right=parts.right(first.setup.loss, first.data, first.shape, of_cells=True),
@@ -205,4 +206,7 @@ def _network_prediction(cells: Sequence[Parts], network: Any) -> Predict | None:
 
 
 def _rules(cells: Sequence[Parts]) -> Rule:
-    return rules(cells[0].setup.optimizer, [cell.numbers for cell in cells])
+    first = cells[0].setup
+    limits = zip(*((cell.setup.clip, cell.setup.clip_value) for cell in cells), strict=True)
+    clips = [None if own[0] is None else np.array(own, np.float64) for own in limits]
+    return rules(first.optimizer, [cell.numbers for cell in cells], clips)

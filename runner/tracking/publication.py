@@ -126,7 +126,7 @@ class Publication:
                 self._attach(batch, run, "config.yaml", partial(_write_config, content.config))
             return PAIRS_BYTES
         if isinstance(content, End):
-            state = self._open[run]
+            state = self._state(record)
             if state.thinning.is_needed:
                 batch.points += self._rest(run, state)
                 if said := state.thinning.told(state.tally.steps):
@@ -155,11 +155,24 @@ class Publication:
             return len(content.content)
         if not len(content):
             return 0
-        points = self._open[run].take(run, content)
+        points = self._state(record).take(run, content)
         batch.points += points
         self._open[run].rows.append(record.number)
         self._recent.setdefault(run, []).append(content)
         return content.nbytes + POINT_BYTES * sum(some.values.size for some in points)
+
+    def _state(self, record: Record) -> "_OpenRun":
+        """The record's run; read anew if it has ended before, and goes on."""
+        if record.run not in self._open:
+            for earlier in Reader(self.path).rest():
+                if earlier.number >= record.number:
+                    break
+                if earlier.run == record.run and isinstance(earlier.content, Start):
+                    self._open[record.run] = _OpenRun(earlier.content)
+                elif earlier.run == record.run and isinstance(earlier.content, np.ndarray):
+                    self._open[record.run].take(record.run, earlier.content)
+                    self._open[record.run].rows.append(earlier.number)
+        return self._open[record.run]
 
     def _rest(self, run: str, state: "_OpenRun") -> list[Points]:
         """The points of a long run that are known to belong into MLflow now that it has ended."""

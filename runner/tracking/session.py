@@ -52,9 +52,18 @@ class Session:
     """The journal of this process, and the publisher that carries it into the store."""
 
     def __init__(
-        self, settings: Settings, name: str, publisher: process.Publisher | None = None
+        self,
+        settings: Settings,
+        name: str,
+        publisher: process.Publisher | None = None,
+        *,
+        goes_on: bool = False,
     ) -> None:
-        """The journal comes with the first run, not before; its name begins with `name`."""
+        """The journal comes with the first run, not before; its name begins with `name`.
+
+        `goes_on`: it is there, and is gone on with.
+        """
+        self._goes_on = goes_on
         self.settings = settings
         self.store = settings.store
         self.name = name
@@ -65,7 +74,8 @@ class Session:
     def journal(self) -> Journal:
         """The journal, created when first asked for. Raises JournalError."""
         if self._journal is None:
-            self._journal = Journal(journal.folder() / f"{self.name}.db")
+            path = journal.folder() / f"{self.name}.db"
+            self._journal = Journal(path, goes_on=self._goes_on)
         return self._journal
 
     @property
@@ -123,15 +133,16 @@ class Invocation:
         self._ahead = ahead
         self._sessions: dict[Settings, Session] = {}
 
-    def session(self, settings: Settings, runs: int) -> Session:
+    def session(self, settings: Settings, runs: int, journal: str | None = None) -> Session:
         """The session with these settings, begun when first asked for."""
         if settings not in self._sessions:
-            name = new_name()
+            name = journal or new_name()
             orders = {**settings.orders(), "name": name, "runs": runs}
             publisher = None
             if settings.uri:
                 publisher, self._ahead = process.start(orders, self._ahead), None
-            self._sessions[settings] = Session(settings, name, publisher)
+            goes_on = journal is not None
+            self._sessions[settings] = Session(settings, name, publisher, goes_on=goes_on)
         return self._sessions[settings]
 
     def finish(self) -> None:
@@ -157,14 +168,16 @@ def invocation(ahead: process.Publisher | None = None) -> Iterator[None]:
         _current.reset(token)
 
 
-def session(settings: Settings, runs: int = 1) -> Session:
+def session(settings: Settings, runs: int = 1, journal: str | None = None) -> Session:
     """The session of this command with these settings; `runs` are expected, and more may come.
+
+    `journal` is the name of one that is there, and is gone on with.
 
     A process of another launcher of Hydra's, which begins no command, has one for all its jobs.
     """
     if (own := _current.get(None)) is None:
         _current.set(own := Invocation())
-    return own.session(settings, runs)
+    return own.session(settings, runs, journal)
 
 
 def see_it() -> str:

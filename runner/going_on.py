@@ -1,0 +1,135 @@
+"""Runs that go on: what their journals have of them, and from which checkpoint they can."""
+
+import json
+import time
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from runner import checkpoint, identity, stop
+from runner.checkpoint import Unreadable
+from runner.config import ConfigError, Values
+from runner.console import complain
+from runner.draws import Draws
+from runner.drive import Resumed, execute
+from runner.experiment import Experiment, compose
+from runner.journal import End, File, Journal, JournalError, Reader, Start
+from runner.recording import Known, Look, Tell
+from runner.stack import prepare, stack
+
+CHANGES = "resumed.json"
+"""The file of a run that went on: each time from which step, and with what changed."""
+
+
+class Before(NamedTuple):
+    """What the journal has of a run that has ended, or was cut off."""
+
+    run: str
+    start: Start
+    known: dict[tuple[str, tuple[str, ...]], int]
+    steps: int
+    changes: list[dict[str, Any]]
+    end: End | None
+
+    @property
+    def is_stacked(self) -> bool:
+        return self.start.tags.get("stacked") == "true"
+
+
+def read(path: Path, wanted: Callable[[str, Start], bool]) -> list[Before]:
+    """The runs of the journal that are wanted, by id and start, in their order."""
+    found: dict[str, Before] = {}
+    try:
+        for record in Reader(path).rest():
+            content = record.content
+            if isinstance(content, Start):
+                if wanted(record.run, content):
+                    found[record.run] = Before(record.run, content, {}, 0, [], None)
+            elif (own := found.get(record.run)) is None:
+                continue
+            elif isinstance(content, End):
+                found[record.run] = own._replace(end=content)
+            elif isinstance(content, File):
+                if content.name == CHANGES:
+                    found[record.run] = own._replace(changes=json.loads(content.content))
+            elif len(content):
+                key, last = (record.run, content.dtype.names or ()), int(content["step"].max())
+                own.known[key] = max(last, own.known.get(key, -1))
+                found[record.run] = own._replace(steps=max(own.steps, last), end=None)
+    except JournalError as error:
+        complain(f"{error}; what came after it is done again")
+    return list(found.values())
+
+
+class Unit(NamedTuple):
+    """A run, or the cells of a stack, that go on together."""
+
+    runs: Sequence[Before]
+    first: Sequence[Values]
+    """What each began with."""
+    limits: Sequence[Values]
+    """The same with the limits that it has now."""
+    state: Mapping[str, Any] | None
+    """That of its checkpoint."""
+    experiment: Experiment
+
+    @property
+    def step(self) -> int:
+        """After which it goes on."""
+        return int(self.state["steps"]) if self.state else 0
+
+
+def unit(runs: Sequence[Before], first: Sequence[Values], limits: Sequence[Values]) -> Unit:
+    """Runs that were one unit of work, built anew. Raises ConfigError."""
+    draws = Draws()
+    data = [draws.dataset(values) for values in first]
+    for before, own in zip(runs, data, strict=True):
+        if own.digest != before.start.tags.get(identity.DATA):
+            raise ConfigError(f"{before.start.name}: its dataset is not the one it began with")
+    if runs[0].is_stacked:
+        made = stack([prepare(*both) for both in zip(first, data, strict=True)])
+    else:
+        made = compose(first[0], data[0])
+    return Unit(runs, first, limits, _state(runs), made)
+
+
+def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
+    """That of the newest checkpoint that can be read, and that the journal reaches."""
+    for path in checkpoint.paths(runs[0].run):
+        try:
+            state = checkpoint.load(path)
+        except Unreadable as error:
+            complain(f"checkpoint  {error}; the one before is taken")
+            continue
+        # What came before it is in the journal, of every run that went on then.
+        if all(runs[cell].steps >= state["steps"] for cell in state["cells"]["indices"]):
+            return state
+    return None
+
+
+def go_on(
+    of: Unit,
+    journal: Journal,
+    changes: Sequence[str],
+    received: Sequence[str],
+    tell: Tell,
+    look: Look | None,
+) -> None:
+    """Execute what is left of the unit, in the journal that it was in. Raises JournalError."""
+    for before in of.runs:
+        now = {"time": time.time(), "step": of.step, "changes": list(changes)}
+        content = json.dumps([*before.changes, now]).encode()
+        journal.attach(before.run, File(CHANGES, content))
+    own = [stop.limits_of(values) for values in of.limits]
+    known: Known = {key: step for before in of.runs for key, step in before.known.items()}
+    execute(
+        of.experiment,
+        [before.start for before in of.runs],
+        stop.together(own) if of.runs[0].is_stacked else own[0],
+        journal,
+        received,
+        tell,
+        look,
+        every=of.first[0]["checkpoint"]["every"],
+        resumed=Resumed([before.run for before in of.runs], of.state, known),
+    )

@@ -1,0 +1,230 @@
+"""The command that goes on with a run: `python -m runner.resume [RUN] [KEY=VALUE ...]`."""
+
+import argparse
+import signal
+import sys
+from collections.abc import Sequence
+from copy import deepcopy
+from pathlib import Path
+
+from runner import identity, journal
+from runner.alone import closing, raise_failure
+from runner.cell import Cell
+from runner.cells import parent, table
+from runner.config import ConfigError, Values
+from runner.console import Console, complain, prepare, say
+from runner.executor.result import Result, result
+from runner.find import NotFound, find_one
+from runner.going_on import Before, go_on, read, unit
+from runner.journal import Journal, JournalError, Start
+from runner.rates import HORIZONS
+from runner.recorded.run import Run as Found
+from runner.recording import Run
+from runner.signals import signals
+from runner.tracking.session import Session, Settings, invocation, session
+from runner.uri import with_credentials
+
+LONGER = ("epochs", "max_steps", "tolerance")
+"""What a run that goes on may have otherwise than before."""
+
+KEPT = ("tracking", "report", *identity.HOW)
+"""Nodes that say how a run is kept and shown, not what it computes."""
+
+
+def main() -> int:
+    """Go on with a run; the exit status is that of the run, and 0 where it has ended already."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.resume",
+        description="Go on with a run that was killed or interrupted, as the same run, from its "
+        "last checkpoint (checkpoint.every) or from the start; or further than it was asked to.",
+    )
+    parser.add_argument("run", nargs="?", default="latest", help="its id, its name, or latest")
+    parser.add_argument("changes", nargs="*", help="epochs=500, max_steps=..., tolerance=...")
+    parser.add_argument("--config-dir", help="that of parts of your own, as before")
+    typed = parser.parse_args()
+    word, changes = typed.run, typed.changes
+    if "=" in word:
+        word, changes = "latest", [word, *changes]
+    try:
+        found = find_one(word, None, trust=False)
+        with invocation():
+            return resume(found, changes, typed.config_dir)
+    except (ConfigError, JournalError, NotFound) as error:
+        complain(str(error))
+        return 1
+
+
+def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
+    """Go on with it as the changes say; the exit status. Raises ConfigError, JournalError."""
+    if found.journal is None:
+        raise ConfigError(f"{found.name}: is in MLflow alone; a run goes on from its journal")
+    if found.parent:
+        raise ConfigError(f"{found.name}: is of a sweep: python -m runner.resume {found.parent}")
+    if found.outcome == "running":
+        raise ConfigError(f"{found.name}: is still running")
+    if found.is_sweep:
+        return _sweep(found, changes, config_dir)
+    [before] = read(found.journal, lambda run, _: run == found.id)
+    typed = [text for one in before.changes for text in one["changes"]] + list(changes)
+    first, limits = values(before.start, typed, config_dir)
+    if why := has_ended(found, changes, before, limits):
+        say(why)
+        return 0
+    own = unit([before], [first], [limits])
+    at = f"its checkpoint after step {own.step}" if own.state else "its start: no checkpoint"
+    say(f"{'goes on':<12}{found.name}, from {at}; {before.steps} steps are recorded")
+    tracked = _session(found.journal, first)
+    look, ended = Console(limits, own.experiment.tensors), list[Run]()
+    with signals(signal.SIGINT, signal.SIGTERM) as received:
+        go_on(own, tracked.journal, changes, received, lambda _, run: ended.append(run), look)
+    look.close()
+    [done] = ended
+    say(closing(own.experiment, done, found.name))
+    raise_failure(done)
+    return _status(received if done.end.outcome == "interrupted" else [])
+
+
+def _session(path: Path, first: Values) -> Session:
+    """That of a journal which goes on."""
+    return session(Settings(**first["tracking"], **first["report"]), journal=path.stem)
+
+
+def _status(received: Sequence[str]) -> int:
+    return 128 + signal.Signals[received[0]] if received else 0
+
+
+def values(start: Start, typed: Sequence[str], config_dir: str | None) -> tuple[Values, Values]:
+    """What the run began with, and the same with the limits that it has now.
+
+    Raises ConfigError for a change that would make another run of it.
+    """
+    from runner.composing import one_cell
+
+    keys = [text.partition("=")[0] for text in typed]
+    horizons = {f"schedule.{name}" for name in HORIZONS}
+    for key in keys:
+        if key not in (*LONGER, *horizons) and key.split(".")[0] not in KEPT:
+            known = ", ".join([*LONGER, *sorted(horizons)])
+            raise ConfigError(f"{key}: would be another run; one that goes on may change {known}")
+    asked = one_cell(
+        [text for text in typed if not text.startswith("schedule.")], config_dir
+    ).values
+    first: Values = {**asked, **deepcopy(dict(start.config))}
+    first |= {key: deepcopy(start.how[key]) for key in identity.HOW if key in start.how}
+    for text in typed:
+        key, _, value = text.partition("=")
+        if key in horizons:
+            first["schedule"] = {**first["schedule"], key.partition(".")[2]: _whole(key, value)}
+    first |= {key: asked[key] for key in {key.split(".")[0] for key in keys} & {*KEPT}}
+    uri = asked["tracking"]["uri"] if "tracking.uri" in keys else with_credentials(start.store)
+    own = {"uri": uri or None, "experiment": start.experiment, "points": start.points}
+    first["tracking"] = {**asked["tracking"], **own}
+    return first, {**first, **{key: asked[key] for key in LONGER if key in keys}}
+
+
+def _whole(key: str, text: str) -> int | None:
+    if text == "null":
+        return None
+    try:
+        return int(text)
+    except ValueError:
+        raise ConfigError(f"{key}: expected a whole number, or null, got {text}") from None
+
+
+def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Values) -> str | None:
+    """Why there is nothing to go on with, if there is not. Raises ConfigError."""
+    if found.outcome == "interrupted":
+        return None
+    keys = {text.partition("=")[0] for text in changes}
+    epochs = int(found.figures.get("epochs_run", 0))
+    said = f"{found.name}: has ended, {found.outcome} after {epochs} epochs"
+    if found.outcome == "exhausted":
+        most = limits["max_steps"]
+        further = limits["epochs"] > epochs and (most is None or before.steps < most)
+        if keys & {"epochs", "max_steps"} and not further:
+            raise ConfigError(f"{said}: expected more epochs or steps than that")
+        return None if further else f"{said}; epochs=... takes it further"
+    if found.outcome == "converged":
+        return None if "tolerance" in keys else f"{said}; tolerance=... takes it further"
+    if changes:
+        raise ConfigError(f"{said}, and cannot go on")
+    return said
+
+
+def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
+    """Go on with the cells of a sweep that have begun and not ended; those to come are told."""
+    assert found.journal is not None
+    if changes:
+        raise ConfigError(f"{changes[0]}: the cells of a sweep go on as they were asked to")
+    paths = journal.paths(found.journal.stem)
+    runs = [(p, b) for p in paths for b in read(p, lambda _, start: start.parent == found.id)]
+    units: dict[tuple[Path, int], list[Before]] = {}
+    for path, before in runs:
+        number = int(before.start.tags["cell"])
+        units.setdefault((path, before.start.how.get("unit", number)), []).append(before)
+    for unit_runs in units.values():
+        unit_runs.sort(key=lambda before: int(before.start.tags["cell"]))
+    left = {key: own for key, own in units.items() if any(_is_open(before) for before in own)}
+    begun, count = len(runs), int(found.tags["cells"])
+    if begun < count:
+        command = found.tags.get("command", "its command")
+        say(f"{'not begun':<12}{count - begun} cells: {command} sweep.resume=true")
+    if not left:
+        say(f"{found.name}: of the cells that have begun, all have ended")
+        return 0
+    if any("cell" not in before.start.how for own in left.values() for before in own):
+        raise ConfigError(
+            f"{found.name}: keeps no checkpoints (checkpoint.every): its command with "
+            "sweep.resume=true does anew what has not ended"
+        )
+    first = {b.run: values(b.start, [], config_dir)[0] for own in units.values() for b in own}
+    tracked = _session(found.journal, next(iter(first.values())))
+    results = {int(b.start.tags["cell"]): _result(b) for _, b in runs if not _is_open(b)}
+    with signals(signal.SIGINT, signal.SIGTERM) as received:
+        for (path, _), own in left.items():
+            if received:
+                break
+            numbers = [int(before.start.tags["cell"]) for before in own]
+            made = unit(own, *2 * [[first[before.run] for before in own]])
+            say(f"{'goes on':<12}{len(own)} cell(s), after step {made.step}")
+            is_main = path.stem == found.journal.stem
+            place = journal.folder() / path.name
+            sink = tracked.journal if is_main else Journal(place, goes_on=True)
+
+            def tell(index: int, run: Run, numbers: list[int] = numbers) -> None:
+                results[numbers[index]] = result(numbers[index], run.id, run.end)
+
+            go_on(made, sink, [], received, tell, None)
+            if not is_main:
+                sink.close()
+    cells = [_cell(b, first[b.run]) for _, b in sorted(runs, key=_number)]
+    ordered = [results[number] for number in sorted(results)]
+    if begun == count:
+        say(table.printed(cells, ordered))
+        seconds = sum(one.seconds for one in ordered if one.seconds == one.seconds)
+        stopped = bool(received)
+        parent.end(tracked.journal, found.id, cells, ordered, interrupted=stopped, seconds=seconds)
+    return _status(received) or int(any(one.outcome == "failed" for one in ordered))
+
+
+def _number(of: tuple[Path, Before]) -> int:
+    return int(of[1].start.tags["cell"])
+
+
+def _is_open(before: Before) -> bool:
+    return before.end is None or before.end.outcome == "interrupted"
+
+
+def _result(before: Before) -> Result:
+    assert before.end is not None
+    return result(int(before.start.tags["cell"]), before.run, before.end, was_done=True)
+
+
+def _cell(before: Before, own: Values) -> Cell:
+    of = before.start.how["cell"]
+    return Cell(own, of["choices"], of["overrides"], before.start.name)
+
+
+if __name__ == "__main__":
+    prepare()
+    sys.exit(main())
