@@ -118,7 +118,7 @@ def _plain(value: Any) -> Any:
     import torch
 
     if isinstance(value, np.ndarray):
-        return {ARRAY: torch.from_numpy(np.ascontiguousarray(value)).reshape(value.shape)}
+        return {ARRAY: torch.from_numpy(np.array(value))}
     if isinstance(value, np.generic):
         return value.item()
     if type(value) is dict:

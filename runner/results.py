@@ -60,10 +60,7 @@ class Run:
 
     @property
     def final_loss(self) -> float:
-        """Of the last step, before its update, or in mini-batches the mean over the last epoch.
-
-        NaN if there is none.
-        """
+        """Of the last step, before its update; in mini-batches the last epoch's mean; or NaN."""
         return self._record.figures.get("final_loss", math.nan)
 
     @property

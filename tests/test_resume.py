@@ -1,0 +1,238 @@
+"""Runs that were killed, or stopped, go on as if nothing had been: bit for bit, as the same run."""
+
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import traceback
+
+import numpy as np
+import pytest
+
+import runner
+from runner import checkpoint, journal, project, resume
+from runner.alone import carry_out
+from runner.cells.carry_out import carry_out as carry_out_sweep
+from runner.composing import many_cells, one_cell
+from runner.find import find_one
+from runner.recording import Recording
+from runner.tracking.session import Settings, invocation, session
+
+OFF = ("tracking=off", "print_every=0", "tolerance=0")
+
+EXPERIMENTS = {
+    "numpy": [
+        *("gradient=by_hand", "dataset=noisy_line", "model=linear", "optimizer=adam"),
+        *("schedule=cosine", "clip=5", "lr=0.01", "epochs=20000", "checkpoint.every=700"),
+    ],
+    "autograd": [
+        *("dataset=noisy_line", "model=linear", "optimizer=by_hand", "schedule=plateau"),
+        *("lr=0.001", "epochs=1500", "checkpoint.every=100"),
+    ],
+    "module": [
+        *("dataset=iris", "model=mlp", "loss=cross_entropy", "optimizer=adam", "batch_size=32"),
+        *("validation=0.2", "schedule=one_cycle", "patience=300", "clip=1", "lr=0.01"),
+        *("epochs=300", "checkpoint.every=53"),
+    ],
+    "stack": [
+        *("gradient=by_hand", "dataset=noisy_line", "model=linear", "optimizer=momentum"),
+        *("schedule=exponential", "schedule.gamma=0.999", "batch_size=3", "lr=0.001,0.01,0.02"),
+        *("seed=1,2", "patience=400", "epochs=2500", "checkpoint.every=501"),
+    ],
+}
+
+
+@pytest.fixture(autouse=True)
+def folder(tmp_path, monkeypatch, one_thread):
+    monkeypatch.chdir(tmp_path)
+    with project.here():
+        yield
+
+
+def execute(words):
+    """What the command does, in this process."""
+    with invocation():
+        if any("," in word for word in words):
+            cells = many_cells([*words, *OFF], None)
+            node = {**cells[0].values["tracking"], **cells[0].values["report"]}
+            carry_out_sweep(cells, cells[0].values["sweep"], session(Settings(**node)))
+        else:
+            cell = one_cell([*words, *OFF], None)
+            node = {**cell.values["tracking"], **cell.values["report"]}
+            carry_out(cell, session(Settings(**node)))
+
+
+def killed(words, step, while_writing=False):
+    """Execute it in another process, which is killed after that step, or in its next checkpoint."""
+    child = os.fork()
+    if child == 0:
+        try:
+            add, fsync, taken = Recording.add, os.fsync, [0]
+
+            def counted(self, *arguments):
+                add(self, *arguments)
+                taken[0] += 1
+                if taken[0] >= step and not while_writing:
+                    os.kill(os.getpid(), signal.SIGKILL)
+
+            def written(file):
+                if taken[0] >= step:
+                    os.truncate(file, random.Random(step).randrange(100))
+                    os.kill(os.getpid(), signal.SIGKILL)
+                fsync(file)
+
+            Recording.add, os.fsync = counted, written
+            execute(words)
+        except BaseException:
+            traceback.print_exc()
+        os._exit(1)
+    assert os.waitpid(child, 0)[1] == signal.SIGKILL
+
+
+def go_on(word="latest", *changes):
+    """What `python -m runner.resume` does."""
+    with invocation():
+        return resume.resume(find_one(word, None, trust=False), list(changes), None)
+
+
+def cells(word):
+    found = runner.load(word)
+    return list(found) if hasattr(found, "cells") else [found]
+
+
+def without_time(run):
+    return run.trajectory.drop(columns="time")
+
+
+def assert_same(ours, theirs):
+    """Every number, and what is told of the end."""
+    assert len(ours) == len(theirs)
+    for one, two in zip(ours, theirs, strict=True):
+        np.testing.assert_array_equal(one.parameters, two.parameters)
+        assert without_time(one).equals(without_time(two))
+        figures = [{k: v for k, v in run.figures.items() if k != "seconds"} for run in (one, two)]
+        assert figures[0] == figures[1]
+        assert one.outcome == two.outcome
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory):
+    """Each experiment, never stopped: its runs, made once."""
+    made = {}
+
+    def of(name):
+        if name not in made:
+            before = os.getcwd()
+            os.chdir(tmp_path_factory.mktemp("whole"))
+            with project.here():
+                execute(EXPERIMENTS[name])
+                made[name] = cells("latest")
+                assert all(len(run.parameters) > 1000 for run in made[name])
+            os.chdir(before)
+        return made[name]
+
+    return of
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("point", range(20))
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_killed_at_any_step_it_goes_on_bit_for_bit(name, point, whole):
+    """By SIGKILL: before the first checkpoint too, and in every fifth case while one is written."""
+    runs = whole(name)
+    at = random.Random(f"{name} {point}").randrange(1, len(runs[0].parameters) - 600)
+    killed(EXPERIMENTS[name], at, while_writing=point % 5 == 0)
+    assert go_on() == 0
+    assert_same(cells("latest"), runs)
+
+
+@pytest.mark.parametrize("name", EXPERIMENTS)
+def test_the_last_checkpoint_is_damaged(name, whole):
+    runs = whole(name)
+    killed(EXPERIMENTS[name], len(runs[0].parameters) * 9 // 10)
+    found = checkpoint.paths(cells("latest")[0].id)
+    assert len(found) == checkpoint.KEPT
+    content = bytearray(found[0].read_bytes())
+    content[len(content) // 2] ^= 1
+    found[0].write_bytes(content)
+    with pytest.raises(checkpoint.Unreadable, match="damaged"):
+        checkpoint.load(found[0])
+    assert go_on() == 0
+    assert_same(cells("latest"), runs)
+
+
+def test_without_a_checkpoint_it_starts_over(whole):
+    """The steps that are recorded are not recorded again."""
+    words = [word for word in EXPERIMENTS["module"] if not word.startswith("checkpoint")]
+    killed(words, 900)
+    assert go_on() == 0
+    assert_same(cells("latest"), whole("module"))
+
+
+def test_one_that_has_ended_says_so(capsys):
+    execute(["optimizer=sgd", "lr=0.1", "epochs=7"])
+    assert go_on() == 0
+    assert "has ended, exhausted after 7 epochs" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("every", ["null", "3"])
+def test_further_than_was_asked_at_first(every, capsys):
+    """With the horizon of the schedule as it was, unless it is given anew."""
+    words = ["dataset=iris", "model=mlp", "loss=cross_entropy", "batch_size=50", "lr=0.1"]
+    words += ["optimizer=momentum", "schedule=cosine", f"checkpoint.every={every}"]
+    execute([*words, "epochs=10"])
+    assert go_on("latest", "epochs=25") == 0
+    assert ("after step 30" in capsys.readouterr().out) == (every == "3")
+    long = cells("latest")
+    with pytest.raises(runner.ConfigError, match="exhausted after 25 epochs: expected more"):
+        go_on("latest", "epochs=25")
+    execute([*words, "epochs=25", "schedule.T_max=30"])
+    assert_same(long, cells("latest"))
+    execute([*words, "epochs=25"])
+    assert len(cells("latest")[0].parameters) == 76
+
+
+def test_what_would_be_another_run_is_refused(capsys):
+    execute(["lr=0.1", "epochs=7"])
+    with pytest.raises(runner.ConfigError, match="lr: would be another run"):
+        go_on("latest", "lr=0.2")
+    with pytest.raises(runner.ConfigError, match="expected more epochs"):
+        go_on("latest", "epochs=6")
+
+
+def test_data_that_have_changed_are_refused(tmp_path):
+    np.savez("own.npz", x=[1.0, 2.0], y=[2.0, 4.0])
+    words = ["dataset=npz", "dataset.path=own.npz", "lr=0.01", "epochs=9"]
+    execute(words)
+    np.savez("own.npz", x=[1.0, 2.0], y=[2.0, 5.0])
+    with pytest.raises(runner.ConfigError, match="its dataset is not the one it began with"):
+        go_on("latest", "epochs=20")
+
+
+def test_ctrl_c_and_on_in_mlflow(tmp_path, environment, store):
+    """The same run there: no point twice, FINISHED, and nothing left of the interruption."""
+    words = ["dataset=noisy_line", "model=linear", "optimizer=adam", "lr=0.001", "epochs=4000"]
+    words += ["tolerance=0", "print_every=0", "checkpoint.every=500", "record.most_bytes=0"]
+    command = [sys.executable, "-m", "runner", *words]
+    started = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
+    while not list(tmp_path.glob("mlruns/journal/checkpoints/*/0*")):
+        assert started.poll() is None
+        time.sleep(0.01)
+    started.send_signal(signal.SIGINT)
+    started.communicate()
+    client, [run] = store(tmp_path)
+    assert run.info.status == "KILLED"
+    done = subprocess.run(
+        [sys.executable, "-m", "runner.resume"], cwd=tmp_path, env=environment, check=False,
+        capture_output=True, text=True,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert done.stderr == ""
+    client, [run] = store(tmp_path)
+    assert run.info.status == "FINISHED"
+    assert not run.data.tags.get("reason")
+    steps = [point.step for point in client.get_metric_history(run.info.run_id, "loss")]
+    assert sorted(steps) == list(range(1, 4001))
+    assert journal.paths()[0].parent.name == journal.PUT_AWAY
