@@ -21,8 +21,8 @@ GIVEN = ("parameters", "named_parameters", "module", "steps", "epochs")
 SWITCHES = ("closure", "create_graph")
 
 ADVICE = (
-    "what it takes beside its parameters, optimizer.takes says: {closure: true}, "
-    "{create_graph: true}, or a keyword with one of " + ", ".join(GIVEN)
+    "what it wants beside its parameters, optimizer.takes says (closure, create_graph, or under "
+    f"its own keyword {', '.join(GIVEN[1:])}), and marks of its groups optimizer.groups"
 )
 
 
