@@ -9,6 +9,19 @@ NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "record", "checkpoint"
 """Nodes that say where and how a run is kept and shown."""
 
 
+TARGET = "._target_"
+
+
+def chosen(choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
+    """The option chosen for each group; a class that was typed in its place, by its name."""
+    found = dict(choices)
+    for text in overrides:
+        key, _, value = text.lstrip("+").partition("=")
+        if key.endswith(TARGET) and (group := key.removesuffix(TARGET)) in found:
+            found[group] = value.strip("'\"").rpartition(".")[2]
+    return found
+
+
 class Cell(NamedTuple):
     """What is known of a run before anything is built."""
 

@@ -16,7 +16,7 @@ from omegaconf import DictConfig
 
 from runner import CONF, project
 from runner.alone import run
-from runner.cell import Cell
+from runner.cell import Cell, chosen
 from runner.config import plain, register
 from runner.console import escaped, harmless
 from runner.journal import JournalError
@@ -59,7 +59,9 @@ def job(config: DictConfig) -> float:
         Path(project.folder(), hydra_config.sweep.dir, "multirun.yaml").unlink()
     try:
         with chdir("."):  # the next job begins where this one did
-            cell = Cell(plain(config), hydra_config.runtime.choices, hydra_config.overrides.task)
+            overrides = hydra_config.overrides.task
+            choices = chosen(hydra_config.runtime.choices, overrides)
+            cell = Cell(plain(config), choices, overrides)
             check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
             return run(cell)
     except JournalError as error:  # a full disk, say: a message, not a traceback

@@ -21,7 +21,7 @@ from hydra.version import setbase
 from omegaconf import open_dict
 
 from runner import CONF
-from runner.cell import Cell
+from runner.cell import Cell, chosen
 from runner.cells.compose import compose
 from runner.cells.split import batches
 from runner.config import ConfigError, plain, register
@@ -41,7 +41,7 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
             del config["hydra"]
-        return Cell(plain(config), choices, list(words))
+        return Cell(plain(config), chosen(choices, words), list(words))
 
 
 def many_cells(words: Sequence[str], config_dir: str | Path | None) -> list[Cell]:

@@ -9,7 +9,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from runner import run_name
+from runner import project, run_name
 from runner.caller import source
 from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.column import EPOCH_END, GRADIENT_NORM, LOSS, MEASURES_TAG, NORMS, PARAMETERS
@@ -85,15 +85,15 @@ def _tags(cell: Cell) -> dict[str, str]:
 
 
 def surroundings() -> dict[str, str]:
-    """The git commit, the versions of what runs, and what MLflow's UI shows."""
-    return {"mlflow.source.name": source(), **_of_this_process()}
+    """The project's git commit, the versions of what runs, and what MLflow's UI shows."""
+    commit = git_commit(project.folder())
+    theirs = {"git_commit": commit, "mlflow.source.git.commit": commit[:40]} if commit else {}
+    return {"mlflow.source.name": source(), **theirs, **_of_this_process()}
 
 
 @cache
 def _of_this_process() -> dict[str, str]:
-    commit = git_commit()
     return {
-        **({"git_commit": commit, "mlflow.source.git.commit": commit[:40]} if commit else {}),
         "mlflow.user": _user(),
         "mlflow.source.type": "LOCAL",
         "version.python": platform.python_version(),
@@ -102,11 +102,12 @@ def _of_this_process() -> dict[str, str]:
     }
 
 
-def git_commit() -> str | None:
-    """The commit of this code, `-dirty` after it if it was changed; None outside its checkout."""
-    if not (HERE.parent / ".git").exists():
+@cache
+def git_commit(folder: Path) -> str | None:
+    """The commit of the code there, `-dirty` after it if changed; None outside a checkout."""
+    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
         return None
-    command = ["git", "-C", str(HERE), "describe", "--always", "--dirty", "--abbrev=40"]
+    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         found = subprocess.run(
             [*command, "--exclude=*"], capture_output=True, text=True, check=True
@@ -124,7 +125,10 @@ def _user() -> str:
 
 
 def _own_version() -> dict[str, str]:
+    """That of this code; its commit as well, where it is a checkout."""
+    commit = git_commit(HERE) if (HERE.parent / ".git").exists() else None
+    own = {"version.runner.commit": commit} if commit else {}
     try:
-        return {"version.runner": version("gradient-descent-runner")}
+        return {"version.runner": version("gradient-descent-runner"), **own}
     except PackageNotFoundError:  # run from a folder without being installed
-        return {}
+        return own

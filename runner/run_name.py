@@ -4,7 +4,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from runner.cell import NOT_THE_EXPERIMENT, Cell
+from runner.cell import NOT_THE_EXPERIMENT, TARGET, Cell
 
 LONGEST = 200  # MLflow has room for 250 characters
 LONG_NUMBER = 8  # characters, from which on a number is rounded as far as its sweep allows
@@ -53,6 +53,9 @@ def _changes(cell: Cell) -> list[tuple[str, str]]:
     for text in cell.overrides:
         key, equals, value = text.lstrip("+").partition("=")
         if key.lstrip("~").split(".")[0] not in (*NOT_THE_EXPERIMENT, "grid"):
+            if key.endswith(TARGET) and key.removesuffix(TARGET) in cell.choices:
+                key = key.removesuffix(TARGET)
+                value = str(cell.choices[key])
             pairs.append((key, value if equals else ""))
     return pairs
 

@@ -1,9 +1,14 @@
-"""The notebook in examples/, executed in a fresh kernel."""
+"""The notebook in examples/, executed in a fresh kernel; and the project there, as a user's own."""
 
 import json
+import os
 import re
+import shutil
+import subprocess
+from importlib import metadata
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -82,3 +87,55 @@ def test_the_notebook_is_stored_without_outputs():
     """What it shows is what it shows today."""
     notebook = json.loads((ROOT / "examples" / "notebook.ipynb").read_text())
     assert all(not cell.get("outputs") for cell in notebook["cells"])
+
+
+PARTS = ["dataset=mine", "model=mine", "loss=mine", "optimizer=mine", "lr=0.01"]
+BY_HAND = ["dataset=mine", "model=linear", "gradient=by_hand", "optimizer=sign", "lr=0.01"]
+
+
+@pytest.fixture
+def project(tmp_path):
+    """A repository of somebody's own, with one commit; its folder and that."""
+    folder = shutil.copytree(ROOT / "examples" / "project", tmp_path / "project")
+
+    def git(*words):
+        told = {"GIT_AUTHOR_NAME": "me", "GIT_AUTHOR_EMAIL": "me@example.org"}
+        told |= {"GIT_COMMITTER_NAME": "me", "GIT_COMMITTER_EMAIL": "me@example.org"}
+        command = ["git", "-C", str(folder), *words]
+        run = subprocess.run(command, env={**os.environ, **told}, check=True, capture_output=True)
+        return run.stdout.decode().strip()
+
+    git("init")
+    git("add", ".")
+    git("commit", "-m", "mine")
+    return folder, git("rev-parse", "HEAD")
+
+
+@pytest.mark.parametrize(("words", "loop"), [(PARTS, "module"), (BY_HAND, "numpy")])
+def test_a_project_of_ones_own(words, loop, project, runner, store):
+    """Its parts, its measure, and the commit of its code, without a change to this one's."""
+    folder, commit = project
+    runner(folder, "--config-dir", "conf", *words)
+    client, [run] = store(folder)
+    assert run.info.status == "FINISHED"
+    assert run.data.tags["loop"] == loop
+    assert run.data.tags["mlflow.source.git.commit"] == commit
+    assert run.data.tags["version.runner"] == metadata.version("gradient-descent-runner")
+    assert run.data.tags["git_commit"] == commit
+    assert ("steepest" in run.data.metrics) == (loop == "module")  # its model makes it known
+    metric = "steepest" if loop == "module" else "loss"
+    assert len(client.get_metric_history(run.info.run_id, metric)) == 100
+    assert run.data.params["optimizer"] == words[3].partition("=")[2]
+
+
+def test_a_rule_of_ones_own_is_what_it_says(project, runner, store):
+    """By hand in both loops that update by hand: each step is lr long."""
+    folder, _ = project
+    for gradient in ("by_hand", "autograd"):
+        words = ["dataset=mine", "model=scalar", "optimizer=sign", "lr=0.01", "epochs=30"]
+        runner(folder, "--config-dir", "conf", *words, f"gradient={gradient}")
+    client, runs = store(folder)
+    assert {run.data.tags["loop"] for run in runs} == {"numpy", "autograd"}
+    for run in runs:
+        w = [point.value for point in client.get_metric_history(run.info.run_id, "w")]
+        np.testing.assert_allclose(np.abs(np.diff(w)), 0.01, rtol=1e-3)

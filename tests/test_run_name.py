@@ -24,6 +24,7 @@ def names(composer):
         ("lr=0.1", "lr=0.1"),
         ("optimizer=sgd lr=0.1", "sgd lr=0.1"),
         ("experiment=numpy", "numpy"),
+        ("optimizer._target_=torch.optim.NAdam lr=0.1", "NAdam lr=0.1"),
         ("model.initial.w=3 lr=0.1 optimizer=adam", "adam w=3 lr=0.1"),
         ("dataset=plane model=linear optimizer=adam", "adam plane linear"),
         ("gradient=by_hand optimizer=by_hand", "by_hand gradient=by_hand"),

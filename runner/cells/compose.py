@@ -19,7 +19,7 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.cell import Cell
+from runner.cell import Cell, chosen
 from runner.config import ConfigError, Values, plain, plain_node
 from runner.hydra_inside import apply
 from runner.refused import message, nameless, shortly
@@ -76,7 +76,7 @@ class Composer:
         apply(applied, composed.config)
         task = [str(one.input_line) for one in parsed if not one.is_hydra_override()]
         changed = {one.key_or_group.partition(".")[0] for one in applied}
-        return Cell(composed.values(changed), composed.choices, task)
+        return Cell(composed.values(changed), chosen(composed.choices, task), task)
 
     def _divided(self, parsed: Sequence[Override]) -> tuple[list[Override], list[Override]]:
         """Those that only set a value, to be applied to what Hydra composes of the others.

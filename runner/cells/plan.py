@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.cell import Cell
+from runner.cell import TARGET, Cell
 from runner.cells.compose import refuse
 from runner.cells.table import swept, value_of
 from runner.check import check
@@ -116,7 +116,11 @@ class Plan(NamedTuple):
 
 def _constant(cell: Cell, keys: Sequence[str]) -> str:
     """The values of what was swept, and is the same in all cells of the one's group."""
-    told = [f"{key}={value_of(cell, key)}" for key in keys if key not in cell.choices]
+    told = [
+        f"{key}={value_of(cell, key)}"
+        for key in keys
+        if key.removesuffix(TARGET) not in cell.choices
+    ]
     return "".join(f" {text}" for text in told)
 
 

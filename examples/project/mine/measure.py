@@ -1,0 +1,7 @@
+"""What is recorded beside loss, gradient's norm and parameters."""
+
+import numpy as np
+
+from runner.measure import MEASURES, Measure
+
+MEASURES["steepest"] = Measure(lambda steps: np.abs(steps.gradient).max(axis=1))
