@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runner.draws import Draws
 from runner.executor.work import Work, do
-from runner.journal import End, Journal, Reader, Start
+from runner.journal import End, File, Journal, Reader, Start
 from runner.stack import prepare, refusal
 
 NUMBERS = {
@@ -97,7 +97,7 @@ def execute(tmp_path_factory):
                 rows[numbered[record.run]] = []
             elif isinstance(record.content, End):
                 ends[numbered[record.run]] = record.content
-            else:
+            elif not isinstance(record.content, File):
                 rows[numbered[record.run]].append(record.content)
         assert sorted(result.cell for result in results) == [*numbers]
         return {number: (np.concatenate(rows[number]), ends[number]) for number in numbers}
@@ -117,6 +117,73 @@ def assert_same(stacked, alone, near):
     for name in end.metrics.keys() - {"seconds"}:
         allowed = near * max(1.0, np.nanmax(lone_rows["loss"], initial=0.0))
         assert end.metrics[name] == pytest.approx(lone_end.metrics[name], rel=near, abs=allowed)
+
+
+SCHEDULES = {
+    "warmup": {"start_factor": st.floats(0.1, 1.0)},
+    "step": {"gamma": st.floats(0.1, 0.9)},
+    "exponential": {"gamma": st.floats(0.8, 0.99)},
+    "cosine": {"eta_min": st.floats(0, 0.01)},
+    "one_cycle": {"max_lr": st.floats(0.01, 0.2), "div_factor": st.floats(2, 30)},
+    "plateau": {"factor": st.floats(0.1, 0.9), "min_lr": st.floats(0, 0.01)},
+}
+OF_ALL = {
+    "step": ["schedule.step_size=7"],
+    "cosine": ["schedule.T_max=20"],
+    "one_cycle": ["schedule.total_steps=40"],
+    "plateau": ["schedule.patience=1"],
+}
+
+
+@st.composite
+def trained(draw):
+    """Sweeps of schedules, clips and patience, in float64: what all have, and the cells' own."""
+    name = draw(st.sampled_from([*SCHEDULES]))
+    gradient = draw(st.sampled_from(["by_hand", "autograd"]))
+    words = [f"schedule={name}", *OF_ALL.get(name, []), f"gradient={gradient}", "dtype=float64"]
+    words += ["dataset=noisy_line", "model=linear", "epochs=40", "tolerance=0"]
+    words.append(f"optimizer={draw(st.sampled_from(['sgd', 'nesterov', 'adam', 'rmsprop']))}")
+    words += draw(st.sampled_from([[], ["batch_size=4"], ["validation=0.3"]]))
+    numbers = {f"schedule.{key}": value for key, value in SCHEDULES[name].items()}
+    numbers |= {"lr": st.floats(1e-3, 0.1), "seed": st.integers(0, 3)}
+    clip = draw(st.sampled_from(["", "clip", "clip_value"]))
+    numbers |= {clip: st.floats(0.1, 3.0)} if clip else {}
+    if draw(st.booleans()):
+        numbers |= {"patience": st.integers(1, 6), "min_delta": st.floats(0, 0.1)}
+    return words, draw(st.lists(st.fixed_dictionaries(numbers), min_size=2, max_size=5))
+
+
+def test_a_stack_is_trained_as_its_lone_runs(composer, execute):
+    """Schedules, clipping, patience and mini-batches, each cell with numbers of its own."""
+
+    @settings(deadline=None, max_examples=25)
+    @given(sweep=trained())
+    def check(sweep):
+        words, cells = sweep
+        made = [
+            composer.cell([*words, *(f"{key}={value}" for key, value in cell.items())])
+            for cell in cells
+        ]
+        assert {refusal(cell.values) for cell in made} == {None}
+        assert len({prepare(cell.values).structure for cell in made}) == 1
+        stacked, alone = execute(made, True), execute(made, False)
+        for number in stacked:
+            assert_same(stacked[number], alone[number], 1e-9)
+
+    check()
+
+
+@pytest.mark.parametrize(
+    ("words", "why"),
+    [
+        (["schedule._target_=torch.optim.lr_scheduler.MultiplicativeLR"], "has no rule by hand"),
+        (["schedule=one_cycle", "schedule.cycle_momentum=true"], "cycles no momentum"),
+        (["optimizer=lbfgs"], "torch.optim.LBFGS has no update rule by hand"),
+        (["+optimizer.groups=[{params: w}]"], "takes no groups"),
+    ],
+)
+def test_what_is_not_stacked_says_why(words, why, composer):
+    assert why in refusal(composer.cell(words).values)
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
