@@ -14,7 +14,7 @@ from runner.config import ConfigError, is_number
 from runner.failure import said
 
 
-def _target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
+def target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     """The class or function that the node's `_target_` names."""
     name = node.get("_target_")
     if not isinstance(name, str):
@@ -48,7 +48,7 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any, **given: Any) ->
     prediction and y with some of its keywords given. Raises ConfigError for an unknown key, a value
     of the wrong kind, and whatever the target itself refuses.
     """
-    function = _target(where, node)
+    function = target(where, node)
     is_partial = _is_partial(where, node, function)
     _check_keywords(where, node, len(arguments), given)
     keywords = {key: value for key, value in node.items() if key != "_target_"}

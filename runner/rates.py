@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import schedule as schedules
-from runner.build import build, declared, swapped
+from runner.build import build, declared, swapped, target
 from runner.config import ConfigError, Values, is_number
 from runner.epoch import Seen
 from runner.program import CONSTANT
@@ -166,7 +166,7 @@ def node_of(of: Setup) -> tuple[Values, str]:
     every = node.pop("every", STEP)
     if every not in (STEP, EPOCH):
         raise ConfigError(f"schedule.every: expected step or epoch, got {every}")
-    if every == STEP and PLATEAU in node["_target_"] and of.epoch_steps > 1:
+    if every == STEP and PLATEAU in str(node.get("_target_")) and of.epoch_steps > 1:
         raise ConfigError("schedule.every: expected epoch, for at its end it looks at the loss")
     reach = of.most_steps if every == STEP else math.ceil(of.most_steps / of.epoch_steps)
     return {k: reach if k in HORIZONS and v is None else v for k, v in node.items()}, every
@@ -197,8 +197,10 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
 
 def _scheduler(node: Values, optimizer: Any) -> Any:
     """The scheduler that the node describes, with those that it is put together of, if it is."""
-    node = dict(node)
-    given = {"optimizer": optimizer}
+    if not isinstance(node, dict):
+        raise ConfigError(f"schedule.schedulers: expected a node with _target_, got {node!r}")
+    target("schedule", node)
+    node, given = dict(node), {"optimizer": optimizer}
     if isinstance(parts := node.pop("schedulers", None), list):
         given["schedulers"] = [_scheduler(part, optimizer) for part in parts]
     names = [parameter.name for parameter in declared(node["_target_"]) or ()]
