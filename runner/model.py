@@ -153,7 +153,10 @@ def by_name(initial: Any, names: Iterable[str]) -> dict[str, Any]:
     if initial is None:
         return {}
     if not isinstance(initial, Mapping) or initial.keys() - {*names}:
-        raise ValueError(f"initial: expected values by name ({', '.join(names)}), got {initial}")
+        got = ", ".join(map(str, initial)) if isinstance(initial, Mapping) else initial
+        raise ValueError(
+            f"initial: expected values by name ({', '.join(names)}), or run:NAME, got {got}"
+        )
     return dict(initial)
 
 

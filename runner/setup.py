@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import NamedTuple
 
-from runner import device, program
+from runner import device, initial, program
 from runner.batches import Order, starts
 from runner.config import ConfigError, Values
 from runner.dataset.samples import Dataset
@@ -93,7 +93,7 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
         shuffle=values["shuffle"],
         drop_last=values["drop_last"],
         most_bytes=values["record"]["most_bytes"],
-        model=values["model"],
+        model=initial.resolved(values["model"]),
         loss=values["loss"],
         optimizer=values["optimizer"],
         schedule=values["schedule"],

@@ -314,3 +314,31 @@ def test_max_steps():
 
 def test_a_negative_loss_is_no_reason_to_stop():
     assert ours("dataset=line", loss=parts.below_zero(), lr=0.001).outcome == "exhausted"
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["dataset=line", "model=scalar"],
+        ["dataset=plane", "model=linear"],
+        ["dataset=plane", "model=linear", "gradient=by_hand"],
+        ["dataset=linnerud", "model=linear"],
+        ["dataset=iris", "model=softmax"],
+        [*WORDS],
+    ],
+    ids=" ".join,
+)
+def test_a_run_begins_where_another_has_ended(words):
+    first = ours(*words, "optimizer=adam", epochs=5)
+    plus = "+" if "model=mlp" in words else ""
+    second = ours(*words, f"{plus}model.initial=run:{first.id}", epochs=3)
+    np.testing.assert_array_equal(second.parameters[0], first.parameters[-1])
+    assert second.params["model.initial"] == f"run:{first.id}"
+
+
+def test_a_run_to_begin_from_that_does_not_fit_is_refused():
+    other = ours("dataset=plane", "model=linear", epochs=3)
+    with pytest.raises(runner.ConfigError, match=r"model.initial: expected values by name \(w\)"):
+        ours("dataset=line", f"model.initial=run:{other.id}")
+    with pytest.raises(runner.ConfigError, match="model.initial: nobody: no such run here"):
+        ours("dataset=line", "model.initial=run:nobody")
