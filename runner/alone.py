@@ -8,11 +8,13 @@ from runner.cell import Cell
 from runner.check import check
 from runner.checkpoint import Unreadable
 from runner.config import ConfigError
-from runner.console import Console, closing_block, painted, say
+from runner.console import Console, closing_block, complain, painted, say
+from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.drive import execute
 from runner.experiment import Experiment, compose
 from runner.failure import summary
+from runner.journal import JournalError, Sink
 from runner.recording import Run
 from runner.signals import signals
 from runner.spacing import Spacing
@@ -60,10 +62,25 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
             execute(experiment, [start], limits, journal, *told, every=every)
         except Unreadable as error:
             raise ConfigError(f"checkpoint.every: expected null, for this run: {error}") from error
-    look.close()
-    [done] = ended
-    say(closing(experiment, done, start.name))
+        look.close()
+        [done] = ended
+        say(closing(experiment, done, start.name))
+        if cell.values["tracking"]["log_model"] and done.failure is None:
+            log_model(experiment, data, done, journal)
     return done, received
+
+
+def log_model(experiment: Experiment, data: Dataset, done: Run, journal: Sink) -> None:
+    """Record the fitted model, where it was best if that is kept, as one of MLflow's."""
+    from runner import fitted
+
+    try:
+        for file in fitted.files(experiment, data, done.parameters):
+            journal.attach(done.id, file)
+    except JournalError:
+        raise
+    except Exception as error:  # whatever PyTorch's export says of a module of somebody's
+        complain(f"{'model':<12}not logged: {summary(error)}")
 
 
 def raise_failure(done: Run) -> None:

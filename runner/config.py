@@ -37,6 +37,7 @@ class Tracking:
     wait: bool = MISSING
     keep_journal: bool = MISSING
     points: int | None = MISSING
+    log_model: bool = MISSING
 
 
 @dataclass

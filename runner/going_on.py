@@ -10,6 +10,7 @@ from runner import checkpoint, identity, stop
 from runner.checkpoint import Unreadable
 from runner.config import ConfigError, Values
 from runner.console import complain
+from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.drive import Resumed, execute
 from runner.experiment import Experiment, compose
@@ -71,6 +72,7 @@ class Unit(NamedTuple):
     """The same with the limits that it has now."""
     state: Mapping[str, Any] | None
     """That of its checkpoint."""
+    data: Sequence[Dataset]
     experiment: Experiment
 
     @property
@@ -90,7 +92,7 @@ def unit(runs: Sequence[Before], first: Sequence[Values], limits: Sequence[Value
         made = stack([prepare(*both) for both in zip(first, data, strict=True)])
     else:
         made = compose(first[0], data[0])
-    return Unit(runs, first, limits, _state(runs), made)
+    return Unit(runs, first, limits, _state(runs), data, made)
 
 
 def _state(runs: Sequence[Before]) -> dict[str, Any] | None:

@@ -54,7 +54,10 @@ def start(
         columns=[vars(column) for column in columns],
         points=cell.values["tracking"]["points"],
         steps=most_steps(cell.values["epochs"], len(made.batches.sizes), cell.values["max_steps"]),
-        how={key: cell.values[key] for key in HOW},
+        how={
+            **{key: cell.values[key] for key in HOW},
+            "log_model": cell.values["tracking"]["log_model"],
+        },
         dataset=dataset_input(cell, data),
     )
 

@@ -34,6 +34,8 @@ class Run(NamedTuple):
     end: End
     final_loss: float
     failure: BaseException | None
+    parameters: NDArray[np.floating[Any]]
+    """(parameters,): where it was best, with patience, and else at its end"""
 
 
 Tell = Callable[[int, Run], None]
@@ -172,7 +174,8 @@ class Recording:
             if self._goes_on and not end.reason:  # that of the end before holds no more
                 end = replace(end, tags={**end.tags, "reason": ""})
             run = self._runs[self.indices[cell]]
-            self._ended[cell] = Run(run, end, own.final_loss, failure)
+            kept = best.parameters if best and best.epoch else own.parameters
+            self._ended[cell] = Run(run, end, own.final_loss, failure, kept)
 
     def _predicted_after(self, cells: Any, figures: Sequence[Figures]) -> Any:
         assert self._predict is not None

@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from runner import identity, journal
-from runner.alone import closing, raise_failure
+from runner.alone import closing, log_model, raise_failure
 from runner.cell import Cell
 from runner.cells import parent, table
 from runner.config import ConfigError, Values
@@ -77,9 +77,11 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
     look, ended = Console(limits, own.experiment.tensors), list[Run]()
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         go_on(own, tracked.journal, changes, received, lambda _, run: ended.append(run), look)
-    look.close()
-    [done] = ended
-    say(closing(own.experiment, done, found.name))
+        look.close()
+        [done] = ended
+        say(closing(own.experiment, done, found.name))
+        if first["tracking"]["log_model"] and done.failure is None:
+            log_model(own.experiment, own.data[0], done, tracked.journal)
     raise_failure(done)
     return _status(received if done.end.outcome == "interrupted" else [])
 
@@ -118,7 +120,8 @@ def values(start: Start, typed: Sequence[str], config_dir: str | None) -> tuple[
     first |= {key: asked[key] for key in {key.split(".")[0] for key in keys} & {*KEPT}}
     uri = asked["tracking"]["uri"] if "tracking.uri" in keys else with_credentials(start.store)
     own = {"uri": uri or None, "experiment": start.experiment, "points": start.points}
-    first["tracking"] = {**asked["tracking"], **own}
+    wanted = asked["tracking"]["log_model"] or start.how.get("log_model", False)
+    first["tracking"] = {**asked["tracking"], **own, "log_model": wanted}
     return first, {**first, **{key: asked[key] for key in LONGER if key in keys}}
 
 

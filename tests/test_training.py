@@ -340,5 +340,5 @@ def test_a_run_to_begin_from_that_does_not_fit_is_refused():
     other = ours("dataset=plane", "model=linear", epochs=3)
     with pytest.raises(runner.ConfigError, match=r"model.initial: expected values by name \(w\)"):
         ours("dataset=line", f"model.initial=run:{other.id}")
-    with pytest.raises(runner.ConfigError, match="model.initial: nobody: no such run here"):
+    with pytest.raises(runner.ConfigError, match=r"model\.initial: nobody: no such run here"):
         ours("dataset=line", "model.initial=run:nobody")

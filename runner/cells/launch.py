@@ -58,6 +58,8 @@ def settings(cells: Sequence[Cell]) -> Values:
     ]
     chosen: Values = cells[0].values["sweep"]
     faults += settings_faults(chosen)
+    if cells[0].values["tracking"]["log_model"]:
+        faults.append("tracking.log_model: expected false, for models are kept of lone runs")
     if faults:
         raise ConfigError("\n".join(faults))
     refuse_the_same(cells)

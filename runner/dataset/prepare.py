@@ -71,8 +71,10 @@ def prepare(given: tuple[Any, Any], wishes: Wishes, unseen: tuple[Any, Any] | No
     more += [] if point is None else [point]
     if wishes.missing in ("mean", "median"):
         x, more = _filled(trained.x, x, more, wishes.missing)
+    scale = None
     if wishes.standardize:
-        x, more = _standardized(trained.x, x, more)
+        scale = _scale(trained.x, x)
+        x, more = (x - scale[0]) / scale[1], [(one - scale[0]) / scale[1] for one in more]
     if wishes.degree > 1:
         x, more = powers(x, wishes.degree), [powers(one, wishes.degree) for one in more]
     names = trained.x.names if wishes.degree == 1 else ()
@@ -84,7 +86,8 @@ def prepare(given: tuple[Any, Any], wishes: Wishes, unseen: tuple[Any, Any] | No
         unseen_x = finite(more.pop(), "validation: x", dtype, names)
         validation = Samples(unseen_x, _typed(tried.y, "validation: y", dtype))
     told = digest(x, y, point, *(validation or ()))
-    return Dataset(x, y, point, told, trained.y.classes, validation, trained.x.names)
+    of = trained.y.classes, validation, trained.x.names, scale, wishes.degree
+    return Dataset(x, y, point, told, *of)
 
 
 def _check(wishes: Wishes) -> None:
@@ -190,8 +193,8 @@ def _filled(of: Table, x: Array, more: list[Array], how: str) -> tuple[Array, li
     return made[0], made[1:]
 
 
-def _standardized(of: Table, x: Array, more: list[Array]) -> tuple[Array, list[Array]]:
-    """Each number with the training data's mean 0 and standard deviation 1."""
+def _scale(of: Table, x: Array) -> tuple[Array, Array]:
+    """Mean and standard deviation of each number; of what is none, 0 and 1."""
     with np.errstate(over="ignore", invalid="ignore"):
         mean, deviation = x.mean(axis=0), x.std(axis=0)
     if not np.isfinite(deviation[of.is_number]).all():
@@ -203,9 +206,7 @@ def _standardized(of: Table, x: Array, more: list[Array]) -> tuple[Array, list[A
         which = [of.names[at] if of.names else int(at) for at in np.flatnonzero(constant)]
         others = f" and {len(which) - 5} more" if len(which) > 5 else ""
         raise ValueError(f"standardize: features {which[:5]}{others} are constant; set it to false")
-    mean, deviation = np.where(of.is_number, mean, 0), np.where(of.is_number, deviation, 1)
-    made: list[Array] = [(one - mean) / deviation for one in (x, *more)]
-    return made[0], made[1:]
+    return np.where(of.is_number, mean, 0), np.where(of.is_number, deviation, 1)
 
 
 def powers(x: Array, degree: int) -> Array:

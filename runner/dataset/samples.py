@@ -34,6 +34,10 @@ class Dataset(NamedTuple):
     validation: Samples | None = None
     names: tuple[str, ...] = ()
     """Of the features, where they have some"""
+    scale: tuple[Array, Array] | None = None
+    """(features,) each: what was taken from the features, and what they were divided by"""
+    degree: int = 1
+    """Of the powers of the features that x has"""
 
     @property
     def unseen(self) -> "Dataset | None":

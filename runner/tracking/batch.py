@@ -50,6 +50,7 @@ class Artifact(NamedTuple):
 
     run: str
     name: str
+    """Perhaps with folders before it: `model/MLmodel`"""
     write: Write
     """Writes it to a path, as often as it is asked to, in any thread and process."""
     scratch: Path
@@ -58,10 +59,15 @@ class Artifact(NamedTuple):
 
     def built(self) -> Path:
         """The file in the scratch folder."""
-        folder = self.scratch / self.run
-        folder.mkdir(parents=True, exist_ok=True)
-        self.write(folder / self.name)
-        return folder / self.name
+        place = self.scratch / self.run / self.name
+        place.parent.mkdir(parents=True, exist_ok=True)
+        self.write(place)
+        return place
+
+    @property
+    def folder(self) -> str | None:
+        """That before its name, if there is one."""
+        return self.name.rpartition("/")[0] or None
 
 
 @dataclass

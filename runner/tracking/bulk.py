@@ -109,7 +109,7 @@ class BulkStore:
             if is_local(uri):  # MLflow's own way takes longer than all the run's rows
                 local.append((Path(local_path(uri)) / artifact.name, artifact.write))
             else:
-                _upload(artifact.built(), uri)
+                _upload(artifact.built(), uri, artifact.folder)
         self._files.put(local)
         self._files.write_beside()
 
@@ -240,10 +240,10 @@ class BulkStore:
         return stages
 
 
-def _upload(path: Path, uri: str) -> None:
+def _upload(path: Path, uri: str, folder: str | None = None) -> None:
     from mlflow.store.artifact.artifact_repository_registry import get_artifact_repository
 
-    get_artifact_repository(uri).log_artifact(str(path))
+    get_artifact_repository(uri).log_artifact(str(path), folder)
 
 
 def _copy(path: Path, to: Path) -> None:

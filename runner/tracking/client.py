@@ -194,7 +194,7 @@ class ClientStore:
 
     def _upload(self, run: str, artifact: Artifact) -> None:
         path = artifact.built()
-        self.add(run, path)
+        self._client.log_artifact(self._places[run].run, str(path), artifact.folder)
         path.unlink()
 
     def add(self, run: str, path: Path) -> None:

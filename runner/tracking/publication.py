@@ -150,7 +150,7 @@ class Publication:
             del self._open[run]
             return PAIRS_BYTES
         if isinstance(content, File):
-            name = Path(content.name).name
+            name = "/".join(part for part in Path(content.name).parts if part not in ("/", ".."))
             self._attach(batch, run, name, partial(_write_bytes, content.content))
             return len(content.content)
         if not len(content):

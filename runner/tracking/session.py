@@ -30,6 +30,7 @@ class Settings:
     wait: bool
     keep_journal: bool
     points: int | None
+    log_model: bool
     pictures: bool | None
     page: bool
 

@@ -1,0 +1,88 @@
+"""The fitted model as one of MLflow's, which needs nothing of this project to be loaded."""
+
+import tempfile
+from collections.abc import Iterator
+from contextlib import redirect_stderr, redirect_stdout
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import Tensor
+from torch.nn import Buffer, Linear, Module
+
+from runner import network as networks
+from runner.dataset.samples import Dataset
+from runner.experiment import Experiment
+from runner.journal import File
+
+Array = NDArray[np.floating[Any]]
+
+FOLDER = "model"
+"""Among a run's artifacts: `runs:/ID/model` is what MLflow calls it."""
+
+EXAMPLES = 5
+"""So many samples are its input example."""
+
+
+class Fitted(Module):
+    """From features as a dataset has them, float64, to what the model makes of them."""
+
+    def __init__(self, model: Module, data: Dataset) -> None:
+        super().__init__()
+        self.model, self.degree = model, data.degree
+        self.dtype = getattr(torch, data.x.dtype.name)
+        features = data.x.shape[1] // data.degree
+        mean, deviation = data.scale or (np.zeros(features), np.ones(features))
+        self.mean = Buffer(torch.tensor(mean, dtype=torch.float64))
+        self.deviation = Buffer(torch.tensor(deviation, dtype=torch.float64))
+
+    def forward(self, x: Tensor) -> Any:
+        scaled = (x - self.mean) / self.deviation
+        powers = [scaled**power for power in range(1, self.degree + 1)]
+        return self.model(torch.cat(powers, dim=1).to(self.dtype))
+
+
+def fitted(experiment: Experiment, data: Dataset, parameters: Array) -> Fitted:
+    """The experiment's model with these parameters, (parameters,), on the CPU."""
+    if experiment.loop == "module":
+        model = networks.copied(experiment.program.model).cpu()
+    else:
+        shape = experiment.tensors["w"]
+        outputs = shape[0] if len(shape) > 1 else 1
+        model = Linear(data.x.shape[1], outputs, bias="b" in experiment.tensors)
+        model.to(getattr(torch, parameters.dtype.name))
+    networks.load(model, parameters)
+    return Fitted(model, data).eval()
+
+
+def files(experiment: Experiment, data: Dataset, parameters: Array) -> Iterator[File]:
+    """Those of the MLflow model: signature, input example, and the model as PyTorch exports it.
+
+    Raises whatever PyTorch or MLflow says of a model that cannot be exported.
+    """
+    import mlflow.pytorch
+    from mlflow.models import infer_signature
+
+    made = fitted(experiment, data, parameters)
+    first = data.x[:EXAMPLES, : data.x.shape[1] // data.degree].astype(np.float64)
+    mean, deviation = data.scale or (np.zeros(1), np.ones(1))
+    example = first * deviation + mean
+    with torch.no_grad():
+        told = made(torch.tensor(example)).numpy()
+    with tempfile.TemporaryDirectory() as folder:
+        place = Path(folder, FOLDER)
+        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # they talk
+            mlflow.pytorch.save_model(
+                made,
+                place,
+                signature=infer_signature(example, told),
+                input_example=example,
+                pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", "numpy"],
+                metadata={"features": list(data.names), "classes": list(data.classes)},
+            )
+        for path in sorted(place.rglob("*")):
+            if path.is_file():
+                yield File(path.relative_to(folder).as_posix(), path.read_bytes())
