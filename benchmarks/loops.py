@@ -3,6 +3,7 @@
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from contextlib import chdir
 from pathlib import Path
 from statistics import median
 
@@ -11,7 +12,7 @@ import torch
 from hydra import compose as compose_config
 from hydra import initialize_config_dir
 
-from runner import drive, experiment, stop
+from runner import drive, experiment, project, stop
 from runner.config import plain, register
 from runner.console import Console
 from runner.journal import Journal, Start
@@ -51,11 +52,11 @@ def recorded(loop: str, epochs: int) -> float:
 
 
 def recorded_steps(overrides: list[str]) -> float:
-    """The same of that config, all of whose epochs are used."""
+    """The same of that config, all of whose epochs are used; with its checkpoints."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = plain(compose_config("config", overrides))
     ready = experiment.compose(config)
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, chdir(folder), project.here():
         journal = Journal(Path(folder) / "journal.db")
         limits, look = stop.limits_of(config), Console(config, ready.tensors)
         ended: list[Run] = []
@@ -68,6 +69,7 @@ def recorded_steps(overrides: list[str]) -> float:
             [],
             lambda _, run: ended.append(run),
             look,
+            every=config["checkpoint"]["every"],
         )
         seconds = time.perf_counter() - started
         journal.close()

@@ -26,6 +26,7 @@ WIDTH = 80
 
 COLOURS = {
     "converged": "32",  # green
+    "stopped_early": "32",
     "exhausted": "33",  # yellow
     "diverged": "35",  # magenta
     "interrupted": "36",  # cyan
@@ -38,7 +39,7 @@ COLOURS = {
 _CONTROLS = re.compile(
     "[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
 )
-_PAINTED = re.compile(rf"(\033\[(?:{'|'.join(COLOURS.values())})m[a-z ]+\033\[0m)")
+_PAINTED = re.compile(rf"(\033\[(?:{'|'.join(COLOURS.values())})m[a-z_ ]+\033\[0m)")
 
 SHOWN = (RIGHT, UNSEEN, UNSEEN_RIGHT)
 """What an epoch's line tells beside the loss."""

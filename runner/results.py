@@ -45,7 +45,7 @@ class Run:
 
     @property
     def outcome(self) -> str:
-        """`converged`, `exhausted`, `diverged`, `interrupted` or `failed`; `running` so far."""
+        """How it ended, one of `runner.stop.OUTCOMES`; `running` so far."""
         return self._record.outcome
 
     @property

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 import traceback
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -69,7 +70,7 @@ def killed(words, step, while_writing=False):
     child = os.fork()
     if child == 0:
         try:
-            add, fsync, taken = Recording.add, os.fsync, [0]
+            add, replace, taken = Recording.add, Path.replace, [0]
 
             def counted(self, *arguments):
                 add(self, *arguments)
@@ -77,13 +78,13 @@ def killed(words, step, while_writing=False):
                 if taken[0] >= step and not while_writing:
                     os.kill(os.getpid(), signal.SIGKILL)
 
-            def written(file):
-                if taken[0] >= step:
-                    os.truncate(file, random.Random(step).randrange(100))
+            def replaced(path, target):
+                if taken[0] >= step and path.name == "new":
+                    os.truncate(path, random.Random(step).randrange(100))
                     os.kill(os.getpid(), signal.SIGKILL)
-                fsync(file)
+                return replace(path, target)
 
-            Recording.add, os.fsync = counted, written
+            Recording.add, Path.replace = counted, replaced
             execute(words)
         except BaseException:
             traceback.print_exc()

@@ -5,7 +5,7 @@ from typing import NamedTuple
 from runner.fingerprint import TAG
 from runner.journal import End, ends, paths
 
-DONE = ("converged", "exhausted", "diverged")
+DONE = ("converged", "stopped_early", "exhausted", "diverged")
 """Outcomes that would come out the same again."""
 
 
