@@ -73,9 +73,12 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
 def log_model(experiment: Experiment, data: Dataset, done: Run, journal: Sink) -> None:
     """Record the fitted model, where it was best if that is kept, as one of MLflow's."""
     from runner import fitted
+    from runner.tracking import model
 
+    metadata = {"features": list(data.names), "classes": list(data.classes)}
     try:
-        for file in fitted.files(experiment, data, done.parameters):
+        made = fitted.fitted(experiment, data, done.parameters)
+        for file in model.files(made, fitted.example(data), metadata):
             journal.attach(done.id, file)
     except JournalError:
         raise

@@ -59,9 +59,8 @@ def job(config: DictConfig) -> float:
         Path(project.folder(), hydra_config.sweep.dir, "multirun.yaml").unlink()
     try:
         with chdir("."):  # the next job begins where this one did
-            overrides = hydra_config.overrides.task
-            choices = chosen(hydra_config.runtime.choices, overrides)
-            cell = Cell(plain(config), choices, overrides)
+            values, overrides = plain(config), hydra_config.overrides.task
+            cell = Cell(values, chosen(hydra_config.runtime.choices, overrides), overrides)
             check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
             return run(cell)
     except JournalError as error:  # a full disk, say: a message, not a traceback

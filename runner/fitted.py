@@ -1,10 +1,5 @@
 """The fitted model as one of MLflow's, which needs nothing of this project to be loaded."""
 
-import tempfile
-from collections.abc import Iterator
-from contextlib import redirect_stderr, redirect_stdout
-from io import StringIO
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,12 +11,8 @@ from torch.nn import Buffer, Linear, Module
 from runner import network as networks
 from runner.dataset.samples import Dataset
 from runner.experiment import Experiment
-from runner.journal import File
 
 Array = NDArray[np.floating[Any]]
-
-FOLDER = "model"
-"""Among a run's artifacts: `runs:/ID/model` is what MLflow calls it."""
 
 EXAMPLES = 5
 """So many samples are its input example."""
@@ -58,31 +49,9 @@ def fitted(experiment: Experiment, data: Dataset, parameters: Array) -> Fitted:
     return Fitted(model, data).eval()
 
 
-def files(experiment: Experiment, data: Dataset, parameters: Array) -> Iterator[File]:
-    """Those of the MLflow model: signature, input example, and the model as PyTorch exports it.
-
-    Raises whatever PyTorch or MLflow says of a model that cannot be exported.
-    """
-    import mlflow.pytorch
-    from mlflow.models import infer_signature
-
-    made = fitted(experiment, data, parameters)
+def example(data: Dataset) -> Array:
+    """Some samples, (samples, features), as the fitted model takes them."""
     first = data.x[:EXAMPLES, : data.x.shape[1] // data.degree].astype(np.float64)
     mean, deviation = data.scale or (np.zeros(1), np.ones(1))
-    example = first * deviation + mean
-    with torch.no_grad():
-        told = made(torch.tensor(example)).numpy()
-    with tempfile.TemporaryDirectory() as folder:
-        place = Path(folder, FOLDER)
-        with redirect_stdout(StringIO()), redirect_stderr(StringIO()):  # they talk
-            mlflow.pytorch.save_model(
-                made,
-                place,
-                signature=infer_signature(example, told),
-                input_example=example,
-                pip_requirements=[f"torch=={torch.__version__.partition('+')[0]}", "numpy"],
-                metadata={"features": list(data.names), "classes": list(data.classes)},
-            )
-        for path in sorted(place.rglob("*")):
-            if path.is_file():
-                yield File(path.relative_to(folder).as_posix(), path.read_bytes())
+    taken: Array = first * deviation + mean
+    return taken

@@ -15,6 +15,7 @@ from runner.draws import Draws
 from runner.drive import Resumed, execute
 from runner.experiment import Experiment, compose
 from runner.journal import End, File, Journal, JournalError, Reader, Start
+from runner.recorded.tally import CUT_OFF
 from runner.recording import Known, Look, Tell
 from runner.stack import prepare, stack
 
@@ -119,6 +120,8 @@ def go_on(
 ) -> None:
     """Execute what is left of the unit, in the journal that it was in. Raises JournalError."""
     for before in of.runs:
+        if before.end is None:  # so that whoever publishes it sees that it goes on
+            journal.end(before.run, End("interrupted", {}, {"outcome": "interrupted"}, CUT_OFF))
         now = {"time": time.time(), "step": of.step, "changes": list(changes)}
         content = json.dumps([*before.changes, now]).encode()
         journal.attach(before.run, File(CHANGES, content))

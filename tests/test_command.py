@@ -388,7 +388,7 @@ def test_a_name_says_the_lr_that_the_optimizer_has(tmp_path, runner, store):
     _, runs = store(tmp_path)
     assert {run.info.run_name for run in runs} == {
         "lr=0.5 epochs=2 gradient=by_hand ~optimizer.lr",
-        "by_hand epochs=2 _target_=own.Own optimizer.lr=auto",
+        "Own epochs=2 optimizer.lr=auto",
     }
 
 

@@ -78,6 +78,8 @@ class Batch:
     points: list[Points] = field(default_factory=list)
     artifacts: list[Artifact] = field(default_factory=list)
     ends: dict[str, End] = field(default_factory=dict)
+    again: set[str] = field(default_factory=set)
+    """Runs that had ended, and go on."""
 
     def runs(self) -> list[str]:
         """Every run that the batch touches."""
@@ -91,6 +93,7 @@ class Batch:
             [points for points in self.points if points.run not in runs],
             [artifact for artifact in self.artifacts if artifact.run not in runs],
             {run: end for run, end in self.ends.items() if run not in runs},
+            self.again - runs.keys(),
         )
 
 

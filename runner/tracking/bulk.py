@@ -56,6 +56,10 @@ ADDED = (EXPERIMENTS, EXPERIMENT_TAGS, RUNS, PARAMS, TAGS, DATASETS, INPUTS, INP
 """Tables whose rows stay as they are once they are there."""
 
 
+RUNNING = {"status": "RUNNING", "end_time": None}
+"""Of one that had ended, and goes on."""
+
+
 class _NoExperiment(Exception):
     """Why runs cannot go to the experiment that they are for."""
 
@@ -95,7 +99,9 @@ class BulkStore:
             add_datasets(connection, self._add, datasets)
             insert_points(connection, columns)
             execute(connection, self._set_latest, _latest(columns))
-            execute(connection, _END_RUN, [_last_row(*end) for end in batch.ends.items()])
+            running = ({"run": run, **RUNNING} for run in batch.again)
+            execute(connection, _SET_STATUS, list(running))
+            execute(connection, _SET_STATUS, [_last_row(*end) for end in batch.ends.items()])
             last = ((r, pairs(e.tags, LONGEST_TAG)) for r, e in batch.ends.items())
             execute(connection, self._set_tags, _triples(last))
             self._files.write_here()
@@ -285,7 +291,7 @@ def _triples(values: Iterable[tuple[str, Mapping[str, str]]]) -> list[dict[str, 
     ]
 
 
-_END_RUN = (
+_SET_STATUS = (
     sa.update(RUNS)
     .where(RUNS.c.run_uuid == sa.bindparam("run"))
     .values(status=sa.bindparam("status"), end_time=sa.bindparam("end_time"))

@@ -78,6 +78,7 @@ class ClientStore:
         self._make(children, reasons)
         self._log_datasets(batch, reasons)
         self._make(chain(self._logs(batch), self._uploads(batch)), reasons)
+        self._make(((run, self._go_on) for run in batch.again), reasons)
         self._make(((run, self._end, end) for run, end in batch.ends.items()), reasons)
         if reasons:
             raise Refused(reasons, filter(self._is_deleted, reasons))
@@ -199,6 +200,9 @@ class ClientStore:
 
     def add(self, run: str, path: Path) -> None:
         self._client.log_artifact(self._places[run].run, str(path))
+
+    def _go_on(self, run: str) -> None:
+        self._client.update_run(self._places[run].run, "RUNNING")
 
     def _end(self, run: str, end: End) -> None:
         place, run_id = self._places[run]

@@ -6,7 +6,7 @@ import shutil
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
-from itertools import chain
+from itertools import chain, takewhile
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -40,7 +40,6 @@ MOST_RECORDS = 20_000  # in a batch, however small they are
 DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)  # several times as fast
 
 PLAINLY: dict[str, Any] = {"sort_keys": False, "allow_unicode": True}
-
 
 log = logging.getLogger("runner.publish")
 
@@ -126,7 +125,7 @@ class Publication:
                 self._attach(batch, run, "config.yaml", partial(_write_config, content.config))
             return PAIRS_BYTES
         if isinstance(content, End):
-            state = self._state(record)
+            state = self._state(record, batch)
             if state.thinning.is_needed:
                 batch.points += self._rest(run, state)
                 if said := state.thinning.told(state.tally.steps):
@@ -135,8 +134,7 @@ class Publication:
                 content = replace(content, time=state.start_time)
             if content.metrics:
                 now = np.array([int(content.time * 1000)])
-                values = np.array([list(content.metrics.values())])
-                keys = list(content.metrics)
+                keys, values = list(content.metrics), np.array([list(content.metrics.values())])
                 batch.points.append(Points(run, keys, np.zeros(1, np.int64), now, values))
             if reason := content.reason:
                 content = replace(content, tags={**content.tags, "reason": content.brief})
@@ -155,24 +153,26 @@ class Publication:
             return len(content.content)
         if not len(content):
             return 0
-        points = self._state(record).take(run, content)
+        points = self._state(record, batch).take(run, content)
         batch.points += points
         self._open[run].rows.append(record.number)
         self._recent.setdefault(run, []).append(content)
         return content.nbytes + POINT_BYTES * sum(some.values.size for some in points)
 
-    def _state(self, record: Record) -> "_OpenRun":
+    def _state(self, record: Record, batch: Batch) -> "_OpenRun":
         """The record's run; read anew if it has ended before, and goes on."""
-        if record.run not in self._open:
-            for earlier in Reader(self.path).rest():
-                if earlier.number >= record.number:
-                    break
-                if earlier.run == record.run and isinstance(earlier.content, Start):
-                    self._open[record.run] = _OpenRun(earlier.content)
-                elif earlier.run == record.run and isinstance(earlier.content, np.ndarray):
-                    self._open[record.run].take(record.run, earlier.content)
-                    self._open[record.run].rows.append(earlier.number)
-        return self._open[record.run]
+        run, opened = record.run, self._open
+        if run not in opened:
+            batch.ends.pop(run, None)
+            batch.again.add(run)
+            all_before = takewhile(lambda it: it.number < record.number, Reader(self.path).rest())
+            for earlier in all_before:
+                if earlier.run == run and isinstance(earlier.content, Start):
+                    opened[run] = _OpenRun(earlier.content)
+                elif earlier.run == run and isinstance(earlier.content, np.ndarray):
+                    opened[run].take(run, earlier.content)
+                    opened[run].rows.append(earlier.number)
+        return opened[run]
 
     def _rest(self, run: str, state: "_OpenRun") -> list[Points]:
         """The points of a long run that are known to belong into MLflow now that it has ended."""
