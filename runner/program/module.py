@@ -1,6 +1,5 @@
 """PyTorch: model by `torch.nn`, gradient by autograd, update by `torch.optim`."""
 
-import copy
 from collections.abc import Callable
 from typing import Any
 
@@ -10,7 +9,7 @@ from torch.nn import Module
 from torch.optim import Optimizer
 
 from runner.program import randomness
-from runner.program.pytorch import Stepper, flat, gradients
+from runner.program.pytorch import Stepper, cloned, flat, gradients
 from runner.program.step import Step
 
 
@@ -67,7 +66,7 @@ class Program:
         What a part keeps beside its `state_dict` is not known to anybody else.
         """
         return {
-            "model": copy.deepcopy(self.model.state_dict()),
+            "model": cloned(self.model.state_dict()),
             "optimizer": self.optimizer.state(),
             "random": randomness.state(),
         }

@@ -1,6 +1,7 @@
 """What the programs with `torch.optim` share: a step by the optimizer, and copying values out."""
 
 import copy
+from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from functools import partial
@@ -116,12 +117,26 @@ class Stepper:
             self._modes[0]()
 
     def state(self) -> dict[str, Any]:
-        own = copy.deepcopy(self._optimizer.state_dict())
+        own = cloned(self._optimizer.state_dict())
         return {"own": own, "evaluations": self.evaluations}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._optimizer.load_state_dict(copy.deepcopy(state["own"]))
         self.evaluations = state["evaluations"]
+
+
+def cloned(state: Any) -> Any:
+    """A state whose tensors are its own; what is neither a collection nor a tensor is copied."""
+    if isinstance(state, Tensor):
+        return state.detach().clone()
+    if type(state) in (dict, OrderedDict):
+        return {key: cloned(value) for key, value in state.items()}
+    if type(state) in (list, tuple):
+        return type(state)([cloned(value) for value in state])
+    return state if type(state) in PLAIN else copy.deepcopy(state)
+
+
+PLAIN = (bool, int, float, str, type(None))
 
 
 def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:
