@@ -135,7 +135,7 @@ def _placed(flat: Any, pieces: list[Any]) -> tuple[int, int]:
     """Where in all pieces its bytes begin, and how many they are."""
     import torch
 
-    own = flat.cpu().contiguous().view(torch.uint8)
+    own = torch.empty(len(flat), dtype=flat.dtype).copy_(flat).view(torch.uint8)
     begin, size = sum(map(len, pieces)), len(own)
     pieces.append(own)
     if size % ALIGNED:
