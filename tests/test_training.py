@@ -342,3 +342,22 @@ def test_a_run_to_begin_from_that_does_not_fit_is_refused():
         ours("dataset=line", f"model.initial=run:{other.id}")
     with pytest.raises(runner.ConfigError, match=r"model\.initial: nobody: no such run here"):
         ours("dataset=line", "model.initial=run:nobody")
+
+
+def test_a_schedule_free_optimizer_is_validated_in_its_other_mode():
+    import pytorch_optimizer
+
+    def make(model):
+        return pytorch_optimizer.ScheduleFreeSGD(model.parameters(), lr=0.1)
+
+    bare, told = Bare(make, share=0.2), []
+    bare.optimizer.train()
+    for number in range(1, EPOCHS + 1):
+        bare.epoch(number)
+        bare.optimizer.eval()
+        told.append(bare.validation_loss())
+        bare.optimizer.train()
+    optimizer = {"_target_": "pytorch_optimizer.ScheduleFreeSGD", "lr": 0.1}
+    run = ours(*WORDS, "validation=0.2", "~optimizer", override("+optimizer", optimizer))
+    assert_same(run, bare)
+    np.testing.assert_array_equal(run.trajectory["val_loss"].dropna(), told)
