@@ -87,6 +87,8 @@ def check(
         )
     if clip is not None and each is not None:
         faults.append("clip: a norm, and clip_value as well: one of both, the other null")
+    if values["checkpoint"]["every"] and not values["tracking"]["keep_journal"]:
+        faults.append("checkpoint.every: is of use with the journal: tracking.keep_journal=true")
     if values["min_delta"] and patience is None:
         faults.append("min_delta: is for patience, which is null: set patience=..., or 0 here")
     faults += _number_faults(values, largest, said=not rules["lr"][0])

@@ -26,6 +26,7 @@ from runner.cells.compose import compose
 from runner.cells.split import batches
 from runner.config import ConfigError, plain, register
 from runner.hydra_inside import kept, loader, search_path
+from runner.initial import pinned
 from runner.refused import message_with_place
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
@@ -41,7 +42,7 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
             del config["hydra"]
-        return Cell(plain(config), chosen(choices, words), list(words))
+        return Cell(pinned(plain(config)), chosen(choices, words), list(words))
 
 
 def many_cells(words: Sequence[str], config_dir: str | Path | None) -> list[Cell]:

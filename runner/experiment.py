@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, measure, parts, rates, updates, vectors
+from runner import device, measure, parts, scheduled, updates, vectors
 from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches
 from runner.build import known_as
@@ -145,7 +145,7 @@ def _by_hand(of: Setup) -> Experiment:
         tensors=model.tensors,
         initial=w,
         program=numpy.Program(w, model, loss, update),
-        rates=rates.by_hand(of),
+        rates=scheduled.by_hand(of),
         batches=batches(of, model.design(of.data.x), of.data.y),
         validation=unseen and FullBatch(model.design(unseen.x), unseen.y),
         right=parts.right(of.loss, of.data, (model.outputs,)),
@@ -178,11 +178,11 @@ def _tensor(of: Setup) -> Experiment:
     if of.loop == "autograd":
         predict: Any = operator.mul if is_scalar else model.predict
         made = autograd.Program(w, predict, loss, updates.by_hand(of))
-        lr = rates.by_hand(of)
+        lr = scheduled.by_hand(of)
     else:
         built, how = updates.by_pytorch(of, list(model.tensors), [w.requires_grad_()])
         made, closure = optimizer.Program(w, loss, built, **how), how["closure"]
-        lr = rates.by_pytorch(of, built)
+        lr = scheduled.by_pytorch(of, built)
     return experiment(
         of,
         tensors=model.tensors,
@@ -232,7 +232,7 @@ def _module(of: Setup) -> Experiment:
         closure=how["closure"],
         initial=initial,
         program=made,
-        rates=rates.by_pytorch(of, built),
+        rates=scheduled.by_pytorch(of, built),
         batches=stream,
         validation=parts.validation(of.data, tensor, shape, of.device),
         right=parts.right(of.loss, of.data, shape),

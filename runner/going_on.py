@@ -17,6 +17,8 @@ from runner.experiment import Experiment, compose
 from runner.journal import End, File, Journal, JournalError, Reader, Start
 from runner.recorded.tally import CUT_OFF
 from runner.recording import Known, Look, Tell
+from runner.scheduled import changed, check_reach, node_of, reach_of
+from runner.setup import setup
 from runner.stack import prepare, stack
 
 CHANGES = "resumed.json"
@@ -82,8 +84,20 @@ class Unit(NamedTuple):
         return int(self.state["steps"]) if self.state else 0
 
 
-def unit(runs: Sequence[Before], first: Sequence[Values], limits: Sequence[Values]) -> Unit:
-    """Runs that were one unit of work, built anew. Raises ConfigError."""
+Horizon = tuple[int, Values]
+"""After so many steps, and the schedule's node from then on"""
+
+
+def unit(
+    runs: Sequence[Before],
+    first: Sequence[Values],
+    limits: Sequence[Values],
+    horizons: Sequence[Horizon] = (),
+) -> Unit:
+    """Runs that were one unit of work, built anew; a lone one may have other `horizons`.
+
+    Raises ConfigError.
+    """
     draws = Draws()
     data = [draws.dataset(values) for values in first]
     for before, own in zip(runs, data, strict=True):
@@ -93,7 +107,30 @@ def unit(runs: Sequence[Before], first: Sequence[Values], limits: Sequence[Value
         made = stack([prepare(*both) for both in zip(first, data, strict=True)])
     else:
         made = compose(first[0], data[0])
-    return Unit(runs, first, limits, _state(runs), data, made)
+    state = _state(runs)
+    if not runs[0].is_stacked:
+        taken = int(state["steps"]) if state else 0
+        made = _with_horizons(made, first[0], limits[0], data[0], horizons, taken)
+    return Unit(runs, first, limits, state, data, made)
+
+
+def _with_horizons(
+    made: Experiment,
+    first: Values,
+    limits: Values,
+    data: Dataset,
+    horizons: Sequence[Horizon],
+    taken: int,
+) -> Experiment:
+    """The experiment whose schedule has other horizons, each from some step on."""
+    optimizer = made.program.optimizer.own if made.loop in ("optimizer", "module") else None
+    for at, node in horizons:
+        of = setup({**limits, "schedule": node}, data)
+        made = made._replace(rates=changed(made.rates, of, optimizer, at, taken))
+    if not horizons:
+        node, every = node_of(setup(first, data))
+        check_reach(node, reach_of(setup(limits, data), every))
+    return made
 
 
 def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
@@ -122,7 +159,8 @@ def go_on(
     for before in of.runs:
         if before.end is None:  # so that whoever publishes it sees that it goes on
             journal.end(before.run, End("interrupted", {}, {"outcome": "interrupted"}, CUT_OFF))
-        now = {"time": time.time(), "step": of.step, "changes": list(changes)}
+        steps = {"step": of.step, "recorded": before.steps}
+        now = {"time": time.time(), **steps, "changes": list(changes)}
         content = json.dumps([*before.changes, now]).encode()
         journal.attach(before.run, File(CHANGES, content))
     own = [stop.limits_of(values) for values in of.limits]

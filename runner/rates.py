@@ -2,21 +2,15 @@
 
 import copy
 import inspect
-import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import schedule as schedules
-from runner.build import build, declared, swapped, target
-from runner.config import ConfigError, Values, is_number
 from runner.epoch import Seen
-from runner.program import CONSTANT
 from runner.program.stacked import cut
 from runner.schedule import Rule
-from runner.setup import Setup
 
 Index = NDArray[np.int64]
 
@@ -29,6 +23,10 @@ LR, EVALUATIONS = "lr", "gradient_evaluations"
 
 class Rates(Protocol):
     """Of the next step of a run, or of each cell of a stack."""
+
+    @property
+    def count(self) -> int:
+        """How often it has gone on."""
 
     @property
     def lr(self) -> Any:
@@ -54,6 +52,7 @@ class Rates(Protocol):
 class Constant:
     """The config's learning rate, at every step."""
 
+    count = 0
     lr: Any = None
     given: Sequence[Any] = ()
 
@@ -81,7 +80,7 @@ class ByRule:
         self._rule_of, self._first, self._every = rule_of, first, every
         self._cells = np.arange(np.size(first))
         self._rule = rule_of(self._cells)
-        self._count, self._epochs = 0, 0
+        self.count, self._epochs = 0, 0
         self._memory: Any = None
         self.lr = first
         self._take(np.nan)
@@ -93,12 +92,20 @@ class ByRule:
     def after(self, seen: Seen) -> None:
         is_end, self._epochs = seen.epochs != self._epochs, seen.epochs
         if is_end or self._every == STEP:
-            self._count += 1
+            self.count += 1
             self._take(seen.watched)
 
+    def replay(self, count: int, epochs: int) -> None:
+        """Be where it would be, had it gone on so often; of a rule that asks for no loss."""
+        while self.count < count:
+            self.count += 1
+            self._take(np.nan)
+        self._epochs = epochs
+
     def _take(self, loss: Any) -> None:
-        lr, self._memory = self._rule(self._count, self.lr, self._first, loss, self._memory)
-        self.lr = lr if isinstance(self._first, np.ndarray) else float(lr)
+        lr, self._memory = self._rule(self.count, self.lr, self._first, loss, self._memory)
+        is_array = isinstance(self._first, np.ndarray)
+        self.lr = np.array(np.broadcast_to(lr, self._first.shape)) if is_array else float(lr)
 
     def keep(self, cells: Index) -> None:
         self._cells, self._first, self.lr = self._cells[cells], self._first[cells], self.lr[cells]
@@ -106,11 +113,11 @@ class ByRule:
         self._rule = self._rule_of(self._cells)
 
     def state(self) -> dict[str, Any]:
-        own = {"count": self._count, "epochs": self._epochs, "memory": self._memory}
+        own = {"count": self.count, "epochs": self._epochs, "memory": self._memory}
         return {**own, "lr": self.lr, "first": self._first, "cells": self._cells}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._count, self._epochs, self._memory = (state[k] for k in ("count", "epochs", "memory"))
+        self.count, self._epochs, self._memory = (state[k] for k in ("count", "epochs", "memory"))
         self.lr, self._first, self._cells = (state[k] for k in ("lr", "first", "cells"))
         self._rule = self._rule_of(self._cells)
 
@@ -127,7 +134,7 @@ class ByPyTorch:
         hooked.take_as_stepped(optimizer)
         takes = inspect.signature(scheduler.step).parameters.get("metrics")
         self._asks_loss = takes is not None and takes.default is takes.empty
-        self._epochs = 0
+        self.count, self._epochs = 0, 0
 
     @property
     def lr(self) -> float:
@@ -138,6 +145,7 @@ class ByPyTorch:
         is_end, self._epochs = seen.epochs != self._epochs, seen.epochs
         if not is_end and self._every != STEP:
             return
+        self.count += 1
         if self._asks_loss:
             self._scheduler.step(seen.watched)
         else:
@@ -147,87 +155,81 @@ class ByPyTorch:
         raise NotImplementedError("a stack's schedules are by hand")
 
     def state(self) -> dict[str, Any]:
-        return {"own": copy.deepcopy(self._scheduler.state_dict()), "epochs": self._epochs}
+        own = copy.deepcopy(self._scheduler.state_dict())
+        return {"own": own, "count": self.count, "epochs": self._epochs}
 
     def restore(self, state: dict[str, Any]) -> None:
         self._scheduler.load_state_dict(copy.deepcopy(state["own"]))
-        self._epochs = state["epochs"]
+        self.count, self._epochs = state["count"], state["epochs"]
 
 
-HORIZONS = ("T_max", "total_iters", "total_steps")
-"""Values of schedules that say how far they reach; null: as far as the run may go."""
+class OfGroups(ByRule):
+    """A schedule by hand of an optimizer of PyTorch's: each group is a cell."""
 
-PLATEAU = "ReduceLROnPlateau"
+    given: Sequence[Any] = ()
 
+    def __init__(self, rule: Rule, optimizer: Any, every: str) -> None:
+        self._optimizer = optimizer
+        groups = optimizer.param_groups
+        first = [group.get("initial_lr", group["lr"]) for group in groups]
+        super().__init__(lambda _: rule, np.array(first, np.float64), every)
 
-def node_of(of: Setup) -> tuple[Values, str]:
-    """The schedule's node with its horizon, and how often it goes on. Raises ConfigError."""
-    node = dict(of.schedule)
-    every = node.pop("every", STEP)
-    if every not in (STEP, EPOCH):
-        raise ConfigError(f"schedule.every: expected step or epoch, got {every}")
-    if every == STEP and PLATEAU in str(node.get("_target_")) and of.epoch_steps > 1:
-        raise ConfigError("schedule.every: expected epoch, for at its end it looks at the loss")
-    reach = of.most_steps if every == STEP else math.ceil(of.most_steps / of.epoch_steps)
-    return {k: reach if k in HORIZONS and v is None else v for k, v in node.items()}, every
-
-
-def by_hand(of: Setup) -> Rates:
-    """Those of a loop whose updates are by hand. Raises ConfigError."""
-    node, every = node_of(of)
-    if node["_target_"] == CONSTANT:
-        return Constant()
-    rule = build("schedule", swapped(node, schedules.BY_HAND))
-    return ByRule(lambda _: rule, first_of(of.optimizer), every)
+    def set(self) -> None:
+        """Give the groups their learning rates."""
+        for group, lr in zip(self._optimizer.param_groups, self.lr.tolist(), strict=True):
+            group["lr"] = lr
 
 
-def first_of(node: Values) -> float:
-    """The learning rate that an optimizer's node gives its rule by hand, or that is its default."""
-    [default] = [p.default for p in declared(node["_target_"]) or () if p.name == "lr"] or [None]
-    return float(node.get("lr", default))
+class Changed:
+    """A schedule whose horizon is another one after so many steps: as if it had always been."""
 
+    def __init__(self, before: Rates, after: ByRule, at: int, taken: int) -> None:
+        """After `at` so many steps, of which so many are `taken`."""
+        self._before, self._after, self._at, self._taken = before, after, at, taken
+        self._set()
 
-def by_pytorch(of: Setup, optimizer: Any) -> Rates:
-    """Those of an optimizer of PyTorch's, which its scheduler sets. Raises ConfigError."""
-    node, every = node_of(of)
-    if node["_target_"] == CONSTANT:
-        return Constant()
-    return ByPyTorch(_scheduler(node, optimizer), optimizer, every)
+    @property
+    def _now(self) -> Rates:
+        return self._before if self._taken < self._at else self._after
 
+    @property
+    def count(self) -> int:
+        return self._after.count
 
-def _scheduler(node: Values, optimizer: Any) -> Any:
-    """The scheduler that the node describes, with those that it is put together of, if it is."""
-    if not isinstance(node, dict):
-        raise ConfigError(f"schedule.schedulers: expected a node with _target_, got {node!r}")
-    target("schedule", node)
-    node, given = dict(node), {"optimizer": optimizer}
-    if isinstance(parts := node.pop("schedulers", None), list):
-        given["schedulers"] = [_scheduler(part, optimizer) for part in parts]
-    names = [parameter.name for parameter in declared(node["_target_"]) or ()]
-    order = sorted(given, key=lambda name: names.index(name) if name in names else len(names))
-    made = build("schedule", node, *(given[name] for name in order))
-    if not callable(getattr(made, "step", None)):
-        kind = type(made).__name__
-        raise ConfigError(f"schedule: expected one of torch.optim.lr_scheduler, got {kind}")
-    return made
+    @property
+    def lr(self) -> Any:
+        is_of_groups = self._now is self._after and isinstance(self._after, OfGroups)
+        return float(self._after.lr[0]) if is_of_groups else self._now.lr
 
+    @property
+    def given(self) -> Sequence[Any]:
+        return self._now.given
 
-def of_cells(node: Values) -> tuple[dict[str, float], Values]:
-    """Of a schedule's node, the numbers that each cell of a stack may have for itself; the rest."""
-    own = {k: v for k, v in node.items() if k in schedules.OF_CELLS and is_number(v)}
-    return own, {key: value for key, value in node.items() if key not in own}
+    def after(self, seen: Seen) -> None:
+        self._taken += 1
+        if self._taken < self._at:
+            self._before.after(seen)
+        self._after.after(seen)
+        self._set()
 
+    def _set(self) -> None:
+        if self._now is self._after and isinstance(self._after, OfGroups):
+            self._after.set()
 
-def stacked(of: Sequence[Setup], numbers: Sequence[Mapping[str, float]]) -> Rates:
-    """Those of the cells of a stack, whose numbers are as `of_cells` has them."""
-    node, every = node_of(of[0])
-    if node["_target_"] == CONSTANT:
-        return Constant()
-    _, options = of_cells(node)
-    factory = schedules.BY_HAND[options.pop("_target_")]
-    columns = {key: np.array([own[key] for own in numbers], np.float64) for key in numbers[0]}
+    def keep(self, cells: Index) -> None:
+        raise NotImplementedError("a stack's horizon is not given anew")
 
-    def rule(cells: Index) -> Rule:
-        return factory(**options, **{key: column[cells] for key, column in columns.items()})
+    def state(self) -> dict[str, Any]:
+        before, after = self._before.state(), self._after.state()
+        own = {"before": before, "after": after, "epochs": after["epochs"]}
+        return {**own, "at": self._at, "taken": self._taken}
 
-    return ByRule(rule, np.array([first_of(one.optimizer) for one in of]), every)
+    def restore(self, state: dict[str, Any]) -> None:
+        if state.get("at") == self._at:
+            self._before.restore(state["before"])
+            self._after.restore(state["after"])
+            self._taken = state["taken"]
+        else:  # of before the change
+            self._before.restore(state)
+            self._after.replay(self._before.count, state["epochs"])
+        self._set()

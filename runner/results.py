@@ -113,7 +113,7 @@ class Run:
     def best_parameters(self) -> dict[str, NDArray[Any]]:
         """Each tensor where the run was best, by its name. Raises LookupError without patience."""
         if (found := recorded.best_parameters(self._record)) is None:
-            raise LookupError(f"{self.name}: no best parameters are kept without patience=...")
+            raise LookupError(f"{self.name}: none are kept; patience=... keeps those of an epoch")
         return found
 
     @property

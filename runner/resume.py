@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from runner import identity, journal
+from runner import identity, journal, stop
 from runner.alone import closing, log_model, raise_failure
 from runner.cell import Cell
 from runner.cells import parent, table
@@ -15,16 +15,18 @@ from runner.config import ConfigError, Values
 from runner.console import Console, complain, prepare, say
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
-from runner.going_on import Before, go_on, read, unit
+from runner.going_on import Before, Horizon, go_on, read, unit
 from runner.journal import Journal, JournalError, Start
-from runner.rates import HORIZONS
+from runner.recorded.journals import Journals
 from runner.recorded.run import Run as Found
 from runner.recording import Run
+from runner.scheduled import HORIZONS
 from runner.signals import signals
 from runner.tracking.session import Session, Settings, invocation, session
 from runner.uri import with_credentials
 
 LONGER = ("epochs", "max_steps", "tolerance")
+REACHES = {f"schedule.{name}" for name in HORIZONS}
 """What a run that goes on may have otherwise than before."""
 
 KEPT = ("tracking", "report", *identity.HOW)
@@ -43,7 +45,7 @@ def main() -> int:
     parser.add_argument("--config-dir", help="that of parts of your own, as before")
     typed = parser.parse_args()
     word, changes = typed.run, typed.changes
-    if "=" in word:
+    if "=" in word and not Journals().found(word):  # a name may be like it
         word, changes = "latest", [word, *changes]
     try:
         found = find_one(word, None, trust=False)
@@ -70,7 +72,7 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
     if why := has_ended(found, changes, before, limits):
         say(why)
         return 0
-    own = unit([before], [first], [limits])
+    own = unit([before], [first], [limits], horizons(before, changes, first))
     at = f"its checkpoint after step {own.step}" if own.state else "its start: no checkpoint"
     say(f"{'goes on':<12}{found.name}, from {at}; {before.steps} steps are recorded")
     tracked = _session(found.journal, first)
@@ -103,26 +105,32 @@ def values(start: Start, typed: Sequence[str], config_dir: str | None) -> tuple[
     from runner.composing import one_cell
 
     keys = [text.partition("=")[0] for text in typed]
-    horizons = {f"schedule.{name}" for name in HORIZONS}
     for key in keys:
-        if key not in (*LONGER, *horizons) and key.split(".")[0] not in KEPT:
-            known = ", ".join([*LONGER, *sorted(horizons)])
+        if key not in (*LONGER, *REACHES) and key.split(".")[0] not in KEPT:
+            known = ", ".join([*LONGER, *sorted(REACHES)])
             raise ConfigError(f"{key}: would be another run; one that goes on may change {known}")
-    asked = one_cell(
-        [text for text in typed if not text.startswith("schedule.")], config_dir
-    ).values
+    plain = [text for text in typed if not text.startswith("schedule.")]
+    asked = one_cell(plain, config_dir).values
     first: Values = {**asked, **deepcopy(dict(start.config))}
     first |= {key: deepcopy(start.how[key]) for key in identity.HOW if key in start.how}
-    for text in typed:
-        key, _, value = text.partition("=")
-        if key in horizons:
-            first["schedule"] = {**first["schedule"], key.partition(".")[2]: _whole(key, value)}
     first |= {key: asked[key] for key in {key.split(".")[0] for key in keys} & {*KEPT}}
     uri = asked["tracking"]["uri"] if "tracking.uri" in keys else with_credentials(start.store)
     own = {"uri": uri or None, "experiment": start.experiment, "points": start.points}
     wanted = asked["tracking"]["log_model"] or start.how.get("log_model", False)
     first["tracking"] = {**asked["tracking"], **own, "log_model": wanted}
     return first, {**first, **{key: asked[key] for key in LONGER if key in keys}}
+
+
+def horizons(before: Before, changes: Sequence[str], first: Values) -> list[Horizon]:
+    """Where the schedule got, or gets, another horizon. Raises ConfigError."""
+    node, found = dict(first["schedule"]), []
+    steps = [(one.get("recorded", one["step"]), one["changes"]) for one in before.changes]
+    for at, texts in [*steps, (before.steps, changes)]:
+        own = [text.partition("=") for text in texts if text.partition("=")[0] in REACHES]
+        if own:
+            node |= {key.partition(".")[2]: _whole(key, value) for key, _, value in own}
+            found.append((at, dict(node)))
+    return found
 
 
 def _whole(key: str, text: str) -> int | None:
@@ -136,7 +144,7 @@ def _whole(key: str, text: str) -> int | None:
 
 def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Values) -> str | None:
     """Why there is nothing to go on with, if there is not. Raises ConfigError."""
-    if found.outcome == "interrupted":
+    if found.outcome in ("interrupted", "failed"):  # what failed may have been mended
         return None
     keys = {text.partition("=")[0] for text in changes}
     epochs = int(found.figures.get("epochs_run", 0))
@@ -149,9 +157,10 @@ def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Valu
         return None if further else f"{said}; epochs=... takes it further"
     if found.outcome == "converged":
         return None if "tolerance" in keys else f"{said}; tolerance=... takes it further"
+    why = f"{said}: {stop.OUTCOMES.get(found.outcome, found.outcome)}"
     if changes:
-        raise ConfigError(f"{said}, and cannot go on")
-    return said
+        raise ConfigError(f"{why}; it would end so again")
+    return why
 
 
 def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
@@ -188,7 +197,8 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
             if received:
                 break
             numbers = [int(before.start.tags["cell"]) for before in own]
-            made = unit(own, *2 * [[first[before.run] for before in own]])
+            began = [first[before.run] for before in own]
+            made = unit(own, began, began)
             say(f"{'goes on':<12}{len(own)} cell(s), after step {made.step}")
             is_main = path.stem == found.journal.stem
             place = journal.folder() / path.name
@@ -202,8 +212,8 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
                 sink.close()
     cells = [_cell(b, first[b.run]) for _, b in sorted(runs, key=_number)]
     ordered = [results[number] for number in sorted(results)]
+    say(table.printed(cells, ordered))
     if begun == count:
-        say(table.printed(cells, ordered))
         seconds = sum(one.seconds for one in ordered if one.seconds == one.seconds)
         stopped = bool(received)
         parent.end(tracked.journal, found.id, cells, ordered, interrupted=stopped, seconds=seconds)
@@ -215,7 +225,7 @@ def _number(of: tuple[Path, Before]) -> int:
 
 
 def _is_open(before: Before) -> bool:
-    return before.end is None or before.end.outcome == "interrupted"
+    return before.end is None or before.end.outcome in ("interrupted", "failed")
 
 
 def _result(before: Before) -> Result:

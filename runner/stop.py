@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 OUTCOMES = {
     "converged": "the loss fell below tolerance",
     "stopped_early": "no better for as many epochs as patience has",
-    "exhausted": "all epochs used",
+    "exhausted": "all epochs, or all steps, used",
     "diverged": "the loss or a parameter was no longer finite",
     "interrupted": "stopped by a signal",
     "failed": "an exception ended it",

@@ -89,7 +89,8 @@ def takes(node: Values) -> Takes:
     for key, what in given.items():
         if what not in GIVEN:
             raise ConfigError(
-                f"optimizer.takes.{key}: expected one of {', '.join(GIVEN)}, got {what!r}"
+                f"optimizer.takes.{key}: expected closure, create_graph or marks, or a keyword of "
+                f"the class's own with one of {', '.join(GIVEN)}, got {what!r}"
             )
     return Takes(told.get("closure"), told.get("create_graph", False), marks, given)
 
@@ -152,6 +153,11 @@ def by_pytorch(
     def make(some: Sequence[Any], module: Any) -> Any:
         return _made(of, wants, parts, dict(zip(names, some, strict=True)), module)
 
+    if not wants.given:
+        for number, group in enumerate(parts):
+            if group.options and not group.options.keys() & {*wants.marks}:
+                where = f"optimizer.groups[{number - (not parts[0].options)}]"
+                _check_values(where, node, group.options, parameters[0])
     network = network if "module" in wants.given.values() else None
     closure = trial.wants_closure(known_as(node), make, parameters, network, wants)
     made = make(parameters, network)
@@ -194,6 +200,15 @@ def _made(
         if str(of.optimizer["_target_"]).startswith("torch.optim."):
             raise
         raise ConfigError(f"{error}; {ADVICE}") from error
+
+
+def _check_values(where: str, node: Values, options: Mapping[str, Any], like: Any) -> None:
+    """Refuse values of a group that the class would refuse for all: it looks at no group's."""
+    some = [like.detach().clone().requires_grad_()]
+    try:
+        build("optimizer", {**without_own(node), **options}, some)
+    except ConfigError as error:
+        raise ConfigError(f"{where}: {error}") from error
 
 
 def _check_groups(made: Any, parts: Sequence[Group], wants: Takes) -> None:

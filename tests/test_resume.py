@@ -14,7 +14,7 @@ import pytest
 
 import runner
 from runner import checkpoint, journal, project, resume
-from runner.alone import carry_out
+from runner.alone import carry_out, raise_failure
 from runner.cells.carry_out import carry_out as carry_out_sweep
 from runner.composing import many_cells, one_cell
 from runner.find import find_one
@@ -63,6 +63,15 @@ def execute(words):
             cell = one_cell([*words, *OFF], None)
             node = {**cell.values["tracking"], **cell.values["report"]}
             carry_out(cell, session(Settings(**node)))
+
+
+def carry_on(words):
+    """Execute it; whatever has ended it is raised."""
+    with invocation():
+        cell = one_cell([*words, *OFF], None)
+        node = {**cell.values["tracking"], **cell.values["report"]}
+        done, _ = carry_out(cell, session(Settings(**node)))
+        raise_failure(done)
 
 
 def killed(words, step, while_writing=False):
@@ -237,3 +246,83 @@ def test_ctrl_c_and_on_in_mlflow(tmp_path, environment, store):
     steps = [point.step for point in client.get_metric_history(run.info.run_id, "loss")]
     assert sorted(steps) == list(range(1, 4001))
     assert journal.paths()[0].parent.name == journal.PUT_AWAY
+
+
+HORIZON = ["dataset=plane", "model=linear", "lr=0.1", "schedule=cosine"]
+
+
+@pytest.mark.parametrize("every", ["null", "5", "7"])
+@pytest.mark.parametrize("words", [["optimizer=adam"], ["gradient=by_hand"], ["optimizer=by_hand"]])
+def test_a_horizon_is_given_anew(words, every):
+    """From there on as if it had always been that: once, and once more, and after a kill."""
+    words = [*HORIZON, *words, f"checkpoint.every={every}"]
+    execute([*words, "epochs=20"])
+    word = cells("latest")[0].id
+    assert go_on(word, "epochs=40", "schedule.T_max=40") == 0
+    assert go_on(word, "epochs=60", "schedule.T_max=null") == 0
+    lr = cells(word)[0].trajectory["lr"].to_numpy()
+    for begin, end in ((1, 20), (21, 40), (41, 60)):
+        execute([*words, f"epochs={end}", f"schedule.T_max={end}"])
+        theirs = cells("latest")[0].trajectory["lr"].to_numpy()
+        np.testing.assert_array_equal(lr[begin : end + 1], theirs[begin : end + 1])
+
+
+@pytest.mark.parametrize("words", [["optimizer=sgd"], ["gradient=by_hand"]])
+def test_a_cycle_that_is_over_is_refused_and_then_given_anew(words):
+    words = [*HORIZON, *words, "schedule=one_cycle", "checkpoint.every=5"]
+    execute([*words, "epochs=20"])
+    before = without_time(cells("latest")[0])
+    with pytest.raises(runner.ConfigError, match=r"total_steps: expected 30 or more"):
+        go_on("latest", "epochs=30")
+    with pytest.raises(runner.ConfigError, match=r"total_steps: expected 30 or more"):
+        go_on("latest", "epochs=30", "schedule.total_steps=25")
+    assert without_time(cells("latest")[0]).equals(before)
+    assert go_on("latest", "epochs=30", "schedule.total_steps=30") == 0
+    [run] = cells("latest")
+    assert (run.outcome, run.epochs) == ("exhausted", 30)
+
+
+def test_a_name_may_be_like_a_change(monkeypatch):
+    name = "lr=0.01 epochs=20 tolerance=0"
+    execute(["epochs=20"])
+    monkeypatch.setattr(sys, "argv", ["runner.resume", name, "epochs=30"])
+    execute(["lr=0.01", "epochs=20"])
+    execute(["dataset=plane", "model=linear", "epochs=5"])
+    assert resume.main() == 0
+    assert runner.load(name).epochs == 30
+    monkeypatch.setattr(sys, "argv", ["runner.resume", "epochs=9"])
+    assert resume.main() == 0
+    assert cells("latest")[0].epochs == 9
+
+
+def test_it_begins_where_the_other_run_was_then():
+    """The other run has gone on since, and what is the latest is another one."""
+    words = ["dataset=plane", "model=linear", "lr=0.1"]
+    execute([*words, "epochs=20"])
+    other = cells("latest")[0].id
+    execute([*words, "epochs=10", "model.initial=run:latest"])
+    word = cells("latest")[0].id
+    execute([*words, "epochs=30", f"model.initial=run:{other}"])
+    whole = cells("latest")
+    assert go_on(other, "epochs=50") == 0
+    assert go_on(word, "epochs=30") == 0
+    assert_same(cells(word), whole)
+
+
+def test_what_has_failed_can_go_on(monkeypatch):
+    """From its checkpoint, once what failed has been mended."""
+    words = [*EXPERIMENTS["module"]]
+    kept, taken = Recording.add, [0]
+
+    def failing(self, *arguments):
+        kept(self, *arguments)
+        taken[0] += 1
+        if taken[0] == 600:
+            raise OSError("no network")
+
+    with monkeypatch.context() as patched, pytest.raises(OSError, match="no network"):
+        patched.setattr(Recording, "add", failing)
+        carry_on(words)
+    assert cells("latest")[0].outcome == "failed"
+    assert go_on() == 0
+    assert cells("latest")[0].outcome == "exhausted"

@@ -333,14 +333,14 @@ def test_a_run_begins_where_another_has_ended(words):
     plus = "+" if "model=mlp" in words else ""
     second = ours(*words, f"{plus}model.initial=run:{first.id}", epochs=3)
     np.testing.assert_array_equal(second.parameters[0], first.parameters[-1])
-    assert second.params["model.initial"] == f"run:{first.id}"
+    assert second.params["model.initial"] == f"run:{first.id}@{len(first.parameters) - 1}"
 
 
 def test_a_run_to_begin_from_that_does_not_fit_is_refused():
     other = ours("dataset=plane", "model=linear", epochs=3)
     with pytest.raises(runner.ConfigError, match=r"model.initial: expected values by name \(w\)"):
         ours("dataset=line", f"model.initial=run:{other.id}")
-    with pytest.raises(runner.ConfigError, match=r"model\.initial: nobody: no such run here"):
+    with pytest.raises(runner.ConfigError, match=r"model\.initial: 'nobody': no such run here"):
         ours("dataset=line", "model.initial=run:nobody")
 
 

@@ -22,6 +22,7 @@ from omegaconf.errors import OmegaConfBaseException
 from runner.cell import Cell, chosen
 from runner.config import ConfigError, Values, plain, plain_node
 from runner.hydra_inside import apply
+from runner.initial import pinned
 from runner.refused import message, nameless, shortly
 from runner.run_name import within_sweep
 
@@ -234,7 +235,24 @@ def compose(loader: ConfigLoader, master: DictConfig, sweep: Sequence[Sequence[s
         except Exception as error:  # Hydra and OmegaConf raise what Python raises, now and then
             faults.append((overrides, message(error).replace("\n", "\n  ")))
     refuse(faults)
+    made = _pinned(made)
     return [cell._replace(name=name) for cell, name in zip(made, within_sweep(made), strict=True)]
+
+
+def _pinned(cells: Sequence[Cell]) -> list[Cell]:
+    """The cells with runs that they begin from by id: each name is looked up once."""
+    known: dict[str, Any] = {}
+    made = []
+    for cell in cells:
+        told = cell.values["model"].get("initial")
+        if not isinstance(told, str):
+            made.append(cell)
+            continue
+        if told not in known:
+            known[told] = pinned(cell.values)["model"]["initial"]
+        model = {**cell.values["model"], "initial": known[told]}
+        made.append(cell._replace(values={**cell.values, "model": model}))
+    return made
 
 
 def refuse(faults: Sequence[tuple[Sequence[str], str]]) -> None:

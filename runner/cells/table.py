@@ -69,12 +69,12 @@ def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
     ended = counts(results)
     if missing := len(cells) - len(results):
         ended["not run"] = missing
-    lines = [f"{painted(f'{outcome:<12}', outcome)}{count}" for outcome, count in ended.items()]
+    lines = [f"{painted(f'{outcome:<14}', outcome)}{count}" for outcome, count in ended.items()]
     if first := best(results)[:BEST]:
-        lines += ["", f"{'best cells':<12}{'final loss':>14}{'epochs':>9}  {'outcome':<11} run"]
+        lines += ["", f"{'best cells':<14}{'final loss':>14}{'epochs':>9}  {'outcome':<13} run"]
         lines += [
-            f"{'':<12}{r.final_loss:>14.8g}{r.epochs:>9}  {painted(f'{r.outcome:<11}', r.outcome)} "
-            f"{_shortly(identity.name(cells[r.cell]), WIDTH - 49)}"
+            f"{'':<14}{r.final_loss:>14.8g}{r.epochs:>9}  {painted(f'{r.outcome:<13}', r.outcome)} "
+            f"{_shortly(identity.name(cells[r.cell]), WIDTH - 53)}"
             for r in first
         ]
     failed = [r for r in results if r.outcome == "failed"]

@@ -40,7 +40,7 @@ class Stepper:
         """`closure`: whether its step wants to evaluate the loss by itself; `graph`: whether it
         wants gradients that can be differentiated; `clip` is what gradients go through before it.
         """
-        self._optimizer, self._parameters, self._closure = optimizer, parameters, closure
+        self.own, self._parameters, self._closure = optimizer, parameters, closure
         self._graph, self._clip = graph, clip
         self._is_own = hooked.is_own_optimizer(optimizer)
         self._step: Callable[..., object] = optimizer.step
@@ -58,7 +58,7 @@ class Stepper:
         for parameter in self._parameters:
             parameter.grad = None  # what zero_grad does, without the tenth of a step that it takes
         if not self._is_own:
-            self._optimizer.zero_grad()
+            self.own.zero_grad()
 
     def backward(self, value: Tensor) -> None:
         """Give each parameter the gradient of the value."""
@@ -75,7 +75,7 @@ class Stepper:
 
         `evaluate` computes it anew for where they are by then, and its gradients.
         """
-        for group in self._optimizer.param_groups if lr else ():
+        for group in self.own.param_groups if lr else ():
             group["lr"] = lr[0]
         if self._clip:
             self._clip(self._parameters)
@@ -117,11 +117,11 @@ class Stepper:
             self._modes[0]()
 
     def state(self) -> dict[str, Any]:
-        own = cloned(self._optimizer.state_dict())
+        own = cloned(self.own.state_dict())
         return {"own": own, "evaluations": self.evaluations}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self._optimizer.load_state_dict(copy.deepcopy(state["own"]))
+        self.own.load_state_dict(copy.deepcopy(state["own"]))
         self.evaluations = state["evaluations"]
 
 

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
-from runner import parts, rates, updates
+from runner import parts, scheduled, updates
 from runner.build import build, swapped
 from runner.config import Values
 from runner.dataset.samples import Dataset
@@ -82,7 +82,7 @@ def check_optimizer(of: Setup) -> None:
     """Refuse hyperparameters, and values of the schedule, that the lone run would refuse."""
     if of.loop in ("numpy", "autograd"):
         updates.by_hand(of)
-        rates.by_hand(of)
+        scheduled.by_hand(of)
         return
     import torch
 
@@ -94,4 +94,4 @@ def check_optimizer(of: Setup) -> None:
     else:
         hooked.without_compiler()
         made = build("optimizer", of.optimizer, parameters)
-    rates.by_pytorch(of, made)
+    scheduled.by_pytorch(of, made)

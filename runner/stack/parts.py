@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 
 from runner import model as models
 from runner import optimizer as optimizers
-from runner import parts, rates
+from runner import parts, scheduled
 from runner import schedule as schedules
 from runner.build import declared, swapped
 from runner.config import Values
@@ -87,8 +87,8 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
     doubt = doubt or check_loss(json.dumps(of.loss), of.loop, of.device, of.dtype, shape, known)
     check_optimizer(of)
     numbers, options = hyperparameters(of.optimizer)
-    schedule, every = rates.node_of(of)
-    own, options_of_schedule = rates.of_cells(schedule)
+    schedule, every = scheduled.node_of(of)
+    own, options_of_schedule = scheduled.of_cells(schedule)
     is_spaced = recording(of, tensors)[1] is not None
     alike = {
         "loop": of.loop,

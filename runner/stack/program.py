@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, parts, rates
+from runner import device, parts, scheduled
 from runner import loss as losses
 from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches, Order
@@ -147,7 +147,7 @@ def _experiment(
         tensors=first.tensors,
         initial=initial,
         program=program,
-        rates=rates.stacked([cell.setup for cell in cells], [cell.rates for cell in cells]),
+        rates=scheduled.stacked([cell.setup for cell in cells], [cell.rates for cell in cells]),
         batches=samples[0],
         validation=samples[1],
         right=parts.right(first.setup.loss, first.data, first.shape, of_cells=True),
