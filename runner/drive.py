@@ -26,6 +26,8 @@ class Resumed(NamedTuple):
     """Of a checkpoint; None where it begins anew."""
     known: Known
     """What is in the journal already."""
+    told: str
+    """From where, and with what changed, for a person"""
 
 
 def execute(
@@ -62,11 +64,11 @@ def execute(
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
             train(experiment, limits, cells, received, look, Checkpoints(runs[0], every), resumed)
-        cells.end(cells.goes_on, "interrupted", stopped_by(received))
+        cells.end(cells.open, "interrupted", stopped_by(received))
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
-        cells.end(cells.goes_on, "interrupted", stopped_by(received))
+        cells.end(cells.open, "interrupted", stopped_by(received))
     except BaseException as error:  # whatever a part of somebody's raises
-        cells.end(cells.goes_on, "failed", failure=error)
+        cells.end(cells.open, "failed", failure=error)
     cells.finish()
 
 
@@ -89,7 +91,8 @@ def train(
         began, limits = resumed.state["steps"], limits.of(cells.indices)
     else:
         cells.predict_before()
-    cells.knows(resumed.known if resumed else {})
+    if resumed:
+        cells.goes_on(resumed.known, resumed.told)
     for steps, batch in enumerate(batches, began + 1):
         lr = rates.lr
         step = program.advance(batch, *rates.given)

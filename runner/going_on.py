@@ -147,6 +147,13 @@ def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
     return None
 
 
+def _told(of: Unit, changes: Sequence[str]) -> str:
+    """How often it went on, and with what changed."""
+    times = [(one["step"], one["changes"]) for one in of.runs[0].changes]
+    told = [" ".join([f"after step {step}", *own]) for step, own in [*times, (of.step, changes)]]
+    return "; ".join(told)
+
+
 def go_on(
     of: Unit,
     journal: Journal,
@@ -174,5 +181,5 @@ def go_on(
         tell,
         look,
         every=of.first[0]["checkpoint"]["every"],
-        resumed=Resumed([before.run for before in of.runs], of.state, known),
+        resumed=Resumed([before.run for before in of.runs], of.state, known, _told(of, changes)),
     )

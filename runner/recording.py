@@ -80,7 +80,7 @@ class Recording:
             is_whole = isinstance(experiment.batches, FullBatch) and experiment.validation is None
             self.patience = Patience(experiment.initial, limits.min_delta, is_before=is_whole)
         self.indices = np.arange(len(runs))
-        self.goes_on = np.ones(len(runs), bool)
+        self.open = np.ones(len(runs), bool)
         self.left = len(runs)
         self._before: NDArray[np.floating[Any]] | None = None
         self._ended: dict[int, Run] = {}  # whose rows are not written yet
@@ -91,7 +91,7 @@ class Recording:
         self._is_writing = False
         self._written = 0  # records of the chunk, where a Ctrl-C has come between two
         self._known: Known = {}
-        self._goes_on = False
+        self._told = ""
 
     def state(self) -> dict[str, Any]:
         """Where the cells are, once all that has come of them is written."""
@@ -100,7 +100,7 @@ class Recording:
             "recorder": self._recorder.state(),
             "patience": self.patience and self.patience.state(),
             "indices": self.indices,
-            "goes on": self.goes_on,
+            "goes on": self.open,
             "before": self._before,
             "share": self._share + (time.perf_counter() - self._then) / max(1, self.left),
         }
@@ -110,14 +110,14 @@ class Recording:
         self._recorder.restore(state["recorder"])
         if self.patience:
             self.patience.restore(state["patience"])
-        self.indices, self.goes_on = state["indices"], state["goes on"]
+        self.indices, self.open = state["indices"], state["goes on"]
         self._before, self._share = state["before"], state["share"]
-        self.left = int(self.goes_on.sum())
+        self.left = int(self.open.sum())
         self._then = time.perf_counter()
 
-    def knows(self, known: Known) -> None:
-        """Write nothing that is there already."""
-        self._known, self._goes_on = known, bool(known)
+    def goes_on(self, known: Known, told: str) -> None:
+        """Write nothing that is there already, and in the end what is told of that."""
+        self._known, self._told = known, told
 
     def predict_before(self) -> None:
         """Predict at the probe point, if there is one, before the first step."""
@@ -133,7 +133,7 @@ class Recording:
 
     def all_end(self, ended: Sequence[tuple[str, NDArray[np.bool_]]]) -> bool:
         """Whether none goes on after a step with which these cells end."""
-        return bool(ended) and not (self.goes_on & ~np.any([c for _, c in ended], axis=0)).any()
+        return bool(ended) and not (self.open & ~np.any([c for _, c in ended], axis=0)).any()
 
     def end(
         self,
@@ -143,7 +143,7 @@ class Recording:
         failure: BaseException | None = None,
     ) -> None:
         """End those cells of them that go on, after what is recorded of them."""
-        cells = np.flatnonzero(where & self.goes_on)
+        cells = np.flatnonzero(where & self.open)
         if not len(cells):
             return
         now, then = time.perf_counter(), self._then
@@ -157,7 +157,7 @@ class Recording:
                 raise
             except BaseException as error:  # whatever a part of somebody's raises
                 outcome, failure = "failed", error
-        self.goes_on[cells] = False
+        self.open[cells] = False
         self.left -= len(cells)
         for number, (cell, own) in enumerate(zip(cells.tolist(), figures, strict=True)):
             said = {}
@@ -171,8 +171,9 @@ class Recording:
                 said["best_epoch"] = float(best.epoch)
                 self._files[cell] = _as_file(best, self._tensors)
             end = _end(outcome, own, self._epoch_steps, self._share, said, reason, failure)
-            if self._goes_on and not end.reason:  # that of the end before holds no more
-                end = replace(end, tags={**end.tags, "reason": ""})
+            if self._told:  # a reason of the end before holds no more
+                own_reason = {} if end.reason else {"reason": ""}
+                end = replace(end, tags={**end.tags, **own_reason, "went_on": self._told})
             run = self._runs[self.indices[cell]]
             kept = best.parameters if best and best.epoch else own.parameters
             self._ended[cell] = Run(run, end, own.final_loss, failure, kept)
@@ -188,10 +189,10 @@ class Recording:
 
     def hand_on(self, now: float) -> list[NDArray[np.int64]]:
         """Write what is due; once half of the cells have ended, the indices of those that go on."""
-        if 2 * self.left <= len(self.goes_on):
+        if 2 * self.left <= len(self.open):
             self._flush()
-            kept = np.flatnonzero(self.goes_on)
-            self.indices, self.goes_on = self.indices[kept], self.goes_on[kept]
+            kept = np.flatnonzero(self.open)
+            self.indices, self.open = self.indices[kept], self.open[kept]
             self._recorder.keep(kept)
             if self.patience:
                 self.patience.keep(kept)

@@ -20,6 +20,9 @@ from runner.stop import OUTCOMES, is_ranked
 PARTS = ("dataset", "model", "loss", "optimizer", "device")
 NUMBERS = ("lr", "epochs", "tolerance", "seed", "dtype")
 SAMPLES = ("batch_size", "validation")
+TRAINING = ("schedule", "clip", "clip_value", "patience", "max_steps")
+USUAL = ("None", "constant")
+"""Values that are not told."""
 
 BEST = 5
 """So many cells of a sweep are told and drawn."""
@@ -67,9 +70,11 @@ def _run(run: Run) -> Iterator[str]:
         "parts": _chosen(run, PARTS),
         "numbers": _chosen(run, NUMBERS),
         "samples": _chosen(run, SAMPLES),
+        "training": _chosen(run, TRAINING),
         "loop": run.tags.get("loop", ""),
         "outcome": f"{painted(run.outcome, run.outcome)}: {said}",
         "reason": run.reason,
+        "went on": run.tags.get("went_on", ""),
         **_figures(run),
         "id": run.id,
         "files": _files(run),
@@ -84,7 +89,7 @@ def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[st
     rows = {
         "sweep": sweep.name,
         "command": sweep.tags.get("command", ""),
-        "in common": _chosen(sweep, (*PARTS, *NUMBERS, *SAMPLES)),
+        "in common": _chosen(sweep, (*PARTS, *NUMBERS, *SAMPLES, *TRAINING)),
         "outcome": ", ".join(f"{n} {painted(one, one)}" for one, n in counts.items() if n),
         "seconds": f"{sweep.figures['seconds']:.3g}" if "seconds" in sweep.figures else "",
         "id": sweep.id,
@@ -92,7 +97,7 @@ def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[st
     }
     yield closing_block({label: text for label, text in rows.items() if text})
     for number, run in enumerate(best, 1):
-        outcome = painted(f"{run.outcome:<11}", run.outcome)
+        outcome = painted(f"{run.outcome:<13}", run.outcome)
         yield f"{'best' if number == 1 else '':<12}{_final(run):<14.8g}{outcome} {run.name}"
 
 
@@ -115,7 +120,7 @@ def _final(run: Run) -> float:
 
 def _chosen(run: Run, keys: Sequence[str]) -> str:
     return " ".join(
-        f"{key}={run.params[key]}" for key in keys if run.params.get(key, "None") != "None"
+        f"{key}={run.params[key]}" for key in keys if run.params.get(key, "None") not in USUAL
     )
 
 

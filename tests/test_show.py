@@ -63,7 +63,7 @@ def test_a_sweep_in_a_screen(runner, tmp_path, screen):
     assert "in common   dataset=line model=scalar loss=mse device=cpu epochs=100" in said
     assert "outcome     4 exhausted, 2 diverged\n" in said
     best = said.partition("best        ")[2].splitlines()
-    assert best[0].endswith("exhausted   sgd lr=0.1")
+    assert best[0].endswith("exhausted     sgd lr=0.1")
     assert len([line for line in best[:6] if "lr=" in line]) == 4
     assert "Legend" not in said
     assert "(log10 loss)" in said  # although the last losses are 0
