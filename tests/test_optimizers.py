@@ -56,6 +56,10 @@ REFUSED = {
 }
 
 
+DECOMPOSE = {"Alice", "Kron", "SOAP", "SPlus", "ScalableShampoo", "Shampoo", "SpectralSphere"}
+"""Those that decompose matrices"""
+
+
 class Bare:
     """The loop of WORDS in PyTorch alone."""
 
@@ -153,5 +157,8 @@ def test_it_is_what_a_bare_loop_does_or_is_refused(package, name, composer, one_
             compose(values)
         return
     ours = [step.parameters for step in islice(compose(values).steps, STEPS)]
-    np.testing.assert_array_equal(ours, bare(kind, said))
+    theirs = bare(kind, said)
+    # Products of matrices may round otherwise where these lie otherwise in memory.
+    near = 1e-6 if name in DECOMPOSE else 0
+    np.testing.assert_allclose(ours, theirs, rtol=0, atol=near)
     assert not np.array_equal(ours[0], ours[-1])

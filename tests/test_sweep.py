@@ -319,7 +319,7 @@ def test_on_error_stop_starts_nothing_more(own, runner, store):
     typed = ["--config-dir", "mine", "-m", "model=fragile", "epochs=3", "model.fails=0,1,2,3"]
     path = f"{ROOT}{os.pathsep}{own}"
     done = runner(own, *typed, "sweep.on_error=stop", status=1, PYTHONPATH=path)
-    assert "not run     2" in done.stdout
+    assert "not run       2" in done.stdout
     _, parent, children = children_of(store, own)
     assert len(children) == 2
     assert parent.data.tags["cells.not run"] == "2"
@@ -515,7 +515,7 @@ def test_a_sweep_has_the_environment_that_its_jobs_would_have(runner, tmp_path):
     """Also where its parts are tried, before the plan is printed."""
     typed = ["-m", "model._target_=tests.parts.of_environment", "~model.initial", "lr=0.01,0.02"]
     done = runner(tmp_path, *typed, "epochs=2", "+hydra.job.env_set.OF_A_JOB=yes", "tracking=off")
-    assert "exhausted   2" in done.stdout
+    assert "exhausted     2" in done.stdout
 
 
 @pytest.mark.slow
