@@ -85,7 +85,7 @@ class Unit(NamedTuple):
 
 
 Horizon = tuple[int, Values]
-"""After so many steps, and the schedule's node from then on"""
+"""After so many steps, and the config from then on"""
 
 
 def unit(
@@ -124,12 +124,10 @@ def _with_horizons(
 ) -> Experiment:
     """The experiment whose schedule has other horizons, each from some step on."""
     optimizer = made.program.optimizer.own if made.loop in ("optimizer", "module") else None
-    for at, node in horizons:
-        of = setup({**limits, "schedule": node}, data)
-        made = made._replace(rates=changed(made.rates, of, optimizer, at, taken))
-    if not horizons:
-        node, every = node_of(setup(first, data))
-        check_reach(node, reach_of(setup(limits, data), every))
+    for at, then in horizons:
+        made = made._replace(rates=changed(made.rates, setup(then, data), optimizer, at, taken))
+    node, every = node_of(setup(horizons[-1][1] if horizons else first, data))
+    check_reach(node, reach_of(setup(limits, data), every))
     return made
 
 

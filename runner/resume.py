@@ -29,8 +29,8 @@ LONGER = ("epochs", "max_steps", "tolerance")
 REACHES = {f"schedule.{name}" for name in HORIZONS}
 """What a run that goes on may have otherwise than before."""
 
-KEPT = ("tracking", "report", *identity.HOW)
-"""Nodes that say how a run is kept and shown, not what it computes."""
+KEPT = ("tracking", "report", "checkpoint", "print_every")
+"""Nodes that say how a run is kept and shown, not what it computes or records."""
 
 
 def main() -> int:
@@ -72,7 +72,7 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
     if why := has_ended(found, changes, before, limits):
         say(why)
         return 0
-    own = unit([before], [first], [limits], horizons(before, changes, first))
+    own = unit([before], [first], [limits], horizons(before, changes, config_dir))
     at = f"its checkpoint after step {own.step}" if own.state else "its start: no checkpoint"
     say(f"{'goes on':<12}{found.name}, from {at}; {before.steps} steps are recorded")
     tracked = _session(found.journal, first)
@@ -116,20 +116,24 @@ def values(start: Start, typed: Sequence[str], config_dir: str | None) -> tuple[
     first |= {key: asked[key] for key in {key.split(".")[0] for key in keys} & {*KEPT}}
     uri = asked["tracking"]["uri"] if "tracking.uri" in keys else with_credentials(start.store)
     own = {"uri": uri or None, "experiment": start.experiment, "points": start.points}
+    own |= {key: asked["tracking"][key] for key in own if f"tracking.{key}" in keys}
     wanted = asked["tracking"]["log_model"] or start.how.get("log_model", False)
     first["tracking"] = {**asked["tracking"], **own, "log_model": wanted}
     return first, {**first, **{key: asked[key] for key in LONGER if key in keys}}
 
 
-def horizons(before: Before, changes: Sequence[str], first: Values) -> list[Horizon]:
+def horizons(before: Before, changes: Sequence[str], config_dir: str | None) -> list[Horizon]:
     """Where the schedule got, or gets, another horizon. Raises ConfigError."""
-    node, found = dict(first["schedule"]), []
+    typed: list[str] = []
+    found: list[Horizon] = []
     steps = [(one.get("recorded", one["step"]), one["changes"]) for one in before.changes]
     for at, texts in [*steps, (before.steps, changes)]:
-        own = [text.partition("=") for text in texts if text.partition("=")[0] in REACHES]
-        if own:
-            node |= {key.partition(".")[2]: _whole(key, value) for key, _, value in own}
-            found.append((at, dict(node)))
+        typed += texts
+        if own := [text.partition("=") for text in texts if text.partition("=")[0] in REACHES]:
+            then = values(before.start, typed, config_dir)[1]
+            node = found[-1][1]["schedule"] if found else then["schedule"]
+            new = {key.partition(".")[2]: _whole(key, value) for key, _, value in own}
+            found.append((at, {**then, "schedule": {**node, **new}}))
     return found
 
 

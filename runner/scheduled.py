@@ -72,13 +72,9 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
     if node["_target_"] == CONSTANT:
         return Constant()
     if rule := schedules.BY_HAND.get(node["_target_"]):  # it says what PyTorch only runs into
-        takes = inspect.signature(rule).parameters.keys() - {"cycle_momentum"}
-        build(
-            "schedule",
-            swapped(
-                {k: v for k, v in node.items() if k in {*takes, "_target_"}}, schedules.BY_HAND
-            ),
-        )
+        takes = inspect.signature(rule).parameters.keys() - {"cycle_momentum"} | {"_target_"}
+        own = {key: value for key, value in node.items() if key in takes}
+        build("schedule", swapped(own, schedules.BY_HAND))
     return ByPyTorch(_scheduler(node, optimizer), optimizer, every)
 
 

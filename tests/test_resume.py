@@ -212,6 +212,8 @@ def test_what_would_be_another_run_is_refused(capsys):
         go_on("latest", "lr=0.2")
     with pytest.raises(runner.ConfigError, match="expected more epochs"):
         go_on("latest", "epochs=6")
+    with pytest.raises(runner.ConfigError, match=r"record.most_bytes: would be another run"):
+        go_on("latest", "epochs=9", "record.most_bytes=0")
 
 
 def test_data_that_have_changed_are_refused(tmp_path):
@@ -280,8 +282,11 @@ def test_a_cycle_that_is_over_is_refused_and_then_given_anew(words):
         go_on("latest", "epochs=30", "schedule.total_steps=25")
     assert without_time(cells("latest")[0]).equals(before)
     assert go_on("latest", "epochs=30", "schedule.total_steps=30") == 0
+    assert go_on("latest", "epochs=45", "schedule.total_steps=null") == 0
+    with pytest.raises(runner.ConfigError, match=r"total_steps: expected 50 or more"):
+        go_on("latest", "epochs=50")
     [run] = cells("latest")
-    assert (run.outcome, run.epochs) == ("exhausted", 30)
+    assert (run.outcome, run.epochs) == ("exhausted", 45)
 
 
 def test_a_name_may_be_like_a_change(monkeypatch):
