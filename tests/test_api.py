@@ -704,6 +704,7 @@ def test_the_folder_is_the_callers_of_the_moment(here, monkeypatch):
         assert len(list((here / name / "mlruns" / "journal").glob("*.db"))) == 1
 
 
+@pytest.mark.slow
 def test_pools_from_a_script_without_a_guard(here, environment):
     """Its processes do not import the script that calls."""
     script = here / "script.py"

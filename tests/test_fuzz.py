@@ -106,7 +106,7 @@ def folder(tmp_path, monkeypatch, one_thread):
 
 
 def test_random_overrides_run_or_are_refused():
-    assert 20 < refusals(range(60)) < 60
+    assert 10 < refusals(range(30)) < 30
 
 
 @pytest.mark.slow

@@ -225,6 +225,7 @@ def test_data_that_have_changed_are_refused(tmp_path):
         go_on("latest", "epochs=20")
 
 
+@pytest.mark.slow
 def test_ctrl_c_and_on_in_mlflow(tmp_path, environment, store):
     """The same run there: no point twice, FINISHED, and nothing left of the interruption."""
     words = ["dataset=noisy_line", "model=linear", "optimizer=adam", "lr=0.001", "epochs=4000"]

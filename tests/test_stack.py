@@ -156,7 +156,7 @@ def trained(draw):
 def test_a_stack_is_trained_as_its_lone_runs(composer, execute):
     """Schedules, clipping, patience and mini-batches, each cell with numbers of its own."""
 
-    @settings(deadline=None, max_examples=25)
+    @settings(deadline=None, max_examples=12)
     @given(sweep=trained())
     def check(sweep):
         words, cells = sweep
