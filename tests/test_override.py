@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 from omegaconf import open_dict
 
 from runner import CONF
+from runner.cell import chosen
 from runner.cells.compose import Composer
 from runner.cells.split import batches
 from runner.config import ConfigError, plain, register
@@ -112,7 +113,7 @@ def composing():
             try:
                 config = loader.load_configuration("config", list(overrides), RunMode.RUN)
                 HydraConfig.instance().set_config(config)
-                choices = dict(config.hydra.runtime.choices)
+                choices = chosen(config.hydra.runtime.choices, overrides)
                 with open_dict(config):
                     del config["hydra"]
                 values = plain(config)

@@ -20,7 +20,7 @@ from runner.cells.compose import Composer
 from runner.config import plain, register
 from tests.conftest import ROOT
 
-OPTIMIZERS = sorted(path.stem for path in (ROOT / "conf/optimizer").glob("*.yaml"))
+OPTIMIZERS = ["adagrad", "adam", "adamw", "by_hand", "momentum", "nesterov", "rmsprop", "sgd"]
 QUICK = ("gradient=by_hand", "epochs=5")
 
 
@@ -261,7 +261,7 @@ def test_a_stacked_child_is_the_lone_run(runner, tmp_path, store):
 @pytest.mark.slow
 def test_every_combination_in_one_command(runner, tmp_path, store):
     """Optimizer x loss x gradient x model, to the end."""
-    parts = ["optimizer=glob(*)", "loss=mse,mae,huber", "gradient=by_hand,autograd"]
+    parts = [f"optimizer={','.join(OPTIMIZERS)}", "loss=mse,mae,huber", "gradient=by_hand,autograd"]
     parts += ["model=scalar,linear"]
     done = runner(tmp_path, "-m", *parts, "lr=0.01,0.02", "epochs=3")
     count = len(OPTIMIZERS) * 3 * 2 * 2 * 2
@@ -532,7 +532,7 @@ def test_cells_that_a_second_ctrl_c_has_ended_are_told(tmp_path, environment):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.5)
     out, err = process.communicate(timeout=60)
-    assert "interrupted 2" in out, out + err
+    assert "interrupted   2" in out, out + err
     assert "not run" not in out
 
 
