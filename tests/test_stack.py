@@ -130,7 +130,7 @@ SCHEDULES = {
 OF_ALL = {
     "step": ["schedule.step_size=7"],
     "cosine": ["schedule.T_max=20"],
-    "one_cycle": ["schedule.total_steps=40"],
+    "one_cycle": ["schedule.total_steps=null"],
     "plateau": ["schedule.patience=1"],
 }
 
