@@ -168,7 +168,8 @@ def test_a_stack_is_trained_as_its_lone_runs(composer, execute):
         assert len({prepare(cell.values).structure for cell in made}) == 1
         stacked, alone = execute(made, True), execute(made, False)
         for number in stacked:
-            assert_same(stacked[number], alone[number], 1e-9)
+            # Steps scaled by the gradient's own size make more of a rounding.
+            assert_same(stacked[number], alone[number], 1e-6)
 
     check()
 
