@@ -105,12 +105,16 @@ def _of_this_process() -> dict[str, str]:
     }
 
 
-@cache
 def git_commit(folder: Path) -> str | None:
     """The commit of the code there, `-dirty` after it if changed; None outside a checkout."""
-    if not any((place / ".git").exists() for place in (folder, *folder.parents)):
-        return None
-    command = ["git", "-C", str(folder), "describe", "--always", "--dirty", "--abbrev=40"]
+    roots = (place for place in (folder, *folder.parents) if (place / ".git").exists())
+    root = next(roots, None)
+    return None if root is None else _commit_of(root)
+
+
+@cache
+def _commit_of(root: Path) -> str | None:
+    command = ["git", "-C", str(root), "describe", "--always", "--dirty", "--abbrev=40"]
     try:
         found = subprocess.run(
             [*command, "--exclude=*"], capture_output=True, text=True, check=True

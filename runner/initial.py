@@ -5,11 +5,11 @@ import numpy as np
 from runner.column import PARAMETERS, tensor_edges
 from runner.config import ConfigError, Values
 from runner.model import BY_HAND
+from runner.program import SCALAR
 from runner.recorded.journals import Journals
 from runner.recorded.run import Run
 
 RUN, AFTER = "run:", "@"
-SCALAR = "runner.model.Scalar"
 LINEAR = {"w": "weight", "b": "bias"}
 """Names in a config for what is recorded under shorter ones."""
 

@@ -82,12 +82,19 @@ class ByRule:
         self._rule = rule_of(self._cells)
         self.count, self._epochs = 0, 0
         self._memory: Any = None
-        self.lr = first
+        self._lr = first
         self._take(np.nan)
 
     @property
+    def lr(self) -> Any:
+        return self._lr
+
+    @property
     def given(self) -> Sequence[Any]:
-        return (self.lr,)
+        return (self._lr,)
+
+    def set(self) -> None:
+        """Give it to an optimizer that has its own."""
 
     def after(self, seen: Seen) -> None:
         is_end, self._epochs = seen.epochs != self._epochs, seen.epochs
@@ -103,22 +110,22 @@ class ByRule:
         self._epochs = epochs
 
     def _take(self, loss: Any) -> None:
-        lr, self._memory = self._rule(self.count, self.lr, self._first, loss, self._memory)
+        lr, self._memory = self._rule(self.count, self._lr, self._first, loss, self._memory)
         is_array = isinstance(self._first, np.ndarray)
-        self.lr = np.array(np.broadcast_to(lr, self._first.shape)) if is_array else float(lr)
+        self._lr = np.array(np.broadcast_to(lr, self._first.shape)) if is_array else float(lr)
 
     def keep(self, cells: Index) -> None:
-        self._cells, self._first, self.lr = self._cells[cells], self._first[cells], self.lr[cells]
+        self._cells, self._first, self._lr = self._cells[cells], self._first[cells], self._lr[cells]
         self._memory = cut(self._memory, cells)
         self._rule = self._rule_of(self._cells)
 
     def state(self) -> dict[str, Any]:
         own = {"count": self.count, "epochs": self._epochs, "memory": self._memory}
-        return {**own, "lr": self.lr, "first": self._first, "cells": self._cells}
+        return {**own, "lr": self._lr, "first": self._first, "cells": self._cells}
 
     def restore(self, state: dict[str, Any]) -> None:
         self.count, self._epochs, self._memory = (state[k] for k in ("count", "epochs", "memory"))
-        self.lr, self._first, self._cells = (state[k] for k in ("lr", "first", "cells"))
+        self._lr, self._first, self._cells = (state[k] for k in ("lr", "first", "cells"))
         self._rule = self._rule_of(self._cells)
 
 
@@ -174,9 +181,12 @@ class OfGroups(ByRule):
         first = [group.get("initial_lr", group["lr"]) for group in groups]
         super().__init__(lambda _: rule, np.array(first, np.float64), every)
 
+    @property
+    def lr(self) -> float:
+        return float(self._lr[0])
+
     def set(self) -> None:
-        """Give the groups their learning rates."""
-        for group, lr in zip(self._optimizer.param_groups, self.lr.tolist(), strict=True):
+        for group, lr in zip(self._optimizer.param_groups, self._lr.tolist(), strict=True):
             group["lr"] = lr
 
 
@@ -198,8 +208,7 @@ class Changed:
 
     @property
     def lr(self) -> Any:
-        is_of_groups = self._now is self._after and isinstance(self._after, OfGroups)
-        return float(self._after.lr[0]) if is_of_groups else self._now.lr
+        return self._now.lr
 
     @property
     def given(self) -> Sequence[Any]:
@@ -213,7 +222,7 @@ class Changed:
         self._set()
 
     def _set(self) -> None:
-        if self._now is self._after and isinstance(self._after, OfGroups):
+        if self._now is self._after:
             self._after.set()
 
     def keep(self, cells: Index) -> None:

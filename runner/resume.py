@@ -68,7 +68,7 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
         return _sweep(found, changes, config_dir)
     [before] = read(found.journal, lambda run, _: run == found.id)
     typed = [text for one in before.changes for text in one["changes"]] + list(changes)
-    first, limits = values(before.start, typed, config_dir)
+    first, limits = values(before.start, typed, composed(typed, config_dir))
     if why := has_ended(found, changes, before, limits):
         say(why)
         return 0
@@ -97,20 +97,29 @@ def _status(received: Sequence[str]) -> int:
     return 128 + signal.Signals[received[0]] if received else 0
 
 
-def values(start: Start, typed: Sequence[str], config_dir: str | None) -> tuple[Values, Values]:
-    """What the run began with, and the same with the limits that it has now.
-
-    Raises ConfigError for a change that would make another run of it.
-    """
+def composed(typed: Sequence[str], config_dir: str | None) -> Values:
+    """The config of a new run that says no more than that. Raises ConfigError."""
     from runner.composing import one_cell
 
-    keys = [text.partition("=")[0] for text in typed]
-    for key in keys:
+    refuse_another(typed)
+    plain = [text for text in typed if not text.startswith("schedule.")]
+    return one_cell(plain, config_dir).values
+
+
+def refuse_another(typed: Sequence[str]) -> None:
+    """Raise ConfigError for a change that would make another run of it."""
+    for key in (text.partition("=")[0] for text in typed):
         if key not in (*LONGER, *REACHES) and key.split(".")[0] not in KEPT:
             known = ", ".join([*LONGER, *sorted(REACHES)])
             raise ConfigError(f"{key}: would be another run; one that goes on may change {known}")
-    plain = [text for text in typed if not text.startswith("schedule.")]
-    asked = one_cell(plain, config_dir).values
+
+
+def values(start: Start, typed: Sequence[str], asked: Values) -> tuple[Values, Values]:
+    """What the run began with, and the same with the limits that it has now.
+
+    `asked` is what was typed, `composed`.
+    """
+    keys = [text.partition("=")[0] for text in typed]
     first: Values = {**asked, **deepcopy(dict(start.config))}
     first |= {key: deepcopy(start.how[key]) for key in identity.HOW if key in start.how}
     first |= {key: asked[key] for key in {key.split(".")[0] for key in keys} & {*KEPT}}
@@ -130,7 +139,7 @@ def horizons(before: Before, changes: Sequence[str], config_dir: str | None) -> 
     for at, texts in [*steps, (before.steps, changes)]:
         typed += texts
         if own := [text.partition("=") for text in texts if text.partition("=")[0] in REACHES]:
-            then = values(before.start, typed, config_dir)[1]
+            then = values(before.start, typed, composed(typed, config_dir))[1]
             node = found[-1][1]["schedule"] if found else then["schedule"]
             new = {key.partition(".")[2]: _whole(key, value) for key, _, value in own}
             found.append((at, {**then, "schedule": {**node, **new}}))
@@ -193,7 +202,8 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
             f"{found.name}: keeps no checkpoints (checkpoint.every): its command with "
             "sweep.resume=true does anew what has not ended"
         )
-    first = {b.run: values(b.start, [], config_dir)[0] for own in units.values() for b in own}
+    asked = composed([], config_dir)  # once, for it takes a while
+    first = {b.run: values(b.start, [], asked)[0] for own in units.values() for b in own}
     tracked = _session(found.journal, next(iter(first.values())))
     results = {int(b.start.tags["cell"]): _result(b) for _, b in runs if not _is_open(b)}
     with signals(signal.SIGINT, signal.SIGTERM) as received:
