@@ -7,7 +7,7 @@ from runner import identity, stop
 from runner.cell import Cell
 from runner.check import check
 from runner.checkpoint import Unreadable
-from runner.config import ConfigError
+from runner.config import ConfigError, Values
 from runner.console import Console, closing_block, complain, painted, say
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
@@ -64,13 +64,20 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
             raise ConfigError(f"checkpoint.every: expected null, for this run: {error}") from error
         look.close()
         [done] = ended
-        say(closing(experiment, done, start.name))
-        if cell.values["tracking"]["log_model"] and done.failure is None:
-            log_model(experiment, data, done, journal)
+        tell_end(experiment, data, done, start.name, journal, cell.values["tracking"])
     return done, received
 
 
-def log_model(experiment: Experiment, data: Dataset, done: Run, journal: Sink) -> None:
+def tell_end(
+    experiment: Experiment, data: Dataset, done: Run, name: str, journal: Sink, tracking: Values
+) -> None:
+    """Say how it ended, and record the fitted model where that is asked for."""
+    say(_closing_block(experiment, done, name))
+    if tracking["log_model"] and done.failure is None:
+        _log_model(experiment, data, done, journal)
+
+
+def _log_model(experiment: Experiment, data: Dataset, done: Run, journal: Sink) -> None:
     """Record the fitted model, where it was best if that is kept, as one of MLflow's."""
     from runner import fitted
     from runner.tracking import model
@@ -94,8 +101,7 @@ def raise_failure(done: Run) -> None:
         raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
 
 
-def closing(experiment: Experiment, done: Run, name: str) -> str:
-    """The lines that say how a run ended."""
+def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
     end = done.end
     what = "epoch" if len(experiment.batches.sizes) == 1 else "step"
     at = f" (at {what} {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""

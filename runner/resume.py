@@ -8,7 +8,7 @@ from copy import deepcopy
 from pathlib import Path
 
 from runner import identity, journal, stop
-from runner.alone import closing, log_model, raise_failure
+from runner.alone import raise_failure, tell_end
 from runner.cell import Cell
 from runner.cells import parent, table
 from runner.config import ConfigError, Values
@@ -81,9 +81,8 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
         go_on(own, tracked.journal, changes, received, lambda _, run: ended.append(run), look)
         look.close()
         [done] = ended
-        say(closing(own.experiment, done, found.name))
-        if first["tracking"]["log_model"] and done.failure is None:
-            log_model(own.experiment, own.data[0], done, tracked.journal)
+        told = found.name, tracked.journal, first["tracking"]
+        tell_end(own.experiment, own.data[0], done, *told)
     raise_failure(done)
     return _status(received if done.end.outcome == "interrupted" else [])
 

@@ -119,6 +119,19 @@ def assert_same(stacked, alone, near):
         assert end.metrics[name] == pytest.approx(lone_end.metrics[name], rel=near, abs=allowed)
 
 
+def assert_stacked_as_alone(composer, execute, words, cells, near):
+    """Cells of these words, each with numbers of its own: one stack, and what they are alone."""
+    made = [
+        composer.cell([*words, *(f"{key}={value}" for key, value in cell.items())])
+        for cell in cells
+    ]
+    assert {refusal(cell.values) for cell in made} == {None}
+    assert len({prepare(cell.values).structure for cell in made}) == 1
+    stacked, alone = execute(made, True), execute(made, False)
+    for number in stacked:
+        assert_same(stacked[number], alone[number], near)
+
+
 SCHEDULES = {
     "warmup": {"start_factor": st.floats(0.1, 1.0)},
     "step": {"gamma": st.floats(0.1, 0.9)},
@@ -159,17 +172,8 @@ def test_a_stack_is_trained_as_its_lone_runs(composer, execute):
     @settings(deadline=None, max_examples=12)
     @given(sweep=trained())
     def check(sweep):
-        words, cells = sweep
-        made = [
-            composer.cell([*words, *(f"{key}={value}" for key, value in cell.items())])
-            for cell in cells
-        ]
-        assert {refusal(cell.values) for cell in made} == {None}
-        assert len({prepare(cell.values).structure for cell in made}) == 1
-        stacked, alone = execute(made, True), execute(made, False)
-        for number in stacked:
-            # Steps scaled by the gradient's own size make more of a rounding.
-            assert_same(stacked[number], alone[number], 1e-6)
+        # Steps scaled by the gradient's own size make more of a rounding.
+        assert_stacked_as_alone(composer, execute, *sweep, 1e-6)
 
     check()
 
@@ -196,15 +200,7 @@ def test_a_stack_is_its_lone_runs(dtype, composer, execute):
     def check(sweep):
         parts, cells = sweep
         chosen = [f"{key}={value}" for key, value in parts.items()]
-        made = [
-            composer.cell([*chosen, *(f"{key}={value}" for key, value in cell.items())])
-            for cell in cells
-        ]
-        assert {refusal(cell.values) for cell in made} == {None}
-        assert len({prepare(cell.values).structure for cell in made}) == 1
-        stacked, alone = execute(made, True), execute(made, False)
-        for number in stacked:
-            assert_same(stacked[number], alone[number], NEAR[dtype])
+        assert_stacked_as_alone(composer, execute, chosen, cells, NEAR[dtype])
 
     check()
 

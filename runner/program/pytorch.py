@@ -121,7 +121,7 @@ class Stepper:
         return {"own": own, "evaluations": self.evaluations}
 
     def restore(self, state: dict[str, Any]) -> None:
-        self.own.load_state_dict(copy.deepcopy(state["own"]))
+        self.own.load_state_dict(cloned(state["own"]))
         self.evaluations = state["evaluations"]
 
 
