@@ -28,6 +28,8 @@ VALIDATION = "validation"
 MEASURE = "measure"
 SCHEDULE = "schedule"
 """The learning rate of a step."""
+EVALUATIONS = "evaluations"
+"""How often the gradient was evaluated so far, where that is not once a step."""
 
 START = "start"
 """A column that has a value at every step, and at step 0."""

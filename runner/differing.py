@@ -25,6 +25,34 @@ def informative(columns: Mapping[str, Sequence[Hashable]]) -> list[str]:
     return told
 
 
+def differing(params: Sequence[Mapping[str, str]]) -> list[str]:
+    """The params that tell runs apart, without those that follow from another one."""
+    return informative(varying(params))
+
+
+def varying(params: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
+    """Every param in which runs differ, and its values: those of groups before their parts."""
+    keys = dict.fromkeys(key for own in params for key in own)
+    columns = {
+        key: [own.get(key, "") for own in params]
+        for key in sorted(keys, key=lambda key: key.count("."))
+    }
+    return {key: column for key, column in columns.items() if len(set(column)) > 1}
+
+
+def said(key: str, value: str) -> str:
+    """An option that says it all by its name alone, anything else as `key=value`."""
+    return value if key in ("optimizer", "experiment") else f"{key}={tidy(value)}"
+
+
+def tidy(value: str) -> str:
+    """A number without the digits that only rounding has made: 0.07100000000000001."""
+    try:
+        return f"{float(value):.12g}"
+    except ValueError:
+        return value
+
+
 def distinct(names: Iterable[str], others: Iterable[str]) -> list[str]:
     """The names for columns beside those `others`: no two are alike."""
     taken, made = set(others), []

@@ -12,7 +12,8 @@ from runner import device, measure, parts, scheduled, updates, vectors
 from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches
 from runner.build import known_as
-from runner.column import MEASURE, SCHEDULE, START, Column, number
+from runner.column import EVALUATIONS as EVALUATED
+from runner.column import SCHEDULE, START, Column, number
 from runner.config import Values
 from runner.dataset.samples import Dataset
 from runner.epoch import Epochs, Right, columns
@@ -119,7 +120,7 @@ def recording(
     if of.schedule["_target_"] != CONSTANT:
         told.append(number(LR, SCHEDULE))
     if closure:
-        told.append(Column(EVALUATIONS, MEASURE, (), "int64", START))
+        told.append(Column(EVALUATIONS, EVALUATED, (), "int64", START))
     with refused(""):
         recorded = measure.declared(tensors, of.dtype, whole=whole, told=told)
     return recorded, None if whole else vectors.spacing(*size)

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 
 from runner import project
 from runner.column import FIGURES, SPACED
+from runner.differing import differing
 from runner.journal import PUT_AWAY
 from runner.recorded import run as recorded
 from runner.recorded.trajectory import Trajectory
@@ -249,9 +250,7 @@ class Sweep(Sequence[Run]):
     def _swept(self) -> list[str]:
         if self._record:
             return [key for key in self._record.params.get("swept", "").split(", ") if key]
-        from runner.report.comparison import differing
-
-        return differing(self._cells)
+        return differing([cell.params for cell in self._cells])
 
     def __len__(self) -> int:
         return len(self._runs)

@@ -1,6 +1,7 @@
 """One screen about a run or a sweep: `python -m runner.show [RUN_OR_SWEEP]`."""
 
 import argparse
+import math
 import os
 import shutil
 import sys
@@ -9,12 +10,15 @@ from typing import Any
 
 import numpy as np
 
-from runner import project
+from runner import by_setting, project
 from runner.address import fault
 from runner.console import closing_block, complain, escaped, painted, prepare, say, show
+from runner.differing import differing, said
 from runner.find import NotFound, find_all, take_word
+from runner.identity import DATA
 from runner.recorded.place import page_path
 from runner.recorded.run import Run, SourceError
+from runner.seeds import is_seed
 from runner.stop import OUTCOMES, is_ranked
 
 PARTS = ("dataset", "model", "loss", "optimizer", "device")
@@ -96,9 +100,32 @@ def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[st
         "page": project.shown(page) if page.exists() else "",
     }
     yield closing_block({label: text for label, text in rows.items() if text})
+    if of_settings := list(_by_setting(cells)):
+        yield from of_settings
+        return
     for number, run in enumerate(best, 1):
         outcome = painted(f"{run.outcome:<13}", run.outcome)
         yield f"{'best' if number == 1 else '':<12}{_final(run):<14.8g}{outcome} {run.name}"
+
+
+def _by_setting(cells: Sequence[Run]) -> Iterator[str]:
+    """A line a setting, where a seed was swept."""
+    own = [run for run in cells if run.id]
+    keys = differing([run.params for run in own])
+    others = [key for key in keys if not is_seed(key)]
+    if len(others) == len(keys):
+        return
+    ended = [
+        by_setting.Ended(
+            " ".join(said(key, run.params.get(key, "")) for key in others) or "all cells",
+            run.tags.get(DATA, ""),
+            run.outcome,
+            _final(run),
+            run.figures.get("best_loss", math.nan),
+        )
+        for run in own
+    ]
+    yield from by_setting.lines(ended)
 
 
 def _best(cells: Sequence[Run]) -> list[Run]:

@@ -18,6 +18,7 @@ from runner.report.comparison import compare
 from runner.report.page import page
 from runner.report.text import as_csv
 from runner.tracking.reading import MlflowRuns
+from tests.test_report import data_of
 
 NAMES = {  # and what each is called where another one has the name
     "loss2": "loss2",
@@ -114,7 +115,11 @@ def test_it_stands_wherever_a_run_is_told(empty_store, here):
             assert float(rows[run.id][name]) == told[-1]
             assert f'"label":{json.dumps(name)}' in html  # of the page's table
             assert repr(float(told[-1])) in html
-    assert 'id="measures"' in html  # and its plots
+    shown = [one["name"] for one in data_of(html)["quantities"]]
+    assert set(NAMES.values()) < set(shown)
+    panels = [shown[panel["quantity"]] for panel in data_of(html)["panels"]]
+    assert len(panels) == 6  # beside the loss; the others can be chosen
+    assert set(panels) < set(NAMES.values())
 
 
 def _values(trajectory, name):

@@ -225,7 +225,7 @@ def test_a_sweep_is_a_parent_with_a_child_for_each_cell(runner, tmp_path, store)
         assert len(history) == int(row["epochs"]) == child.data.metrics["epochs_run"]
         artifacts = {item.path for item in client.list_artifacts(child.info.run_id)}
         assert artifacts == {"config.yaml", "trajectory.parquet"}
-    assert "best cells" in done.stdout
+    assert "medians " in done.stdout
 
 
 @pytest.mark.slow

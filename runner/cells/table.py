@@ -2,20 +2,25 @@
 
 import csv
 import io
+import json
 import math
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runner import identity
+from runner import by_setting, identity
+from runner.by_setting import Ended
 from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config import leaves
 from runner.console import WIDTH, painted
-from runner.differing import distinct, informative
+from runner.differing import distinct, informative, said
 from runner.executor.result import Result
 from runner.recorded.run import FIGURES, KNOWN
+from runner.seeds import is_seed
 from runner.stop import OUTCOMES, is_ranked
 
+DATA = ("dataset", "validation", "validation_data", "split_seed")
+"""Nodes of a config that say what the data are."""
 BEST, FAILED = 5, 10
 """So many of the best and of the failed cells are printed."""
 
@@ -70,7 +75,9 @@ def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
     if missing := len(cells) - len(results):
         ended["not run"] = missing
     lines = [f"{painted(f'{outcome:<14}', outcome)}{count}" for outcome, count in ended.items()]
-    if first := best(results)[:BEST]:
+    if of_settings := list(_by_setting(cells, results)):
+        lines += ["", *of_settings]
+    elif first := best(results)[:BEST]:
         lines += ["", f"{'best cells':<14}{'final loss':>14}{'epochs':>9}  {'outcome':<13} run"]
         lines += [
             f"{'':<14}{r.final_loss:>14.8g}{r.epochs:>9}  {painted(f'{r.outcome:<13}', r.outcome)} "
@@ -87,6 +94,31 @@ def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
     if len(failed) > FAILED:
         lines.append(f"            and {len(failed) - FAILED} more: see cells.csv")
     return "\n".join(lines)
+
+
+def _by_setting(cells: Sequence[Cell], results: Sequence[Result]) -> Iterator[str]:
+    """A line a setting, where a seed was swept."""
+    keys = swept(cells)
+    others = [key for key in keys if not is_seed(key)]
+    if len(others) == len(keys) or not any(r.epochs for r in results):
+        return
+    ended = [
+        Ended(
+            " ".join(said(key, value_of(cells[r.cell], key)) for key in others) or "all cells",
+            _data(cells[r.cell]),
+            r.outcome,
+            r.final_loss,
+            r.best_loss,
+        )
+        for r in results
+    ]
+    yield from by_setting.lines(ended)
+
+
+def _data(cell: Cell) -> str:
+    """What the config says of the cell's data."""
+    keys = DATA if cell.values.get("validation") else DATA[:-1]
+    return json.dumps([cell.values.get(key) for key in keys], default=str)
 
 
 def _shortly(name: str, most: int) -> str:

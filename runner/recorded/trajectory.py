@@ -84,16 +84,23 @@ class Trajectory:
     def told(self, *roles: str) -> Iterator[tuple[str, NDArray[Any], Array]]:
         """What is told of the columns of these roles: a name, and values, (steps,), at epochs.
 
-        Within an epoch of several steps, these are fractions. For parameters of which not all are
-        recorded, it is their norms.
+        Within an epoch of several steps, these are fractions.
         """
         epoch = self.epoch_steps
+        for _, key, steps, own in self.by_step(*roles):
+            yield key, steps if epoch == 1 else steps / epoch, own
+
+    def by_step(self, *roles: str) -> Iterator[tuple[str, str, Index, Array]]:
+        """The same: a role, a name, steps, and the values after each of them, (steps,).
+
+        For parameters of which not all are recorded, it is their norms.
+        """
+        wanted = [NORMS if role == PARAMETERS and self._is_thinned else role for role in roles]
         for column in self.columns:
-            if column.role in [NORMS if r == PARAMETERS and self._is_thinned else r for r in roles]:
+            if column.role in wanted:
                 steps, values = self.values(column)
-                at = steps if epoch == 1 else steps / epoch
                 for key, own in zip(column.labels(), column.told(values).T, strict=True):
-                    yield key, at, own
+                    yield column.role, key, steps, own
 
     def names(self, role: str) -> list[str]:
         """What is told of the columns of that role."""

@@ -4,6 +4,7 @@ import argparse
 import math
 import os
 import sys
+import time
 import warnings
 from pathlib import Path
 
@@ -14,8 +15,10 @@ from runner.address import fault
 from runner.console import complain, prepare, say
 from runner.find import NotFound, find
 from runner.recorded.run import SourceError
-from runner.report.comparison import compare
+from runner.report.comparison import Comparison, compare
 from runner.report.text import as_csv, printed
+
+PAUSE = 3.0  # seconds until a page is written anew, and read again
 
 
 def _loss(text: str) -> float:
@@ -42,6 +45,11 @@ def main() -> int:
     parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes")
     parser.add_argument("--uri", help="the MLflow store to look in, instead of the journals")
     parser.add_argument(
+        "--follow",
+        action="store_true",
+        help="write the page anew until a sweep that runs has ended",
+    )
+    parser.add_argument(
         "--trust", action="store_true", help="build whatever a config from MLflow names"
     )
     typed = parser.parse_args()
@@ -55,6 +63,8 @@ def main() -> int:
             return _report(typed)
         except (NotFound, SourceError) as error:
             complain(str(error))
+        except KeyboardInterrupt:  # as one leaves what goes on
+            return 0
         except OSError as error:
             complain(f"{error.filename or 'the report'}: cannot be written: {error.strerror}")
         except Exception as error:  # of a run that anybody may have made
@@ -67,17 +77,44 @@ def main() -> int:
 
 def _report(typed: argparse.Namespace) -> int:
     """Do what was typed. Raises NotFound, SourceError, and OSError for files."""
-    csv, html = (name and project.folder() / name for name in (typed.csv, typed.html))
-    sweep, runs = find(typed.words, typed.uri, trust=typed.trust)
-    compared = compare(runs, sweep, typed.to)
-    say(printed(compared))
-    if csv:
-        csv.write_text(as_csv(compared), "utf-8", "backslashreplace", newline="")
-        say(f"{'csv':<12}{typed.csv}")
+    html = typed.html and project.folder() / typed.html
+    compared = _compared(typed)
+    is_followed = typed.follow and _goes_on(compared)
+    if not is_followed:
+        _tell(compared, typed.csv)
     from runner.report.page import write  # now that it is worth Bokeh's import
 
-    say(f"{'report':<12}{project.shown(write(compared, html))}")
+    path = write(compared, html, PAUSE if is_followed else None)
+    more = ", written anew as it goes on" if is_followed else ""
+    say(f"{'report':<12}{project.shown(path)}{more}")
+    while is_followed:
+        time.sleep(PAUSE)
+        compared = _compared(typed)
+        is_followed = _goes_on(compared)
+        write(compared, path, PAUSE if is_followed else None)
+        if not is_followed:
+            _tell(compared, typed.csv)
     return 0
+
+
+def _tell(compared: Comparison, csv: Path | None) -> None:
+    """The table, here and as a file."""
+    say(printed(compared))
+    if csv:
+        file = project.folder() / csv
+        file.write_text(as_csv(compared), "utf-8", "backslashreplace", newline="")
+        say(f"{'csv':<12}{csv}")
+
+
+def _compared(typed: argparse.Namespace) -> Comparison:
+    sweep, runs = find(typed.words, typed.uri, trust=typed.trust)
+    return compare(runs, sweep, typed.to)
+
+
+def _goes_on(compared: Comparison) -> bool:
+    """Whether the sweep, or any of the runs, has not ended."""
+    runs = [compared.sweep, *(line.run for line in compared.lines)]
+    return any(run is not None and run.outcome == "running" for run in runs)
 
 
 if __name__ == "__main__":

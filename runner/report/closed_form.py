@@ -35,11 +35,13 @@ class LeastSquares(NamedTuple):
         """Whether there is one minimum."""
         return self.rank == len(self.optimum)
 
-    def distance(self, w: Array) -> float:
-        """How far w is from the nearest minimum."""
+    def distance(self, w: Array) -> Array:
+        """How far each w, (..., parameters), is from the nearest minimum: (...)."""
         apart = w.astype(np.float64) - self.optimum
         with np.errstate(over="ignore", invalid="ignore"):
-            return float(np.linalg.norm(_without(apart, self.blind)))
+            seen = apart - (apart @ self.blind) @ self.blind.T
+            far: Array = np.linalg.norm(seen, axis=-1)
+        return far
 
     def doubt(self, dtype: DTypeLike) -> str:
         """Why a distance from the optimum means nothing for data in that dtype; empty if it does.
@@ -118,10 +120,17 @@ def curvature(design: Array) -> float:
         return float(2 / len(x) * np.square(largest * np.linalg.norm(x / largest, 2)))
 
 
-def stability_edge(largest: float) -> float:
-    """The learning rate from which on plain descent w - lr * gradient leaves the minimum.
+def stability_edge(
+    largest: float, momentum: float = 0.0, dampening: float = 0.0, *, nesterov: bool = False
+) -> float:
+    """The learning rate from which on descent moves away from the minimum.
 
-    An error along an eigenvector is multiplied by 1 - lr * eigenvalue at each step, so it shrinks
-    as long as lr < 2 / the largest eigenvalue of the Hessian; at any rate where that is 0.
+    `largest` is the largest eigenvalue of the Hessian, with the weight decay added. Plain descent
+    w - lr * gradient multiplies an error along an eigenvector by 1 - lr * eigenvalue at each step,
+    so it shrinks as long as lr < 2 / eigenvalue. With momentum m the error and its velocity are
+    multiplied by a matrix of determinant d and trace t, and shrink while |d| < 1 and |t| < 1 + d:
+    for the heavy ball that is lr < 2 (1 + m) / eigenvalue (Polyak, 1964), for Nesterov's as PyTorch
+    has it lr < 2 (1 + m) / ((1 + 2 m) eigenvalue). Dampening scales the gradient.
     """
-    return 2 / largest if largest else np.inf
+    scaled = largest * (1 + 2 * momentum if nesterov else 1 - dampening)
+    return 2 * (1 + momentum) / scaled if scaled > 0 else np.inf

@@ -1,118 +1,144 @@
 """Which runs of a comparison are drawn, in which colours, and with how many points."""
 
 from collections.abc import Sequence
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runner.colour import colour
-from runner.report.comparison import Comparison, Line
+from runner.differing import said
+from runner.report.comparison import Comparison, Setting
 
 MOST_CURVES = 60
+MOST_BANDS = 12
+"""So many settings at most are drawn where each is one curve, or a median and a band."""
 MOST_GROUPS = 8
-MOST_POINTS = 240
+MOST_POINTS = 160
 LONGEST_LABEL = 40
 DECADES = 2  # from so many on, an axis is logarithmic
 
 # Two that share one have colours that stay far apart for everybody.
 DASHES = ("solid", "dashed", "dotted", "dotdash", "dotted", "dashed", "dotdash", "solid")
+MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
 
 
 class Group(NamedTuple):
-    """Runs that share a colour and an entry in the legend."""
+    """Settings that share a colour and an entry in the legend."""
 
     label: str
     colour: str
     dash: str
-    indices: tuple[int, ...]
-    """Of the lines in the comparison."""
+    marker: str
+    settings: tuple[int, ...]
+    """Their indices in the comparison's"""
 
 
 def choose(compared: Comparison) -> list[int]:
-    """The indices of the lines to draw: all, or a sample, in the comparison's order.
+    """The indices of the settings to draw: all, or a sample, the best first.
 
     A sample holds the best and the worst of all and of each optimizer, and is otherwise evenly
     spaced from the best to the worst.
     """
-    there = [index for index in compared.ranked() if compared.lines[index].has_curve]
-    if len(there) <= MOST_CURVES:
-        return sorted(there)
+    settings = compared.settings
+    there = [
+        index
+        for index, setting in enumerate(settings)
+        if any(compared.lines[line].has_curve for line in setting.lines)
+    ]
+    most = MOST_BANDS if compared.seeded else MOST_CURVES
+    if len(there) <= most:
+        return there
     chosen = {there[0], there[-1]}
-    for optimizer in dict.fromkeys(_optimizer(compared.lines[index]) for index in there):
-        own = [index for index in there if _optimizer(compared.lines[index]) == optimizer]
-        chosen |= {own[0], own[-1]}
+    optimizers = {index: _optimizer(compared, settings[index]) for index in there}
+    for optimizer in dict.fromkeys(optimizers.values()):
+        own = [index for index in there if optimizers[index] == optimizer]
+        if len(chosen | {own[0], own[-1]}) <= most:
+            chosen |= {own[0], own[-1]}
     left = [index for index in there if index not in chosen]
-    count = max(0, MOST_CURVES - len(chosen))
-    even = np.linspace(0, len(left) - 1, count).round().astype(int)
+    even = np.linspace(0, len(left) - 1, most - len(chosen)).round().astype(int)
     return sorted({*chosen, *(left[number] for number in even)})
 
 
-def _optimizer(line: Line) -> str:
-    return line.run.params.get("optimizer", "") if line.run else ""
+def _optimizer(compared: Comparison, setting: Setting) -> str:
+    run = compared.lines[setting.lines[0]].run
+    return run.params.get("optimizer", "") if run else ""
 
 
-def groups(compared: Comparison, indices: Sequence[int]) -> list[Group]:
-    """A few runs each for itself; more by the optimizer, or by what else has a few values."""
-    if len(indices) <= MOST_GROUPS:
-        named = [(label(compared, index), [index]) for index in indices]
+def groups(compared: Comparison) -> list[Group]:
+    """A few settings each for itself; more by the optimizer, or by what else has a few values."""
+    settings = compared.settings
+    if len(settings) <= MOST_GROUPS:
+        named = [(setting_label(compared, index), [index]) for index in range(len(settings))]
     else:
-        key = _grouping(compared, indices)
+        key = _grouping(compared)
         by_value: dict[str, list[int]] = {}
-        for index in indices:
-            value = compared.lines[index].swept[key] if key else "all"
-            by_value.setdefault(value, []).append(index)
+        order = sorted(range(len(settings)), key=lambda index: settings[index].lines[0])
+        for index in order:
+            setting = settings[index]
+            by_value.setdefault(setting.values[key] if key else "all", []).append(index)
         named = [
-            (_said(key, value) if key else f"{len(indices)} cells", own)
+            (said(key, value) if key else f"{len(settings)} settings", own)
             for value, own in by_value.items()
         ]
     return [
-        Group(name, colour(number), DASHES[number % len(DASHES)], tuple(own))
+        Group(name, colour(number), DASHES[number % 8], MARKERS[number % 8], tuple(own))
         for number, (name, own) in enumerate(named)
     ]
 
 
-def _grouping(compared: Comparison, indices: Sequence[int]) -> str | None:
-    for key in sorted(compared.swept, key=lambda key: key != "optimizer"):
-        values = {compared.lines[index].swept[key] for index in indices}
+def _grouping(compared: Comparison) -> str | None:
+    for key in sorted(compared.settings[0].values, key=lambda key: key != "optimizer"):
+        values = {setting.values[key] for setting in compared.settings}
         if 2 <= len(values) <= MOST_GROUPS:
             return key
     return None
 
 
+def setting_label(compared: Comparison, index: int) -> str:
+    """What tells a setting from the others, `sgd lr=0.1`; a run of no sweep by its name."""
+    setting = compared.settings[index]
+    words = [said(key, value) for key, value in setting.values.items() if value]
+    is_named = compared.sweep or compared.seeded
+    return _short(" ".join(words) if is_named and words else compared.lines[setting.lines[0]].name)
+
+
 def label(compared: Comparison, index: int) -> str:
     """What tells a sweep's cell from the others, `sgd lr=0.1`; other runs by their names."""
     line = compared.lines[index]
-    words = [_said(key, value) for key, value in line.swept.items() if value]
-    text = " ".join(words) if compared.sweep and words else line.name
+    words = [said(key, value) for key, value in line.swept.items() if value]
+    return _short(" ".join(words) if compared.sweep and words else line.name)
+
+
+def _short(text: str) -> str:
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 3]}..."
 
 
-def _said(key: str, value: str) -> str:
-    """An option that says it all by its name alone, anything else as `key=value`."""
-    return value if key in ("optimizer", "experiment") else f"{key}={tidy(value)}"
-
-
-def tidy(value: str) -> str:
-    """A number without the digits that only rounding has made: 0.07100000000000001."""
-    try:
-        return f"{float(value):.12g}"
-    except ValueError:
-        return value
+def grid(last: int, most: int) -> NDArray[np.int64]:
+    """Up to so many steps from 0 to the last, denser at the beginning, where most happens."""
+    if last < 1:
+        return np.zeros(1, np.int64)
+    half = max(2, most // 2)
+    both = np.concatenate([[0], np.geomspace(1, last, half), np.linspace(0, last, half)])
+    steps: NDArray[np.int64] = np.unique(both.round().astype(np.int64))
+    return steps
 
 
 def thin(values: NDArray[np.floating[Any]], most: int = MOST_POINTS) -> NDArray[np.intp]:
     """Places of at most so many of the values: the first, the last, and the extremes between.
 
-    Of each of a number of even stretches, the least and the largest value are kept.
+    Of each of a number of stretches, the least and the largest value are kept; the stretches are
+    even on a linear and on a logarithmic scale.
     """
     count = len(values)
     if count <= most:
         return np.arange(count)
     kept = {0, count - 1}
-    for stretch in np.array_split(np.arange(count), (most - 2) // 2):
-        own = values[stretch]
-        kept |= {int(stretch[own.argmin()]), int(stretch[own.argmax()])}
+    edges = grid(count, (most - 2) // 2)
+    for first, after in pairwise(edges):
+        own = values[first:after]
+        kept |= {int(first + own.argmin()), int(first + own.argmax())}
     return np.array(sorted(kept))
 
 
@@ -122,6 +148,7 @@ def is_wide(values: NDArray[np.floating[Any]]) -> bool:
     return len(shown) > 0 and bool(np.log10(shown.max()) - np.log10(shown.min()) >= DECADES)
 
 
-def positive(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def positive(values: Sequence[float] | NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """The values that a logarithmic axis can show, NaN for the others."""
-    return np.where(values > 0, values, np.nan)
+    shown: NDArray[np.floating[Any]] = np.asarray(values)
+    return np.where(shown > 0, shown, np.nan)

@@ -48,37 +48,48 @@ class Landscape(NamedTuple):
 
     def levels(self) -> Array:
         """Heights for the lines of a contour, denser near the minimum."""
-        low, high = float(self.values.min()), float(self.values.max())
+        low, high = float(np.nanmin(self.values)), float(np.nanmax(self.values))
         if high <= low:
             return np.array([low, low + 1.0])
         return low + (high - low) * np.linspace(0, 1, LEVELS) ** 3
 
 
-def landscape(fitted: Problem, tracks: Sequence[Array], ended: Sequence[bool]) -> Landscape:
-    """What lies around these paths, (steps, parameters) each; those not `ended` have diverged."""
+def landscape(
+    fitted: Problem,
+    tracks: Sequence[Array],
+    ended: Sequence[bool],
+    points: int | None = None,
+    *,
+    whole: bool = False,
+) -> Landscape:
+    """What lies around these paths, (steps, parameters) each; those not `ended` have diverged.
+
+    `points`: of the grid along each parameter, where the usual ones would take too long.
+    `whole`: to show the paths to their ends, also those that go far from where all have begun.
+    """
     starts = np.array([track[0] for track in tracks], np.float64)
     kept = [track for track, by_itself in zip(tracks, ended, strict=True) if by_itself]
     near = np.concatenate([starts, *kept]).astype(np.float64)
     middle = fitted.optimum if fitted.optimum is not None else np.median(near, axis=0)
     reach = FARTHEST * np.maximum(np.abs(starts - middle).max(axis=0), 1e-3 * (1 + np.abs(middle)))
-    inside = near[(np.abs(near - middle) <= reach).all(axis=1)]
+    inside = near if whole else near[(np.abs(near - middle) <= reach).all(axis=1)]
     corners = np.concatenate([inside, middle[None, :]])
     low, high = corners.min(axis=0), corners.max(axis=0)
     if not all(ended):  # room to see how they left
         low, high = np.minimum(low, middle - reach / 2), np.maximum(high, middle + reach / 2)
     margin = 0.08 * np.maximum(high - low, 1e-6 * (1 + np.abs(middle)))
     low, high = low - margin, high + margin
-    count = POINTS[len(middle)]
+    count = points or POINTS[len(middle)]
     grid = [np.linspace(*ends, count) for ends in zip(low, high, strict=True)]
     if len(grid) == 1:
-        points = grid[0][:, None]
-        values = fitted.loss(points)
+        places = grid[0][:, None]
+        values = fitted.loss(places)
     else:
         mesh = np.meshgrid(*grid)
-        points = np.stack([axis.ravel() for axis in mesh], axis=1)
-        values = fitted.loss(points).reshape(mesh[0].shape)
+        places = np.stack([axis.ravel() for axis in mesh], axis=1)
+        values = fitted.loss(places).reshape(mesh[0].shape)
     exact = fitted.optimum is not None
-    minimum = middle if exact else points[values.argmin()]
-    top, bottom = float(values.max()), float(fitted.loss(minimum[None, :])[0])
+    minimum = middle if exact else places[np.nanargmin(values)]
+    top, bottom = float(np.nanmax(values)), float(fitted.loss(minimum[None, :])[0])
     heights = bottom - 0.05 * (top - bottom), top
     return Landscape(fitted.loss, grid, values, minimum, exact, low, high, heights)

@@ -30,10 +30,13 @@ DTYPES = ("float32", "float64")
 MSE = "torch.nn.MSELoss"
 PLAIN = ("runner.optimizer.descent", "torch.optim.SGD")
 
+CONSTANT = "runner.schedule.constant"
+
 TRUSTED = re.compile(
     r"runner\.dataset\.(points|linear|polynomial|least_squares|blobs|moons|separable|digits)"
     r"|sklearn\.datasets\.(make_\w+|load_(diabetes|iris|wine|digits|linnerud|breast_cancer))"
     r"|runner\.model\.(Scalar|polynomial)"
+    r"|runner\.mlp\.mlp"
     r"|torch\.nn\.(Linear|MSELoss|L1Loss|HuberLoss|BCEWithLogitsLoss|CrossEntropyLoss)"
 )
 """What a config from a tracking server may name. Not all of a package: some of its functions
@@ -55,6 +58,13 @@ class Problem(NamedTuple):
     """The largest eigenvalue of the loss's Hessian, for least squares"""
     doubt: str = ""
     """Why a distance from the optimum would mean nothing; empty if it does"""
+    least: float = math.nan
+    """The least loss there is, for least squares"""
+    excess: Callable[[Array], Array] | None = None
+    """From parameters, (points, parameters), by how much their loss is above that, (points,):
+    computed without the difference of two numbers that are almost equal"""
+    of: int | None = None
+    """On so many of the samples; None: on all"""
 
     @property
     def optimum(self) -> Array | None:
@@ -72,8 +82,24 @@ class Problem(NamedTuple):
             )
 
 
+class NoForm(ConfigError):
+    """A model or a loss that has no form by hand."""
+
+
 def problem(run: Run) -> Problem:
     """What the run fits. Raises ConfigError where it cannot be built, and why."""
+    return _matching(run, _parts(run), _problem)
+
+
+def of_network(run: Run) -> Problem:
+    """The same where the model is a module of PyTorch's. Raises ConfigError."""
+    from runner.report.network_loss import network_problem  # now that it is worth torch's import
+
+    return _matching(run, {**_parts(run), "seed": run.config().get("seed", 0)}, network_problem)
+
+
+def _parts(run: Run) -> dict[str, Any]:
+    """The part of the run's config that says what it fits."""
     config = run.config()
     if not config:
         raise ConfigError("the run has no config")
@@ -88,8 +114,13 @@ def problem(run: Run) -> Problem:
             if not TRUSTED.fullmatch(name):
                 raise ConfigError(f"{name} is not on the short list of what may be built: --trust")
     parts["model"] = {k: v for k, v in parts["model"].items() if k != "initial"}
+    return parts
+
+
+def _matching(run: Run, parts: dict[str, Any], build_it: Callable[[str], Problem]) -> Problem:
+    """The problem of these parts, if its data are those that the run had."""
     try:
-        made = _problem(json.dumps(parts))
+        made = build_it(json.dumps(parts))
     except ConfigError:
         raise
     except Exception as error:  # of a part of somebody's, or of a config that anybody wrote
@@ -108,16 +139,31 @@ def _is_part(node: Any) -> bool:
 def edge(run: Run) -> float | None:
     """The learning rate at which the run's optimizer leaves the minimum of its least squares.
 
-    None unless it is plain descent on least squares, on all samples at once. Raises ConfigError.
+    None unless it is SGD at a constant rate on least squares, on all samples at once. Raises
+    ConfigError.
     """
     config = run.config()
-    if not is_plain(config.get("optimizer")) or config.get("batch_size") is not None:
+    optimizer = config.get("optimizer")
+    if not isinstance(optimizer, Mapping) or optimizer.get("_target_") not in PLAIN:
+        return None
+    schedule = config.get("schedule") or {"_target_": CONSTANT}
+    is_varied = schedule.get("_target_") != CONSTANT or config.get("batch_size") is not None
+    if is_varied or optimizer.get("maximize") or optimizer.get("groups"):
         return None
     made = problem(run)
     if made.curvature is None:
         return None
+    how = [float(optimizer.get(key) or 0) for key in ("momentum", "dampening", "weight_decay")]
+    momentum, dampening, decay = how
+    if not 0 <= momentum < 1:
+        return None
     times = len(made.data.y) if config["loss"].get("gradient_reduction") == "sum" else 1
-    at = closed_form.stability_edge(times * made.curvature)
+    at = closed_form.stability_edge(
+        times * made.curvature + decay,
+        momentum,
+        dampening if momentum else 0.0,
+        nesterov=bool(optimizer.get("nesterov")),
+    )
     return at if 0 < at < math.inf else None
 
 
@@ -133,12 +179,12 @@ def is_plain(optimizer: Any) -> bool:
 def _problem(text: str) -> Problem:
     parts: Values = json.loads(text)
     if parts["model"]["_target_"] not in models.BY_HAND:
-        raise ConfigError(f"model: {parts['model']['_target_']} has no form that could be drawn")
+        raise NoForm(f"model: {parts['model']['_target_']} has no form by hand")
     if parts["loss"]["_target_"] not in losses.BY_HAND:
-        raise ConfigError(f"loss: {parts['loss']['_target_']} has no form that could be drawn")
+        raise NoForm(f"loss: {parts['loss']['_target_']} has no form by hand")
     data = Draws().dataset(parts)
     if data.outputs > 1:
-        raise ConfigError(f"model: of {data.outputs} outputs there is no form that could be drawn")
+        raise NoForm(f"model: of {data.outputs} outputs there is no form by hand")
     design = model_by_hand(parts["model"], data).design(data.x).astype(np.float64)
     y = data.y.astype(np.float64)
     by_hand = build("loss", swapped(parts["loss"], losses.BY_HAND))
@@ -151,5 +197,21 @@ def _problem(text: str) -> Problem:
     if parts["loss"]["_target_"] != MSE:
         return Problem(loss, design.shape[1], data)
     solution = closed_form.least_squares(design, y)
-    doubt, curvature = solution.doubt(parts["dtype"]), closed_form.curvature(design)
-    return Problem(loss, design.shape[1], data, solution, curvature, doubt)
+    triangle: Array = np.asarray(np.linalg.qr(design, mode="r"))  # |R a| = |X a| for every a
+
+    def excess(parameters: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = (np.asarray(parameters, np.float64) - solution.optimum) @ triangle.T
+            value: Array = np.square(apart).sum(axis=1) / len(y)
+        return value
+
+    return Problem(
+        loss,
+        design.shape[1],
+        data,
+        solution,
+        closed_form.curvature(design),
+        solution.doubt(parts["dtype"]),
+        float(loss(solution.optimum[None])[0]),
+        excess,
+    )

@@ -1,0 +1,36 @@
+"""Excess loss: by how much a loss is above the least there is."""
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner.recorded.trajectory import Trajectory
+from runner.report.problem import Problem
+
+Array = NDArray[np.floating[Any]]
+
+NEAR = 1e-3
+"""Up to such a share of the loss, what the parameters give is the loss that was recorded."""
+
+
+def excess(fitted: Problem | None, trajectory: Trajectory) -> Array | None:
+    """(epochs,): of the losses that a run has recorded, over the least in closed form.
+
+    Of a full batch it is computed from the parameters that the loss was of, so that it is exact
+    far below the rounding of the loss; of mini-batches, whose parameters move within an epoch, it
+    is the difference, which may be negative. None where there is no closed form.
+    """
+    if fitted is None or fitted.excess is None:
+        return None
+    epochs, losses = trajectory.losses
+    plain: Array = losses - fitted.least
+    steps, parameters = trajectory.parameters
+    if trajectory.epoch_steps > 1 or parameters.shape[1:] != (fitted.parameters,):
+        return plain
+    before = np.searchsorted(steps, epochs - 1)
+    if (before == len(steps)).any() or (steps[before] != epochs - 1).any():  # not all are kept
+        return plain
+    exact = fitted.excess(parameters[before])
+    same = np.isclose(fitted.least + exact, losses, rtol=NEAR, atol=NEAR * fitted.least)
+    return np.where(same, exact, plain)

@@ -1,0 +1,57 @@
+"""The loss of a module of PyTorch's as a function of its parameters."""
+
+import json
+from functools import lru_cache
+from typing import Any
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from torch import nn
+
+from runner import network as networks
+from runner import parts
+from runner.config import Values
+from runner.draws import Draws
+from runner.report.problem import Problem
+
+Array = NDArray[np.floating[Any]]
+
+DROPOUTS = (
+    *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),
+    *(nn.AlphaDropout, nn.FeatureAlphaDropout),
+)
+MOST = 10**8
+"""So many products, parameters times samples, a loss may take: of more samples, some are taken."""
+
+
+@lru_cache(maxsize=4)
+def network_problem(text: str) -> Problem:
+    """The problem of these parts, as JSON: see `runner.report.problem`.
+
+    Statistics of a batch are those of all samples, and nothing is dropped.
+    """
+    values: Values = json.loads(text)
+    dtype = values["dtype"]
+    data = Draws().dataset(values)
+    network, shape = parts.network(values["model"], values["seed"], dtype, "cpu", data)
+    _, start = parts.network_start(values["model"], values["seed"], dtype, data, network)
+    y = parts.torch_y(data, shape, "cpu")
+    loss_of = parts.torch_loss(values["loss"], "cpu", y, shape, dtype)
+    some = slice(None, None, -(-len(y) * start.size // MOST))
+    x, y = torch.tensor(data.x[some]), y[some]
+    samples = len(y) if len(y) < len(data.y) else None
+    network.train()
+    for module in network.modules():
+        if isinstance(module, DROPOUTS):
+            module.eval()
+
+    def loss(points: Array) -> Array:
+        found = np.empty(len(points))
+        with torch.no_grad():
+            for number, point in enumerate(points):
+                networks.load(network, point.astype(dtype))
+                found[number] = loss_of(network(x), y)
+        return found
+
+    return Problem(loss, start.size, data, of=samples)
