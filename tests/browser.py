@@ -16,7 +16,8 @@ QUIET = (
 
 
 PLOTS_ARE_DRAWN = (
-    "globalThis.Bokeh?.documents.length && Bokeh.documents.every((one) => one.is_idle)"
+    "document.body?.dataset.ready && "
+    "(globalThis.Bokeh?.documents ?? []).every((one) => one.is_idle)"
 )
 """In a report."""
 

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import seeds
-from runner.column import EVALUATIONS, MEASURE, VALIDATION
+from runner.column import EVALUATIONS, MEASURE, PARAMETERS, VALIDATION
 from runner.config import ConfigError
 from runner.differing import PARAM, differing, varying
 from runner.identity import DATA
@@ -43,6 +43,8 @@ class Line(NamedTuple):
     """In its trajectory; None: as many as epochs"""
     epoch_steps: int = 1
     """How many an epoch has"""
+    parameters: tuple[str, ...] = ()
+    """What is told of them, by name"""
     measures: Mapping[str, float] = {}
     """The last value of each measure that was recorded"""
     least: float = math.nan
@@ -260,6 +262,7 @@ def _line(
         run.reason,
         len(losses),
         trajectory.epoch_steps,
+        tuple(trajectory.names(PARAMETERS)),
         _measures(trajectory),
         math.nan if over is None or fitted is None else fitted.least,
         over is not None,

@@ -1,6 +1,7 @@
 """Which runs of a comparison are drawn, in which colours, and with how many points."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -115,6 +116,7 @@ def _short(text: str) -> str:
     return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 3]}..."
 
 
+@lru_cache(maxsize=256)
 def grid(last: int, most: int) -> NDArray[np.int64]:
     """Up to so many steps from 0 to the last, denser at the beginning, where most happens."""
     if last < 1:

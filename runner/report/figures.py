@@ -65,8 +65,9 @@ def paths(name: str, land: Landscape, names: Sequence[str]) -> Any:
         )
     columns = "xs", "ys", "what", "colour", "dash", "width", "alpha"
     look = {"color": "colour", "line_dash": "dash", "line_width": "width", "line_alpha": "alpha"}
-    marks = source(f"{name} marks", *columns, "cell")
-    lines = steady(made.multi_line("xs", "ys", source=marks, **look))
+    tracks = source(f"{name} tracks", *columns)
+    lines = steady(made.multi_line("xs", "ys", source=tracks, **look))
+    made.multi_line("xs", "ys", source=source(f"{name} marks", *columns), **look)
     for kind, size in (("starts", 10), ("heads", 12)):
         made.scatter(
             "x",

@@ -7,7 +7,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import PARAMETERS
 from runner.config import ConfigError
 from runner.recorded.run import Run
 from runner.report.comparison import Comparison
@@ -51,7 +50,7 @@ def paths(compared: Comparison) -> Paths:
     """The paths of all runs that can be drawn together. Raises ConfigError where none can."""
     order = [i for i in compared.ranked() if compared.lines[i].has_curve]
     runs = {i: run for i in order if (run := compared.lines[i].run) is not None}
-    kinds = {i: tuple(run.trajectory().names(PARAMETERS)) for i, run in runs.items()}
+    kinds = {i: compared.lines[i].parameters for i in runs}
     names, count = Counter(kinds.values()).most_common(1)[0]
     words = []
     if left := len(kinds) - count:
@@ -111,6 +110,8 @@ def _tracks(
 
 def _thin(track: Array, most: int) -> NDArray[np.intp]:
     """So many points that the first parameter's and the last one's extremes are kept."""
+    if len(track) <= most:
+        return np.arange(len(track))
     half = [thin(track[:, column], most // 2) for column in {0, track.shape[1] - 1}]
     return np.unique(np.concatenate(half))
 

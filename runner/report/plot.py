@@ -6,11 +6,11 @@ it: what is drawn for all, what is marked.
 
 from typing import Any
 
-from bokeh.models import ColumnDataSource, CustomJS, HoverTool, Range1d, TapTool
+from bokeh.models import ColumnDataSource, CustomJS, HoverTool, Range1d, SaveTool, TapTool
 from bokeh.plotting import figure
 
 HEIGHT, SMALL = 440, 260
-TOOLS = "pan,box_zoom,wheel_zoom,reset,save"
+TOOLS = "pan,box_zoom,wheel_zoom,reset"
 INK = "#888888"
 """Of what has no colour of its own: seen on white and on black"""
 POINTED = "globalThis.page?.pointed(cb_obj.tags[0], cb_data.index)"
@@ -34,6 +34,7 @@ def plot(name: str, x: str, y: str, **options: Any) -> Any:
         output_backend="canvas",
         **options,
     )
+    made.add_tools(SaveTool(filename=name))  # without one, the reader is asked
     made.xaxis.ticker.desired_num_ticks = 4  # as many as a narrow page has room for
     made.toolbar.logo = None
     made.toolbar.autohide = False

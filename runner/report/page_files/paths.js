@@ -1,5 +1,5 @@
 // What runs did in parameter space: a dozen paths at most, step by step.
-const PATHS = ["xs", "ys", "what", "colour", "dash", "width", "alpha", "cell"];
+const PATHS = ["xs", "ys", "what", "colour", "dash", "width", "alpha"];
 const SECONDS = 8, LAST = 1000;
 const slider = document.getElementById("step"), play = document.getElementById("play");
 let tracks = [], playing = null;
@@ -7,18 +7,12 @@ let tracks = [], playing = null;
 // Some from the best to the worst of those that are there.
 function sample() {
   if (data.paths.first.every((cell) => visible[cell])) return data.paths.first;
-  const there = data.table.order.filter((cell) => visible[cell] && data.paths.place.has(cell));
+  const there = data.table.order.filter((cell) => visible[cell] && hasPath(cell));
   const most = Math.min(MOST_MARKED, there.length);
   return Array.from({length: most}, (_, at) => there[Math.round(at * (there.length - 1) / Math.max(1, most - 1))]);
 }
 
-// The kept cells, or else a sample; and what is pointed at, in the place of others if need be.
-function followed() {
-  const own = (cell) => data.paths.place.has(cell);
-  const some = state.kept.some(own) ? state.kept.filter(own) : sample();
-  const pointed = state.pointed.filter((cell) => own(cell) && !some.includes(cell)).slice(0, MOST_MARKED);
-  return [...some.slice(0, MOST_MARKED - pointed.length), ...pointed];
-}
+function hasPath(cell) { return data.paths.place.has(cell); }
 
 function track(cell) {
   const place = data.paths.place.get(cell);
@@ -43,28 +37,44 @@ function upTo({steps, xs, ys}, step) {
   };
 }
 
+// The kept cells alone, or else a sample; and over them what is marked.
 function drawPaths() {
   if (!plots.has("paths")) return;
-  tracks = followed().map(track);
+  tracks = (state.kept.some(hasPath) ? state.kept.filter(hasPath) : sample()).map(track);
   move();
 }
 
+function lastStep() {
+  return Math.max(0, ...tracks.map(({steps}) => steps.at(-1)));
+}
+
+function pathRow(one, step, how) {
+  const way = slider.valueAsNumber === LAST ? one : upTo(one, step);
+  return {xs: way.xs, ys: way.ys, what: cells.label[one.cell], ...how};
+}
+
 function move() {
-  const last = Math.max(0, ...tracks.map(({steps}) => steps.at(-1)));
-  const step = stepAt(slider.valueAsNumber, last);
+  const last = lastStep(), step = stepAt(slider.valueAsNumber, last);
   document.getElementById("at").textContent = `step ${step} of ${last}`;
   slider.setAttribute("aria-valuetext", `step ${step}`);
-  const rows = tracks.map((one, at) => {
+  const rows = tracks.map((one) => {
     const {colour, dash} = groupOf(cells.setting[one.cell]);
-    const isMarked = state.kept.includes(one.cell) || state.pointed.includes(one.cell);
-    const plain = {colour: inked(colour), dash, width: 1.5, alpha: state.pointed.length ? 0.4 : 0.9};
-    const isWhole = slider.valueAsNumber === LAST;
-    const way = isWhole ? one : upTo(one, step);
-    return {...way, xs: way.xs, what: cells.label[one.cell], ...(isMarked ? look(one.cell) : plain), cell: one.cell};
+    return pathRow(one, step, {colour: inked(colour), dash, width: 1.5, alpha: state.kept.length ? 0.3 : 0.9});
   });
-  rows.sort((a, b) => a.width - b.width); // what is marked is drawn last
+  fill("paths tracks", rows, PATHS);
+  markPaths();
+}
+
+function markPaths() {
+  if (!plots.has("paths")) return;
+  const step = stepAt(slider.valueAsNumber, lastStep());
+  const rows = marked().filter(hasPath).map((cell) => pathRow(track(cell), step, look(cell)));
   fill("paths marks", rows, PATHS);
-  const ends = (from) => rows.map((one) => ({x: one.xs.at(from), y: one.ys.at(from), colour: one.colour}));
+  const all = [...(state.kept.length ? [] : tracks.map((one) => {
+    const {colour} = groupOf(cells.setting[one.cell]);
+    return pathRow(one, step, {colour: inked(colour)});
+  })), ...rows];
+  const ends = (from) => all.map((one) => ({x: one.xs.at(from), y: one.ys.at(from), colour: one.colour}));
   fill("paths heads", ends(-1), ["x", "y", "colour"]);
   fill("paths starts", ends(0), ["x", "y", "colour"]);
 }
@@ -91,4 +101,5 @@ function start() {
 
 play?.addEventListener("click", () => (playing === null ? start() : stop()));
 slider?.addEventListener("input", () => { if (playing !== null) stop(); move(); });
-for (const what of ["pointed", "kept", "filter", "look"]) listen(what, drawPaths);
+for (const what of ["kept", "filter", "look"]) listen(what, drawPaths);
+listen("pointed", markPaths);

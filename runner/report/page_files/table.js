@@ -23,6 +23,11 @@ function inOrder(numbers, rows) {
 
 function visibleCells(some) { return some.filter((cell) => visible[cell]); }
 
+const placeOf = new Int32Array(count);
+data.table.order.forEach((cell, place) => { placeOf[cell] = place; });
+
+function ranked(some) { return visibleCells(some).sort((a, b) => placeOf[a] - placeOf[b]); }
+
 // What is shown, from above: {setting} or {cell}.
 function lines() {
   if (!ofSettings) return inOrder(visibleCells(data.table.order), data.table.cells).map((cell) => ({cell}));
@@ -30,7 +35,7 @@ function lines() {
   return inOrder(there, ofSettings).flatMap((setting) => [
     {setting},
     ...(state.open.includes(setting)
-      ? inOrder(visibleCells(data.settings[setting].cells), data.table.cells).map((cell) => ({cell}))
+      ? inOrder(ranked(data.settings[setting].cells), data.table.cells).map((cell) => ({cell}))
       : []),
   ]);
 }
