@@ -19,8 +19,8 @@ def verdict(compared: Comparison) -> Iterator[str]:
     if not compared.seeded:
         if others:
             yield (
-                "Each setting was run once, so merit is not told from chance; `seed=range(10)` in "
-                "the sweep would tell."
+                "Each setting was run once, so merit is not told from chance: a sweep with "
+                "seed=range(10) would tell."
             )
         return
     if compared.draws:
