@@ -13,6 +13,21 @@ from benchmarks.startup import RUN, environment, seconds
 REPEATS = 7
 PAUSE = 6.0  # seconds, in which a publisher has drawn: the next command is not to share with it
 CELLS = 1000
+MARKED = 2000
+POINTING = """async () => {
+  const frame = () => new Promise((done) => requestAnimationFrame(() => setTimeout(done)));
+  const took = [];
+  for (const row of [...document.querySelectorAll("#cells tbody tr")].slice(0, 51)) {
+    await frame();
+    await frame();
+    const from = performance.now();
+    row.dispatchEvent(new MouseEvent("mouseenter"));
+    await frame();
+    await frame();
+    took.push(performance.now() - from);
+  }
+  return took.sort((a, b) => a - b)[25];
+}"""
 SWEEP = [*RUN[:3], "-m", "gradient=by_hand", "optimizer=sgd,adam", "tracking=off"]
 VALUES = f"lr=range(0.0005,{0.0005 * (CELLS / 2 + 0.5):.5f},0.0005)"
 
@@ -38,6 +53,33 @@ def rows() -> Iterator[tuple[str, ...]]:
         size = Path(folder, "page.html").stat().st_size / 1e6
     yield f"a report of {CELLS:,} cells", "", f"{took:.1f} s", "", "", "<= 10 s"
     yield "its size", "", f"{size:.1f} MB", "", "", "<= 5 MB"
+
+    yield (
+        f"from pointing to marking, {MARKED:,} cells",
+        "",
+        f"{marking():.0f} ms",
+        "",
+        "",
+        "<= 100",
+    )
+
+
+def marking() -> float:
+    """Milliseconds from pointing at a row of a page to the picture with its marks; the median.
+
+    In the browser of the tests: from the event to the second frame after it, for in the first one
+    the plots are painted.
+    """
+    from tests.browser import chromium
+    from tests.pages import opened
+
+    with tempfile.TemporaryDirectory() as folder, chromium() as browser:
+        values = f"lr=range(0.0005,{0.0005 * (MARKED / 2 + 0.5):.5f},0.0005)"
+        subprocess.run([*SWEEP, values], cwd=folder, env=environment(), check=True, stdout=-3)
+        command = [sys.executable, "-m", "runner.report", "latest", "--html", "page.html"]
+        seconds(command, folder)
+        with opened(browser, Path(folder, "page.html")) as page:
+            return float(page.evaluate(POINTING))
 
 
 def drawn(folder: str) -> float:

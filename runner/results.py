@@ -12,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import project
 from runner.column import FIGURES, SPACED
 from runner.differing import differing
-from runner.journal import PUT_AWAY
 from runner.recorded import run as recorded
 from runner.recorded.trajectory import Trajectory
+from runner.reported import write_page
 from runner.stop import is_ranked
 
 if TYPE_CHECKING:
@@ -135,6 +134,10 @@ class Run:
                 table |= dict(zip(column.labels(), column.told(column.of(own.rows)).T, strict=True))
         return DataFrame(table, index=Index(own.step, name="step"))
 
+    def report(self, path: str | Path | None = None) -> Path:
+        """Write its page, one file that needs no network; where it is."""
+        return write_page([self._record], self._record, path)
+
     def _read(self) -> Trajectory:
         if self._trajectory is None:
             self._trajectory = self._record.trajectory()
@@ -235,17 +238,7 @@ class Sweep(Sequence[Run]):
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the page that compares its cells, one file that needs no network; where it is."""
-        from runner.report.comparison import compare
-        from runner.report.page import write
-
-        place = None if path is None else Path(path)
-        if place is None and self._record and self._record.journal:  # wherever the caller is now
-            folder = self._record.journal.parents[
-                1 + (self._record.journal.parent.name == PUT_AWAY)
-            ]
-            place = folder / "report" / f"{self.id}.html"
-        with project.here(), np.errstate(all="ignore"):
-            return write(compare(self._cells, self._record), place)
+        return write_page(self._cells, self._record, path)
 
     def _swept(self) -> list[str]:
         if self._record:

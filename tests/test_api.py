@@ -130,6 +130,7 @@ def test_in_a_notebook_it_shows_itself():
     assert "&lt;table" in swept._repr_html_()
     assert "sweep of 2 cells over lr" in swept.report().read_text()
     assert swept.report("mine.html").read_text().startswith("<!DOCTYPE html>")
+    assert "How did it end?" in swept[0].report().read_text()
 
 
 def test_it_prints_nothing_unless_asked(capfd):

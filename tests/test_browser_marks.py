@@ -3,9 +3,13 @@
 Numbers are held against a stock MLflow client and NumPy.
 """
 
+import contextlib
 import csv
 import io
 import math
+import subprocess
+import sys
+import time
 
 import numpy as np
 import pytest
@@ -50,8 +54,6 @@ def published(runner, store, tmp_path_factory):
     def publish(name):
         folder = tmp_path_factory.mktemp("sweep")
         runner(folder, *PAGES[name], RUNNER_PAGE="true")
-        done = runner(folder, "lr=0.1", "epochs=1", "gradient=by_hand", "tracking=off")
-        assert done.returncode == 0
         client, runs = store(folder)
         wait_for(lambda: [*folder.glob("mlruns/report/*.html")])
         return Sweep(folder, client, runs)
@@ -61,8 +63,6 @@ def published(runner, store, tmp_path_factory):
 
 def wait_for(found, seconds=120):
     """What it gives, once it gives something."""
-    import time
-
     deadline = time.monotonic() + seconds
     while not (there := found()):
         assert time.monotonic() < deadline
@@ -322,27 +322,51 @@ def test_axes_can_be_chosen(page):
     assert "seconds" not in page.locator("#x option").all_inner_texts()  # of a stack, none has any
 
 
-def test_a_lone_run_has_seconds(browser, runner, store, tmp_path, environment):
-    """As MLflow has the times of its steps, to the millisecond."""
-    import subprocess
-    import sys
+@pytest.fixture
+def lone(browser, runner, store, environment, tmp_path):
+    """Make a run with its page: a stock client, the run, and the page, open."""
 
-    runner(tmp_path, *PAGES["one run"])
-    client, [run] = store(tmp_path)
-    command = [sys.executable, "-m", "runner.report", "latest", "--html", "page.html"]
-    subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
-    points = client.get_metric_history(run.info.run_id, "w")
-    times = {p.step: (p.timestamp - points[0].timestamp) / 1000 for p in points}
-    with opened(browser, tmp_path / "page.html") as page:
+    @contextlib.contextmanager
+    def made(*typed):
+        runner(tmp_path, *typed)
+        client, [run] = store(tmp_path)
+        command = [sys.executable, "-m", "runner.report", "latest", "--html", "page.html"]
+        subprocess.run(command, cwd=tmp_path, env=environment, check=True, capture_output=True)
+        with opened(browser, tmp_path / "page.html") as page:
+            yield client, run.info.run_id, page
+
+    return made
+
+
+def test_a_lone_run_has_seconds(lone):
+    """As MLflow has the times of its steps, to the millisecond; beside and below it the rest."""
+    with lone(*PAGES["one run"]) as (client, run, page):
+        points = client.get_metric_history(run, "w")
+        times = {p.step: (p.timestamp - points[0].timestamp) / 1000 for p in points}
         page.locator("#y").select_option("w")
         page.locator("#y-log").uncheck()
         page.locator("#x").select_option("seconds")
         [xs] = shown(page, "converge", "lines")["xs"]
         assert xs == pytest.approx([times[step] for step in sorted(times)], abs=2e-3)
-        for panel, metric in (("panel0", "val_loss"), ("panel1", "lr")):  # beside it, below it
+        for panel, metric in (("panel0", "val_loss"), ("panel1", "lr")):
             [ys] = shown(page, panel, "lines")["ys"]
-            own = client.get_metric_history(run.info.run_id, metric)
+            own = client.get_metric_history(run, metric)
             assert ys == pytest.approx([point.value for point in own], rel=1e-6)
+
+
+def test_evaluations_are_counted(lone):
+    """Of an optimizer that evaluates the gradient several times a step, as MLflow has them."""
+    with lone("model=linear", "dataset=plane", "optimizer=lbfgs", "epochs=6") as (
+        client,
+        run,
+        page,
+    ):
+        counted = {p.step: p.value for p in client.get_metric_history(run, "gradient_evaluations")}
+        page.locator("#x").select_option("gradient evaluations")
+        page.locator("#y").select_option("grad_norm")
+        [xs] = shown(page, "converge", "lines")["xs"]
+        assert xs == [counted[step] for step in range(1, len(xs) + 1)]
+        assert xs[0] > 1
 
 
 # --- Where it breaks ---

@@ -11,7 +11,7 @@ from torch import nn
 
 from runner import device, parts
 from runner import network as networks
-from runner.config import Values
+from runner.config import ConfigError, Values
 from runner.draws import Draws
 from runner.report.problem import Problem
 
@@ -49,10 +49,14 @@ def network_problem(text: str) -> Problem:
 
     def loss(points: Array) -> Array:
         found = np.empty(len(points))
-        with torch.no_grad():
-            for number, point in enumerate(points):
-                networks.load(network, point.astype(dtype))
-                found[number] = loss_of(network(x), y)
+        try:
+            with torch.no_grad():
+                for number, point in enumerate(points):
+                    networks.load(network, point.astype(dtype))
+                    found[number] = loss_of(network(x), y)
+        except Exception as error:  # of a module of somebody's
+            said = f"{type(error).__name__}: {error}"
+            raise ConfigError(f"the model's loss cannot be computed anew: {said}") from error
         return found
 
     return Problem(loss, start.size, data, of=samples)

@@ -3,12 +3,11 @@
 import math
 import time
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from bokeh.embed import components
 from bokeh.palettes import Cividis256
 from bokeh.resources import Resources
@@ -16,18 +15,19 @@ from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 
 from runner import project
-from runner.column import EVALUATIONS, LOSS, MEASURE, SCHEDULE, VALIDATION
+from runner.column import LOSS
 from runner.config import ConfigError
 from runner.recorded.place import page_path
 from runner.recorded.run import Run
 from runner.report import figures, figures_overall, sections
+from runner.report.breaks import breaks
 from runner.report.comparison import Comparison
-from runner.report.drawn import choose, groups, is_wide
+from runner.report.convergence import convergence
+from runner.report.drawn import choose, groups
 from runner.report.embedded import embedded, known
 from runner.report.paths import Paths, paths
-from runner.report.series import EXCESS, SECONDS, Key, Series, series
+from runner.report.series import Key, Series, series
 from runner.report.verdict import verdict
-from runner.seeds import is_seed
 from runner.stop import OUTCOMES
 
 SCRIPTS = ("data", "state", "look", "controls", "table", "curves", "breaks", "paths", "start")
@@ -40,10 +40,8 @@ QUESTIONS = {
 OF_ONE = {
     "best": "How did it end?",
     "converge": "How does it converge?",
-    "breaks": "",
     "paths": "What did it do in parameter space?",
 }
-MOST_PLOTS = 6
 USUAL = ("None", "False", "constant")
 """Values that are not told."""
 
@@ -54,8 +52,8 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
     told = series(compared, drawn) if drawn else None
     way, why = _paths(compared) if drawn else (None, "")
     made: dict[str, Any] = {}
-    main = _main(compared, told, drawn, made) if told else None
-    breaks = _breaks(compared, made) if drawn else None
+    main = convergence(compared, told, drawn, made) if told else None
+    broken = breaks(compared, made) if drawn else None
     if way:
         made["paths"] = figures.paths("paths", way.land, way.names)
     others = []
@@ -69,7 +67,7 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
     script, divs = components(made) if made else ("", {})
     is_one = len(compared.lines) == 1
     data = known(compared, grouped, drawn, told, way) | {
-        "id": compared.sweep.id if compared.sweep else "",
+        "id": compared.sweep.id if compared.sweep else " ".join(_ids(compared)),
         "plots": len(made),
         "panels": main["panels"] if main else [],
         "start": _start(told),
@@ -84,7 +82,7 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
         things="cells" if compared.sweep else "runs",
         verdict=list(verdict(compared)),
         main=main,
-        breaks=breaks,
+        breaks=broken,
         paths=None if not drawn else way.words if way else [f"No landscape: {why}."],
         sections=others,
         outcome_colours=figures_overall.OUTCOME_COLOURS,
@@ -114,61 +112,12 @@ def write(compared: Comparison, path: Path | None = None, refresh: float | None 
     return path
 
 
+def _ids(compared: Comparison) -> list[str]:
+    return [line.run.id for line in compared.lines if line.run]
+
+
 def _title(compared: Comparison) -> str:
     return compared.lines[0].name if len(compared.lines) == 1 else f"{len(compared.lines)} runs"
-
-
-def _main(
-    compared: Comparison, told: Series, drawn: Sequence[int], made: dict[str, Any]
-) -> dict[str, Any]:
-    """The plots over the steps, and what can be chosen for the largest of them."""
-    keys = list(told.curves)
-    made["converge"] = figures.curves("converge", "loss", named=True)
-    beside = [key for role in (VALIDATION, MEASURE) for key in keys if key.role == role]
-    beside = beside[:MOST_PLOTS]
-    below = [key for key in keys if key.role == SCHEDULE][:MOST_PLOTS]
-    panels = []
-    for number, key in enumerate([*beside, *below]):
-        made[f"panel{number}"] = figures.curves(f"panel{number}", key.name, small=True)
-        panels.append({"plot": f"panel{number}", "quantity": keys.index(key)})
-    names = [panel["plot"] for panel in panels]
-    exact = {line.is_exact for line in compared.lines if line.has_curve}
-    first = Key(EXCESS, "excess loss")
-    if exact != {True} or first not in told.curves:
-        first = Key(LOSS, "loss")
-    along = ["step", "epoch", "gradient evaluations"]
-    values = np.concatenate([curve.values for curve in told.curves[first]])
-    return {
-        "quantities": [key.name for key in keys if key.role not in (SECONDS, EVALUATIONS)],
-        "first": first.name,
-        "log": is_wide(values),
-        "along": [*along, "seconds"] if any(key.role == SECONDS for key in keys) else along,
-        "beside": names[: len(beside)],
-        "below": names[len(beside) :],
-        "panels": panels,
-        "words": list(_of_curves(compared, told, drawn, exact)),
-    }
-
-
-def _of_curves(
-    compared: Comparison, told: Series, drawn: Sequence[int], exact: set[bool]
-) -> Iterator[str]:
-    """What a reader of the curves should know."""
-    if Key(EXCESS, "excess loss") in told.curves:
-        least = "in closed form" if exact == {True} else "the best seen on the same data"
-        if len(exact) > 1:
-            least = "in closed form, or the best seen on the same data where there is none"
-        yield f"Excess loss is the loss less the least there is, {least}."
-    if len(drawn) < (there := len(compared.settings)):
-        yield (
-            f"Drawn are {len(drawn)} of {there} settings: the best and the worst of all and of "
-            "each optimizer, and between them evenly spaced ones. What is marked is drawn as well."
-        )
-    if compared.seeded:
-        yield (
-            "A line is the median over the seeds, the band from a quarter to three quarters; a "
-            "cell that has stopped goes on with its last value, one that diverged as infinite."
-        )
 
 
 def _start(told: Series | None) -> float | None:
@@ -177,51 +126,6 @@ def _start(told: Series | None) -> float | None:
     firsts = [float(one.values[0]) for one in curves if len(one.values)]
     there = [value for value in firsts if math.isfinite(value)]
     return max(there, default=None)
-
-
-def _breaks(compared: Comparison, made: dict[str, Any]) -> dict[str, Any] | None:
-    """A value over what was swept and is a number: over one of them, or over two."""
-    numbers = [key for key in compared.swept if not is_seed(key) and _is_numeric(compared, key)]
-    if not numbers:
-        return None
-    numbers.sort(key=lambda key: key.rpartition(".")[2] != "lr")
-    plot = "heat" if len(numbers) > 1 else "sensitivity"
-    draw = figures_overall.heat_map if len(numbers) > 1 else figures_overall.sensitivity
-    made[plot] = draw(plot)
-    values = [compared.by, *({"final loss", "excess loss"} - {compared.by})]
-    values += ["epochs to tolerance", *(["outcome"] if plot == "heat" else [])]
-    return {
-        "plot": plot,
-        "numbers": numbers,
-        "choices": values,
-        "words": list(_of_breaks(compared, numbers, plot)),
-    }
-
-
-def _is_numeric(compared: Comparison, key: str) -> bool:
-    try:
-        return len({float(line.swept[key]) for line in compared.lines}) > 1
-    except ValueError:
-        return False
-
-
-def _of_breaks(compared: Comparison, numbers: Sequence[str], plot: str) -> Iterator[str]:
-    if any(line.outcome == "diverged" for line in compared.lines):
-        if plot == "heat":
-            yield "Hatched is where half of the cells, or more, have diverged."
-        else:
-            yield "A cross at the top edge is a cell that diverged."
-    if compared.seeded:
-        yield "A value is the median over the seeds; what diverged is infinite."
-    edges = [line.edge for line in compared.lines if line.edge is not None]
-    if edges and any(key.rpartition(".")[2] == "lr" for key in numbers):
-        low, high = min(edges), max(edges)
-        said = f"{low:.6g}" if math.isclose(low, high) else f"{low:.6g} to {high:.6g}"
-        yield (
-            "The dashed line is the stability edge, from which on SGD moves away from the minimum: "
-            f"2 / lambda_max of the loss's Hessian for plain descent, farther with momentum. It is "
-            f"at {said}; other optimizers have none that is known."
-        )
 
 
 def _paths(compared: Comparison) -> tuple[Paths | None, str]:

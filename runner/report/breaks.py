@@ -1,0 +1,54 @@
+"""Where it breaks: a value over one number that was swept, or over two."""
+
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from runner.report import figures_overall
+from runner.report.comparison import Comparison
+from runner.seeds import is_seed
+
+
+def breaks(compared: Comparison, made: dict[str, Any]) -> dict[str, Any] | None:
+    """A value over what was swept and is a number: over one of them, or over two."""
+    numbers = [key for key in compared.swept if not is_seed(key) and _is_numeric(compared, key)]
+    if not numbers:
+        return None
+    numbers.sort(key=lambda key: key.rpartition(".")[2] != "lr")
+    plot = "heat" if len(numbers) > 1 else "sensitivity"
+    draw = figures_overall.heat_map if len(numbers) > 1 else figures_overall.sensitivity
+    made[plot] = draw(plot)
+    values = [compared.by, *({"final loss", "excess loss"} - {compared.by})]
+    values += ["epochs to tolerance", *(["outcome"] if plot == "heat" else [])]
+    return {
+        "plot": plot,
+        "numbers": numbers,
+        "choices": values,
+        "words": list(_of_breaks(compared, numbers, plot)),
+    }
+
+
+def _is_numeric(compared: Comparison, key: str) -> bool:
+    try:
+        return len({float(line.swept[key]) for line in compared.lines}) > 1
+    except ValueError:
+        return False
+
+
+def _of_breaks(compared: Comparison, numbers: Sequence[str], plot: str) -> Iterator[str]:
+    if any(line.outcome == "diverged" for line in compared.lines):
+        if plot == "heat":
+            yield "Hatched is where half of the cells, or more, have diverged."
+        else:
+            yield "A cross at the top edge is a cell that diverged."
+    if compared.seeded:
+        yield "A value is the median over the seeds; what diverged is infinite."
+    edges = [line.edge for line in compared.lines if line.edge is not None]
+    if edges and any(key.rpartition(".")[2] == "lr" for key in numbers):
+        low, high = min(edges), max(edges)
+        said = f"{low:.6g}" if math.isclose(low, high) else f"{low:.6g} to {high:.6g}"
+        yield (
+            "The dashed line is the stability edge, from which on SGD moves away from the minimum: "
+            f"2 / lambda_max of the loss's Hessian for plain descent, farther with momentum. It is "
+            f"at {said}; other optimizers have none that is known."
+        )
