@@ -53,6 +53,10 @@ class Sweep:
     resume: bool = MISSING
     verify: int = MISSING
     on_error: OnError = MISSING
+    sampler: Any = MISSING
+    samples: int | None = MISSING
+    zip: Any = MISSING
+    seed: int = MISSING
 
 
 @dataclass

@@ -11,8 +11,16 @@ DEFAULTS: Values = {
     "resume": False,
     "verify": 0,
     "on_error": "continue",
+    "sampler": "grid",
+    "samples": None,
+    "zip": None,
+    "seed": 0,
 }
 """Those of `conf/config.yaml`."""
+
+SAMPLERS = ("grid", "random", "sobol")
+WHICH_CELLS = ("sampler", "samples", "zip", "seed")
+"""Those that say which cells there are, whoever carries them out: see `runner.cells.sample`."""
 
 
 def faults(settings: Values) -> Iterator[str]:
@@ -35,7 +43,8 @@ def check_alone(settings: Values, *, is_swept: bool) -> None:
     wrong = list(faults(settings))
     said = {text.partition(":")[0] for text in wrong}
     for key, default in DEFAULTS.items():
-        is_honoured = settings[key] == default or (key == "dry_run" and not is_swept)
+        always = WHICH_CELLS if is_swept else ("dry_run",)
+        is_honoured = settings[key] == default or key in always
         if is_honoured or f"sweep.{key}" in said:
             continue
         if is_swept:

@@ -21,7 +21,7 @@ REFUSED = {
     "-m optimizer=glob(z*)": ("optimizer=glob(z*): has no value", "rmsprop, rprop, sgd"),
     "-m seed=range(3,3)": ("seed=range(3,3): has no value",),
     "-m seed=range(3,3) hydra/launcher=basic": ("seed=range(3,3): has no value",),
-    "-m lr=interval(0,1)": ("lr=interval(0,1): has no end", "range(...)"),
+    "-m lr=interval(0,1)": ("lr: an interval has no end of values", "range(...)"),
     "-m lr=range(0.1,1,0)": ("lr=range(0.1,1,0): expected a step other than 0",),
     "-m seed=range(1,9,0)": ("seed=range(1,9,0): expected a step other than 0",),
     "-m seed=range(0,inf)": ("seed=range(0,inf): expected finite bounds",),

@@ -1,11 +1,11 @@
 """From what was typed for a sweep to the overrides of each cell, in their order."""
 
-import itertools
 import math
 from collections.abc import Sequence
 
-from hydra.core.override_parser.types import ChoiceSweep, Override, RangeSweep
+from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
+from runner.cells import sample
 from runner.config import ConfigError
 from runner.refused import message, shortly
 
@@ -28,12 +28,20 @@ def batches(overrides: Sequence[Override], most: int | None) -> list[list[list[s
             one.is_sweep_override() and any(_replaces(two, one) for two in overrides[number + 1 :])
         )
     ]
-    choices = [_choices(one) for one in kept]
-    if (count := math.prod(map(len, choices))) > MOST_CELLS:
-        raise ConfigError(f"the sweep has {count} cells: expected {MOST_CELLS} at most")
-    cells = [list(cell) for cell in itertools.product(*choices)]
+    how = sample.sampling(kept)
+    plain = {place: str(one.input_line) for place, one in enumerate(kept) if not _is_swept(one)}
+    axes = [
+        sample.axis(place, one, _choices(one)) for place, one in enumerate(kept) if _is_swept(one)
+    ]
+    made = sample.cells(how, axes, MOST_CELLS)
+    places = range(len(kept))
+    cells = [[{**plain, **dict(turn)}[place] for place in places] for turn in made]
     size = most or len(cells)
     return [cells[at : at + size] for at in range(0, len(cells), size)]
+
+
+def _is_swept(one: Override) -> bool:
+    return bool(one.is_sweep_override())
 
 
 def _replaces(later: Override, sweep: Override) -> bool:
@@ -54,12 +62,12 @@ def _merges(one: Override) -> bool:
 
 
 def _choices(one: Override) -> list[str]:
-    """The override for each of its values. Raises ConfigError."""
+    """The override for each of its values; none for an interval. Raises ConfigError."""
     line = shortly(str(one.input_line))
-    if not one.is_sweep_override():
-        return [str(one.input_line)]
     if one.key_or_group == "grid":
         raise ConfigError(f"{line}: a grid is a sweep by itself: expected one, without a comma")
+    if isinstance(one.value(), IntervalSweep):
+        return []
     if not one.is_discrete_sweep():
         raise ConfigError(f"{line}: has no end of values: expected a choice(...) or a range(...)")
     _check_range(one, line)

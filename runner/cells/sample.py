@@ -1,0 +1,220 @@
+"""Which values of what is swept go together in a cell: all with all, in pairs, or a sample.
+
+An interval has no end of values: so many of it are taken, evenly spaced or by their logarithm, or
+drawn. What is drawn follows from `sweep.seed` alone.
+"""
+
+import itertools
+import math
+from collections.abc import Iterator, Sequence
+from typing import Any, NamedTuple
+
+import numpy as np
+from hydra.core.override_parser.types import IntervalSweep, Override
+from numpy.typing import NDArray
+
+from runner.config import ConfigError
+from runner.seeds import is_seed
+from runner.settings import SAMPLERS
+
+DIGITS = 3
+"""So many significant digits a value of an interval has, as a person would write it."""
+ALL_DIGITS = 17
+LOG = "log"
+
+
+class Sampling(NamedTuple):
+    """What a sweep says of it."""
+
+    sampler: str
+    samples: int | None
+    zipped: list[list[str]]
+    """Keys whose values go together, one after another"""
+    seed: int
+
+
+class Axis(NamedTuple):
+    """An override of a sweep, in its place."""
+
+    place: int
+    key: str
+    element: str
+    """The key as it was typed, with what stands before it"""
+    texts: Sequence[str]
+    """Of each of its values, the override; none of an interval"""
+    interval: IntervalSweep | None = None
+
+
+def sampling(overrides: Sequence[Override]) -> Sampling:
+    """From the overrides of `sweep.*`. Raises ConfigError."""
+    said: dict[str, Any] = {
+        one.key_or_group.removeprefix("sweep."): one.value()
+        for one in overrides
+        if one.key_or_group.startswith("sweep.") and not one.is_sweep_override()
+    }
+    sampler, samples = said.get("sampler", "grid"), said.get("samples")
+    zipped, seed = said.get("zip"), said.get("seed", 0)
+    if sampler not in SAMPLERS:
+        raise ConfigError(f"sweep.sampler: expected one of {', '.join(SAMPLERS)}, got {sampler}")
+    if samples is not None and (not isinstance(samples, int) or samples < 1):
+        raise ConfigError(f"sweep.samples: expected 1 or more, or null, got {samples}")
+    if not isinstance(seed, int) or seed < 0:
+        raise ConfigError(f"sweep.seed: expected 0 or more, got {seed}")
+    groups = zipped if isinstance(zipped, list) else [] if zipped is None else [zipped]
+    groups = groups if groups and isinstance(groups[0], list) else [groups] if groups else []
+    if any(not isinstance(one, list) or len(one) < 2 for one in groups):
+        raise ConfigError("sweep.zip: expected two keys or more, [lr,batch_size], or several such")
+    return Sampling(str(sampler), samples, [[str(key) for key in own] for own in groups], seed)
+
+
+def cells(how: Sampling, axes: Sequence[Axis], most: int) -> Iterator[list[tuple[int, str]]]:
+    """Of each cell, the override at each place of an axis. Raises ConfigError."""
+    if how.sampler == "grid":
+        wheels = _wheels(how, [_spaced(axis, how.samples) for axis in axes])
+        if how.samples is not None and not any(axis.interval for axis in axes):
+            raise ConfigError("sweep.samples: expected an interval(...) of which to take them")
+        _count([len(wheel) for wheel in wheels], most)
+        yield from (_flat(turn) for turn in itertools.product(*wheels))
+        return
+    if how.samples is None:
+        raise ConfigError(f"sweep.samples: expected how many cells {how.sampler} is to draw")
+    drawn = [axis for axis in axes if not is_seed(axis.key)]
+    crossed = [axis for axis in axes if is_seed(axis.key)]
+    if endless := [axis.key for axis in crossed if axis.interval]:
+        raise ConfigError(f"{endless[0]}: expected a range(...), for each sample has every seed")
+    own = _sampled(how, drawn)
+    wheels = [[*own], *_wheels(how._replace(zipped=[]), crossed)]
+    _count([len(wheel) for wheel in wheels], most)
+    yield from (_flat(turn) for turn in itertools.product(*wheels))
+
+
+Turn = list[tuple[int, str]]
+
+
+def _flat(turn: Sequence[Turn]) -> Turn:
+    return sorted(itertools.chain(*turn))
+
+
+def _count(sizes: Sequence[int], most: int) -> None:
+    if (count := math.prod(sizes)) > most:
+        raise ConfigError(f"the sweep has {count} cells: expected {most} at most")
+
+
+def _wheels(how: Sampling, axes: Sequence[Axis]) -> list[list[Turn]]:
+    """What turns by itself: an axis, or those that are zipped, each a list of its positions."""
+    by_key = {axis.key: axis for axis in axes}
+    told = [key for group in how.zipped for key in group]
+    if twice := [key for key in told if told.count(key) > 1]:
+        raise ConfigError(f"sweep.zip: {twice[0]} is named twice")
+    if missing := [key for key in told if key not in by_key]:
+        raise ConfigError(f"sweep.zip: {missing[0]} is not swept")
+    wheels: dict[int, list[Turn]] = {
+        axis.place: [[(axis.place, text)] for text in axis.texts]
+        for axis in axes
+        if axis.key not in told
+    }
+    for group in how.zipped:
+        own = [by_key[key] for key in group]
+        if len({len(axis.texts) for axis in own}) > 1:
+            sizes = ", ".join(f"{axis.key} has {len(axis.texts)}" for axis in own)
+            raise ConfigError(f"sweep.zip: expected as many values of each, but {sizes}")
+        rows = zip(*(axis.texts for axis in own), strict=True)
+        places = [axis.place for axis in own]
+        wheels[min(places)] = [list(zip(places, row, strict=True)) for row in rows]
+    return [wheels[place] for place in sorted(wheels)]
+
+
+def _spaced(axis: Axis, samples: int | None) -> Axis:
+    """The axis with values of its interval, both ends among them."""
+    if axis.interval is None:
+        return axis
+    if samples is None:
+        raise ConfigError(
+            f"{axis.key}: an interval has no end of values: expected sweep.samples, so many of it, "
+            "or a choice(...) or a range(...)"
+        )
+    scale, shares = _Scale(axis), np.linspace(0, 1, samples)
+    for digits in range(DIGITS, ALL_DIGITS + 1):
+        values = [scale.at(share, digits) for share in shares]
+        if len(set(values)) == samples:  # of whole numbers there may be fewer
+            break
+    return axis._replace(texts=[f"{axis.element}={text}" for text in dict.fromkeys(values)])
+
+
+def _sampled(how: Sampling, axes: Sequence[Axis]) -> list[Turn]:
+    """So many samples of all axes together; what is zipped is drawn as one."""
+    inside = {key for group in how.zipped for key in group}
+    if bad := [axis.key for axis in axes if axis.interval and axis.key in inside]:
+        raise ConfigError(f"sweep.zip: {bad[0]} is an interval, of which {how.sampler} draws")
+    intervals = [axis for axis in axes if axis.interval]
+    wheels = _wheels(how, [axis for axis in axes if not axis.interval])
+    if not intervals and not wheels:
+        raise ConfigError(f"sweep.sampler={how.sampler}: nothing but seeds is swept")
+    scales = [_Scale(axis) for axis in intervals]
+    turns = []
+    for shares in _shares(how, len(intervals) + len(wheels)):
+        own = [
+            [(axis.place, f"{axis.element}={scale.at(share)}")]
+            for axis, scale, share in zip(intervals, scales, shares, strict=False)
+        ]
+        own += [
+            wheel[min(int(share * len(wheel)), len(wheel) - 1)]
+            for wheel, share in zip(wheels, shares[len(intervals) :], strict=True)
+        ]
+        turns.append(_flat(own))
+    return turns
+
+
+def _shares(how: Sampling, dimensions: int) -> NDArray[np.float64]:
+    """(samples, dimensions), from 0 to 1."""
+    rng = np.random.default_rng(how.seed)
+    assert how.samples is not None
+    if how.sampler == "random":
+        return rng.random((how.samples, dimensions))
+    from scipy.stats.qmc import Sobol  # now that it is worth its import
+
+    made: Any = Sobol(dimensions, rng=rng)
+    # Of the powers of two that it is balanced for, the next one, cut off.
+    points: NDArray[np.float64] = made.random_base2(math.ceil(math.log2(how.samples)))
+    return points[: how.samples]
+
+
+class _Scale:
+    """An interval, whose values are even on a linear or on a logarithmic scale."""
+
+    def __init__(self, axis: Axis) -> None:
+        assert axis.interval is not None
+        low, high = axis.interval.start, axis.interval.end
+        self._is_whole = isinstance(low, int) and isinstance(high, int)
+        unknown = sorted(set(axis.interval.tags) - {LOG})
+        if unknown:
+            raise ConfigError(f"{axis.key}: expected no tag but {LOG}, got {', '.join(unknown)}")
+        if low is None or high is None or not (math.isfinite(low) and math.isfinite(high)):
+            raise ConfigError(f"{axis.key}: expected finite ends of the interval")
+        if low >= high:
+            raise ConfigError(f"{axis.key}: expected an interval from less to more")
+        self._is_log = LOG in axis.interval.tags
+        if self._is_log and low <= 0:
+            raise ConfigError(f"{axis.key}: expected ends above 0 for a logarithmic scale")
+        self._low, self._high = low, high
+
+    def at(self, share: float, digits: int = DIGITS) -> str:
+        """The value at a share of the way, in so many digits; the ends as they are."""
+        low, high = float(self._low), float(self._high)
+        if self._is_log:
+            value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
+        else:
+            value = low + share * (high - low)
+        if self._is_whole:
+            return str(min(max(round(value), int(low)), int(high)))
+        if share in (0.0, 1.0):
+            return f"{(low, high)[int(share)]!r}"
+        rounded = float(f"{value:.{digits}g}")
+        return repr(min(max(rounded, low), high))
+
+
+def axis(place: int, one: Override, texts: Sequence[str]) -> Axis:
+    """The axis of an override that sweeps."""
+    value = one.value()
+    interval = value if isinstance(value, IntervalSweep) else None
+    return Axis(place, one.key_or_group, one.get_key_element(), texts, interval)
