@@ -48,7 +48,7 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
         (seeds.spread([value(ended[at]) for at in own]), ended[own[0]].setting) for own in groups
     ]
     found.sort(key=lambda one: (math.isnan(one[0].middle), one[0].middle, one[0].diverged))
-    what = "excess loss" if is_over else "final loss"
+    what = "above best" if is_over else "final loss"
     yield f"{'medians':<14}{what:>12}{'from':>11}{'to':>11}{'diverged':>10}  setting"
     for spread, name in found[:MOST]:
         told = "".join(f"{one:>11.5g}" for one in (spread.low, spread.high))
@@ -59,7 +59,8 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
     if len(found) > MOST:
         yield f"{'':<14}and {len(found) - MOST} more settings: see the report"
     if is_over:
-        yield "The seeds draw the data: a loss is told over the least seen on the same data."
+        yield "The seeds draw the data: told is by how much a final loss is above the best one seen"
+        yield "on the same data. The report has the excess loss."
 
 
 def _known(loss: float) -> float:

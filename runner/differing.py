@@ -42,7 +42,16 @@ def varying(params: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
 
 def said(key: str, value: str) -> str:
     """An option that says it all by its name alone, anything else as `key=value`."""
+    value = "null" if value == "None" else value
     return value if key in ("optimizer", "experiment") else f"{key}={tidy(value)}"
+
+
+def short(keys: Sequence[str]) -> dict[str, str]:
+    """Each key by its last word alone, unless another one has the same."""
+    last = [key.rpartition(".")[2] for key in keys]
+    return {
+        key: word if last.count(word) == 1 else key for key, word in zip(keys, last, strict=True)
+    }
 
 
 def tidy(value: str) -> str:

@@ -268,7 +268,60 @@ def test_filters_act_on_everything(page, few):
     assert there() == (sorted(ended),) * 4
 
 
+def test_a_filter_by_seed_leaves_figures_of_those_seeds(seeded, browser):
+    """In the table and in the plots; the sentences are of all, and say so."""
+    with opened(browser, seeded.path) as page:
+        whole = shown(page, "converge", "lines")
+        page.get_by_role("searchbox").fill("seed=3")
+        assert set(column(page, "seeds")) == {"1"}
+        by_name = dict(zip(seeded.runs, seeded.runs.values(), strict=True))
+        for label, final in zip(labels(page), column(page, "final loss"), strict=True):
+            run = by_name[f"{label} seed=3"]
+            wanted = (
+                math.inf
+                if run.data.tags["outcome"] == "diverged"
+                else run.data.metrics["final_loss"]
+            )
+            assert float(final) == pytest.approx(wanted, rel=1e-5)
+        assert len(shown(page, "sensitivity", "cells")["x"]) == 24
+        lone = shown(page, "converge", "lines")
+        assert all(name.endswith("seed=3") for name in lone["what"])
+        assert page.locator("#of-all").is_visible()
+        page.get_by_role("searchbox").fill("sgd lr=0.1 seed")
+        page.get_by_role("searchbox").fill("")
+        assert shown(page, "converge", "lines") == whole
+        assert page.locator("#of-all").is_hidden()
+
+
+def labels(page):
+    """Of the settings in the table, as their cells' names begin."""
+    pairs = zip(column(page, "optimizer"), column(page, "lr"), strict=True)
+    return [f"{optimizer} lr={lr}" for optimizer, lr in pairs]
+
+
+def test_a_click_leaves_the_table_where_it_is(seeded, browser):
+    """So that another one at the same place takes the mark back."""
+    with opened(browser, seeded.path) as page:
+        row = page.locator("#cells tbody tr").nth(2)
+        row.hover()
+        before = row.bounding_box()
+        row.click()
+        assert row.bounding_box() == before
+        assert page.locator("#kept button").first.inner_text().endswith(", 10 cells ✕")
+        row.click()
+        assert page.locator("#kept button").count() == 0
+        row.click()
+        page.keyboard.press("Escape")
+        assert page.evaluate("page.state.kept") == []
+
+
 # --- What is chosen ---
+
+
+def test_a_curve_of_one_point_is_seen(lone):
+    """Of a run of one epoch."""
+    with lone("epochs=1", "lr=0.01") as (_, _, page):
+        assert len(shown(page, "converge", "points")["x"]) == 1
 
 
 @pytest.mark.parametrize(

@@ -486,7 +486,9 @@ def test_a_config_of_a_server_names_only_what_is_known(compose_config, tmp_path)
 def test_a_sample_has_the_best_the_worst_and_each_optimizer():
     """And is even between; names of anybody's are text on the page, and nothing else."""
     from runner.report import drawn, embedded
-    from runner.report.comparison import Comparison, Line, grouped
+    from runner.report.comparison import Comparison
+    from runner.report.line import Line
+    from runner.report.setting import grouped
 
     evil = "</script><img src=x onerror=alert(1)>"
     lines = []

@@ -5,6 +5,7 @@ import math
 import numpy as np
 import pytest
 import scipy.stats
+import torch
 
 import runner
 from runner import by_setting, seeds
@@ -83,7 +84,7 @@ def test_a_seed_that_draws_the_data_does_not_decide(swept):
     assert compared.paired(best, second)[:3] == (8, 0, 0)
     said = " ".join(verdict(compared))
     assert "Best is lr=0.4: median excess loss" in said
-    assert "better on 8 seeds, worse on 0 (sign test: p = 0.0078)" in said
+    assert "better on 8 of 8 seeds, worse on 0 (sign test: p = 0.0078)" in said
     order = [float(compared.lines[i].swept["lr"]) for i in compared.ranked()]
     assert order == [rate for rate in RATES for _ in range(8)]
 
@@ -147,8 +148,8 @@ def test_the_terminals_order_is_the_reports():
         for seed, noise in enumerate((5.0, 1.0, 3.0))
         for name, loss in (("b", noise + 0.2), ("a", noise + 0.1), ("c", noise))
     ]
-    head, *lines, said = by_setting.lines(ended)
-    assert "excess loss" in head
+    head, *lines, said, _ = by_setting.lines(ended)
+    assert "above best" in head
     assert [line.split()[-1] for line in lines] == ["a", "b", "c"]
     assert lines[2].split()[-4:-1] == ["2", "of", "3"]
     assert "The seeds draw the data" in said
@@ -162,3 +163,85 @@ def test_the_same_data_for_all_seeds(tmp_path, monkeypatch):
     assert not compared.draws
     assert compared.by == "final loss"
     assert [one.values["lr"] for one in compared.settings] == ["0.3", "0.1"]
+
+
+# --- What cannot be ranked, and what is no difference ---
+
+
+def verdict_of(*words, **swept):
+    """The settings and the sentences of a sweep."""
+    made = runner.sweep("gradient=by_hand", "tracking=off", "epochs=20", *words, **swept)
+    compared = compare([one._record for one in made], made._record)
+    return compared, " ".join(verdict(compared))
+
+
+@pytest.mark.parametrize(
+    ("key", "values"),
+    [("dataset", ("noisy_line", "plane")), ("loss", ("mse", "mae")), ("validation", (0.2, 0.5))],
+)
+def test_other_data_and_other_losses_are_not_ranked_together(key, values, tmp_path, monkeypatch):
+    """A best of each, by excess where seeds draw the data; no test across them."""
+    monkeypatch.chdir(tmp_path)
+    words = ["model=linear", f"{key}={','.join(map(str, values))}"]
+    words += [] if key == "dataset" else ["dataset=noisy_line"]
+    compared, said = verdict_of(*words, lr=(0.05, 0.2), seed=range(3))
+    problems = compared.problems()
+    assert len(problems) == 2
+    for problem, settings in problems.items():
+        assert [setting.rank for setting in settings] == [1, 2]
+        assert len({setting.values[key] for setting in settings}) == 1
+        assert f"Of {problem}: Best is " in said
+    assert "settings are ranked within each of 2 problems" in said
+
+
+def test_what_seeds_draw_is_one_problem(swept):
+    """Of the same dataset, whatever its seed."""
+    assert list(swept[1].problems()) == [""]
+
+
+def test_a_seed_that_changes_nothing_proves_nothing(tmp_path, monkeypatch):
+    """Eight times the same run is one observation."""
+    monkeypatch.chdir(tmp_path)
+    _, said = verdict_of(lr=(0.01, 0.05), seed=range(8))
+    assert "The seed makes no difference here" in said
+    assert "sign test" not in said
+
+
+def test_what_ends_alike_is_not_the_best(tmp_path, monkeypatch):
+    """Whichever was typed first."""
+    monkeypatch.chdir(tmp_path)
+    _, said = verdict_of("model.initial.w=2", lr=(0.01, 0.05, 0.1))
+    assert "lr=0.01, lr=0.05, lr=0.1 are equally good: final loss 0 after 1 epoch" in said
+    assert "Best" not in said
+
+
+def test_seeds_alone_have_a_name(tmp_path, monkeypatch):
+    """Which is that of no seed."""
+    monkeypatch.chdir(tmp_path)
+    _, said = verdict_of("dataset=noisy_line", "model=linear", seed=range(4))
+    assert said.startswith("all seeds: median excess loss ")
+
+
+def test_what_failed_is_not_passed_over(tmp_path, monkeypatch):
+    """In the first sentence, and without a rank."""
+    monkeypatch.chdir(tmp_path)
+    words = ("gradient=autograd", "dataset=noisy_line", "tracking=off", "epochs=9")
+    with pytest.warns(UserWarning, match="2 of 2 cells failed"):
+        made = runner.sweep(*words, model=Breaks(), lr=(0.1, 0.2))
+    compared = compare([one._record for one in made], made._record)
+    assert [one.rank for one in compared.settings] == [None, None]
+    assert " ".join(verdict(compared)).startswith("2 settings ended in no number: see what failed.")
+
+
+class Breaks(torch.nn.Linear):
+    """Raises once it is trained."""
+
+    def __init__(self):
+        super().__init__(1, 1)
+        self.steps = 0
+
+    def forward(self, x):
+        self.steps += torch.is_grad_enabled() and self.training
+        if self.steps > 3:
+            raise RuntimeError("it broke on purpose")
+        return super().forward(x)

@@ -80,6 +80,8 @@ def _report(typed: argparse.Namespace) -> int:
     html = typed.html and project.folder() / typed.html
     compared = _compared(typed)
     is_followed = typed.follow and _goes_on(compared)
+    if is_followed:
+        say("following   what goes on: Ctrl-C leaves it")
     if not is_followed:
         _tell(compared, typed.csv)
     from runner.report.page import write  # now that it is worth Bokeh's import

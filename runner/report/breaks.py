@@ -19,7 +19,8 @@ def breaks(compared: Comparison, made: dict[str, Any]) -> dict[str, Any] | None:
     draw = figures_overall.heat_map if len(numbers) > 1 else figures_overall.sensitivity
     made[plot] = draw(plot)
     values = [compared.by, *({"final loss", "excess loss"} - {compared.by})]
-    values += ["epochs to tolerance", *(["outcome"] if plot == "heat" else [])]
+    values += ["epochs to tolerance"] if any(line.reached for line in compared.lines) else []
+    values += ["outcome"] if plot == "heat" else []
     return {
         "plot": plot,
         "numbers": numbers,

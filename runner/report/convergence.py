@@ -55,6 +55,8 @@ def _of_curves(
         if len(exact) > 1:
             least = "in closed form, or the best seen on the same data where there is none"
         yield f"Excess loss is the loss less the least there is, {least}."
+    if any(line.outcome == "diverged" for line in compared.lines):
+        yield "An axis of losses ends at 100 times the largest one at the start."
     if len(drawn) < (there := len(compared.settings)):
         yield (
             f"Drawn are {len(drawn)} of {there} settings: the best and the worst of all and of "

@@ -1,6 +1,6 @@
 """Which runs of a comparison are drawn, in which colours, and with how many points."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -9,15 +9,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.colour import colour
-from runner.differing import said
-from runner.report.comparison import Comparison, Setting
+from runner.differing import said, short
+from runner.report.comparison import Comparison
+from runner.report.setting import Setting
 
 MOST_CURVES = 60
 MOST_BANDS = 12
 """So many settings at most are drawn where each is one curve, or a median and a band."""
 MOST_GROUPS = 8
 MOST_POINTS = 160
-LONGEST_LABEL = 40
+LONGEST_LABEL = 60
 DECADES = 2  # from so many on, an axis is logarithmic
 
 # Two that share one have colours that stay far apart for everybody.
@@ -80,7 +81,7 @@ def groups(compared: Comparison) -> list[Group]:
             setting = settings[index]
             by_value.setdefault(setting.values[key] if key else "all", []).append(index)
         named = [
-            (said(key, value) if key else f"{len(settings)} settings", own)
+            (said(short(compared.swept)[key], value) if key else f"{len(settings)} settings", own)
             for value, own in by_value.items()
         ]
     return [
@@ -100,16 +101,20 @@ def _grouping(compared: Comparison) -> str | None:
 def setting_label(compared: Comparison, index: int) -> str:
     """What tells a setting from the others, `sgd lr=0.1`; a run of no sweep by its name."""
     setting = compared.settings[index]
-    words = [said(key, value) for key, value in setting.values.items() if value]
-    is_named = compared.sweep or compared.seeded
-    return _short(" ".join(words) if is_named and words else compared.lines[setting.lines[0]].name)
+    if compared.sweep or compared.seeded:
+        return _short(_words(compared, setting.values) or "all seeds")
+    return _short(compared.lines[setting.lines[0]].name)
 
 
 def label(compared: Comparison, index: int) -> str:
     """What tells a sweep's cell from the others, `sgd lr=0.1`; other runs by their names."""
     line = compared.lines[index]
-    words = [said(key, value) for key, value in line.swept.items() if value]
-    return _short(" ".join(words) if compared.sweep and words else line.name)
+    return _short((compared.sweep and _words(compared, line.swept)) or line.name)
+
+
+def _words(compared: Comparison, values: Mapping[str, str]) -> str:
+    known = short(compared.swept)
+    return " ".join(said(known[key], value) for key, value in values.items() if value)
 
 
 def _short(text: str) -> str:

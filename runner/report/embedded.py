@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 from runner import seeds
 from runner.colour import COLOURS
 from runner.differing import distinct
-from runner.report.comparison import Comparison, Setting
+from runner.report.comparison import Comparison
 from runner.report.drawn import DASHES, MARKERS, Group, label, setting_label
 from runner.report.paths import Paths
 from runner.report.series import Series
+from runner.report.setting import Setting
 
 LABELS = {
     "rank": "rank",
@@ -35,6 +36,7 @@ LABELS = {
     "name": "run",
     "id": "id",
 }
+NOT_FIGURES = ("rank", "problem", "outcome", "reason", "name", "id")
 LARGEST, SMALLEST = 1e38, 1e-37
 """Of the magnitudes that a float32 has in full precision"""
 
@@ -56,6 +58,7 @@ def known(
     settings = compared.settings
     return {
         "by": compared.by,
+        "problems": len(compared.problems()),
         "cells": _cells(compared),
         "swept": {key: _swept(compared, key) for key in compared.swept},
         "settings": [
@@ -130,6 +133,7 @@ def table(compared: Comparison) -> dict[str, Any]:
     measures = compared.measures()
     names = distinct(compared.swept, [*labels.values(), *measures])
     columns = [
+        *({"key": k, "label": k} for k in ("problem",) if len(compared.problems()) > 1),
         *({"key": k, "label": labels[k]} for k in ("rank",) if len(lines) > 1),
         *(
             {"key": f"swept {key}", "label": name}
@@ -141,12 +145,12 @@ def table(compared: Comparison) -> dict[str, Any]:
     ]
     keys = [column["key"] for column in columns]
     cells = [_row(compared, index, measures) for index in range(len(lines))]
-    for rank, setting in enumerate(compared.settings, 1):
+    for setting in compared.settings:
         for index in setting.lines:
-            cells[index]["rank"] = rank
+            cells[index] |= {"rank": setting.rank, "problem": setting.problem}
     of_settings = [
-        _of_setting(compared, setting, [cells[index] for index in setting.lines], rank)
-        for rank, setting in enumerate(compared.settings, 1)
+        _of_setting(setting, [cells[index] for index in setting.lines])
+        for setting in compared.settings
     ]
     return {
         "columns": columns,
@@ -167,23 +171,21 @@ def _row(compared: Comparison, index: int, measures: Sequence[str]) -> dict[str,
     return {**row, "id": line.run.id if line.run else ""}
 
 
-def _of_setting(
-    compared: Comparison, setting: Setting, rows: Sequence[Mapping[str, Any]], rank: int
-) -> dict[str, Any]:
+def _of_setting(setting: Setting, rows: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Medians over its cells; a loss that diverged is infinite, other figures are left out."""
     spread, outcomes = setting.spread, [row["outcome"] for row in rows]
     made: dict[str, Any] = {f"swept {k}": _number(text) for k, text in setting.values.items()}
     counted = {one: outcomes.count(one) for one in dict.fromkeys(outcomes)}
     made["outcome"] = ", ".join(f"{count} {one}" for one, count in counted.items())
     for key in rows[0]:
-        if key.startswith(("swept", "name", "id", "rank", "outcome", "reason")):
+        if key.startswith("swept") or key in NOT_FIGURES:
             continue
         own = [_as_number(row[key], row["outcome"], key) for row in rows]
         there = [value for value in own if not math.isnan(value)]
         made[key] = _value(float(np.median(there))) if there else None
     figures = {"low": spread.low, "high": spread.high, "diverged": spread.diverged}
     made |= {key: _value(value) for key, value in figures.items()}
-    return {**made, "rank": rank, "count": len(rows)}
+    return {**made, "rank": setting.rank, "problem": setting.problem, "count": len(rows)}
 
 
 def _as_number(value: Any, outcome: str, key: str) -> float:

@@ -24,6 +24,9 @@ def curves(name: str, y: str, *, small: bool = False, named: bool = False) -> An
     columns = "xs", "ys", "what", "group", "colour", "dash", "width", "alpha"
     look = {"color": "colour", "line_dash": "dash", "line_width": "width", "line_alpha": "alpha"}
     lines = steady(made.multi_line("xs", "ys", source=source(f"{name} lines", *columns), **look))
+    made.scatter(
+        "x", "y", source=source(f"{name} points", "x", "y", "colour"), size=8, color="colour"
+    )
     made.multi_line("xs", "ys", source=source(f"{name} marks", *columns), **look)
     figures = ("x", "$snap_x{%.6g}"), ("y", "$snap_y{%.6g}")
     answer(made, lines, ("run", "@what"), *figures, line_policy="nearest")

@@ -81,6 +81,7 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
         questions=OF_ONE if is_one else QUESTIONS,
         things="cells" if compared.sweep else "runs",
         verdict=list(verdict(compared)),
+        seeded=compared.seeded,
         main=main,
         breaks=broken,
         paths=None if not drawn else way.words if way else [f"No landscape: {why}."],

@@ -50,12 +50,13 @@ def paths(compared: Comparison) -> Paths:
     """The paths of all runs that can be drawn together. Raises ConfigError where none can."""
     order = [i for i in compared.ranked() if compared.lines[i].has_curve]
     runs = {i: run for i in order if (run := compared.lines[i].run) is not None}
-    kinds = {i: compared.lines[i].parameters for i in runs}
-    names, count = Counter(kinds.values()).most_common(1)[0]
-    words = []
+    kinds = {i: (compared.lines[i].parameters, compared.lines[i].numbers) for i in runs}
+    kind, count = Counter(kinds.values()).most_common(1)[0]
+    names, words = kind[0], []
     if left := len(kinds) - count:
-        words.append(f"{left} runs have other parameters, and are left out.")
-    order = [i for i in order if kinds[i] == names]
+        is_one = left == 1
+        words.append(f"{left} run{' has' if is_one else 's have'} other parameters: left out.")
+    order = [i for i in order if kinds[i] == kind]
     fitted = _fitted(runs[order[0]])
     even = np.linspace(0, len(order) - 1, min(AT_ONCE, len(order))).round().astype(int)
     first = [order[at] for at in even]
@@ -136,7 +137,7 @@ def _of_the_land(
         at = ", ".join(f"{v:.6g}" for v in land.minimum)
         least = f"in closed form: {', '.join(names)} = {at}, {least}"
     else:
-        least = f"the lowest point drawn: {least}"
+        least = f"the lowest point of this picture: {least}"
     words = [f"Circles are starts, squares ends, the star is the minimum ({least})."]
     if fitted.solution and land.exact and not fitted.solution.is_unique:
         words.append("Of all minima, the one nearest to 0.")

@@ -21,9 +21,10 @@ from runner.column import (
 from runner.config import ConfigError
 from runner.recorded.run import Run
 from runner.recorded.trajectory import Trajectory
-from runner.report.comparison import Comparison, Line
+from runner.report.comparison import Comparison
 from runner.report.drawn import MOST_POINTS, grid, thin
 from runner.report.excess import excess
+from runner.report.line import Line
 from runner.report.problem import Problem, problem
 
 Array = NDArray[np.floating[Any]]
@@ -129,7 +130,8 @@ def quantities(
     named = len(trajectory.names(PARAMETERS)) <= MOST_NAMED
     wanted = RECORDED if named else RECORDED[:-1]
     for role, name, steps, values in trajectory.by_step(*wanted):
-        yield Key(role, name), steps, values.astype(np.float64)
+        own = "batch loss" if role == BATCH_LOSS else name
+        yield Key(role, own), steps, values.astype(np.float64)
     if "stacked" not in run.tags and len(trajectory):
         times = trajectory.rows["time"]
         yield Key(SECONDS, "seconds"), trajectory.step, times - times[0]

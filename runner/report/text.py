@@ -9,8 +9,9 @@ from textwrap import wrap
 
 from runner.console import WIDTH, painted
 from runner.differing import distinct
-from runner.report.comparison import Comparison, Line
+from runner.report.comparison import Comparison
 from runner.report.drawn import label, setting_label
+from runner.report.line import Line
 from runner.report.verdict import verdict
 
 FEW = 40

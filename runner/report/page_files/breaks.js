@@ -57,7 +57,7 @@ function curvesOver(there) {
 
 function drawSensitivity() {
   const plot = plots.get("sensitivity"), key = across.value;
-  const there = visibleSettings().flatMap((setting) => data.settings[setting].cells);
+  const there = visibleSettings().flatMap(cellsOfSetting);
   const values = there.map((cell) => cells[value.value][cell]);
   const finite = values.filter(Number.isFinite);
   const numbers = there.map((cell) => swept[key].numbers[cell]);
@@ -145,7 +145,7 @@ function drawHeat() {
   options(facet, order, facet.value);
   facet.parentElement.hidden = order.length < 2;
   if (!order.includes(facet.value)) facet.selectedIndex = 0;
-  const there = visibleSettings().flatMap((setting) => data.settings[setting].cells)
+  const there = visibleSettings().flatMap(cellsOfSetting)
     .filter((cell) => restOf(cell) === facet.value);
   const xs = distinctNumbers(x), ys = distinctNumbers(y);
   const isLogX = isWide(xs, ACROSS), isLogY = isWide(ys, ACROSS);

@@ -51,15 +51,22 @@ function told(some) {
 listen("pointed", () => { document.getElementById("readout").textContent = told(state.pointed); });
 document.getElementById("readout").textContent = told([]);
 
+// A chip for each kept cell; one for those of a setting, if there are several.
 function chips() {
   const place = document.getElementById("kept");
-  place.replaceChildren(...state.kept.map((cell) => {
+  const together = new Map();
+  for (const cell of state.kept) {
+    const setting = cells.setting[cell];
+    together.set(setting, [...(together.get(setting) ?? []), cell]);
+  }
+  place.replaceChildren(...[...together].map(([setting, some]) => {
     const button = document.createElement("button");
-    const {colour, dash} = look(cell);
+    const {colour, dash} = look(some[0]);
+    const name = some.length > 1 ? `${data.settings[setting].label}, ${some.length} cells` : cells.label[some[0]];
     button.type = "button";
-    button.append(swatch(colour, dash), `${cells.label[cell]} ✕`);
-    button.setAttribute("aria-label", `no longer keep ${cells.label[cell]}`);
-    button.addEventListener("click", () => keep([cell]));
+    button.append(swatch(colour, dash), `${name} ✕`);
+    button.setAttribute("aria-label", `no longer keep ${name}`);
+    button.addEventListener("click", () => keep(some));
     return button;
   }));
   if (state.kept.length > 1) {
@@ -70,6 +77,11 @@ function chips() {
     place.append(button);
   }
 }
+addEventListener("keydown", ({key}) => {
+  if (key !== "Escape" || !state.kept.length) return;
+  state.kept = [];
+  changed("kept");
+});
 listen("kept", chips);
 listen("look", chips);
 

@@ -5,8 +5,15 @@ const evaluations = quantityOf("evaluations"), seconds = quantityOf("seconds");
 const choosable = data.quantities.filter((one) => one !== evaluations && one !== seconds);
 const panels = data.panels.map(({plot, quantity}) => ({name: plot, quantity: data.quantities[quantity]}));
 
-const quantity = choice("y", drawCurves), horizontal = choice("x", drawCurves);
+const quantity = choice("y", () => { suitScale(); drawCurves(); }), horizontal = choice("x", drawCurves);
 const isLogX = choice("x-log", drawCurves), isLogY = choice("y-log", drawCurves);
+
+// Another quantity is first shown on the scale that suits it.
+function suitScale() {
+  const values = chosenQuantity().values.subarray(0, 100_000);
+  isLogY.checked = isWide([...values]);
+  state.choices["y-log"] = isLogY.checked;
+}
 
 function chosenQuantity() {
   return choosable.find((one) => one.name === quantity.value) ?? choosable[0];
@@ -36,11 +43,25 @@ function lineOf(one, cell, isLog) {
   return {xs: positive(xs, isLogX.checked), ys: positive(own.values, isLog), what: cells.label[cell]};
 }
 
+// The same over those of its cells that a filter leaves, from the points that the page has.
+function bandOver(one, some, steps) {
+  const found = Array.from(steps, (step) => spread(some.map((cell) => {
+    const own = curve(one, cell);
+    if (step < own.steps[0]) return NaN;
+    if (step > own.steps.at(-1) && cells.outcome[cell] === "diverged") return Infinity;
+    return between(own.steps, own.values, step);
+  })));
+  const column = (key) => found.map((each) => each?.[key] ?? NaN);
+  return {steps, low: column("low"), middle: column("middle"), high: column("high")};
+}
+
 // The median and the quartiles of a setting, where it has several cells.
 function bandOf(one, setting, isLog) {
-  const band = one.bands.find((other) => other.setting === setting);
-  if (!band) return null;
-  const cell = data.settings[setting].cells.find((other) => one.place.has(other));
+  const whole = one.bands.find((other) => other.setting === setting);
+  const own = cellsOfSetting(setting).filter((other) => one.place.has(other));
+  if (!whole || own.length < 2) return null;
+  const band = isWhole(setting) ? whole : bandOver(one, own, whole.steps);
+  const [cell] = own;
   const xs = positive(along(cell, band.steps), isLogX.checked);
   if (!xs.length) return null;
   const at = xs.map((_, place) => place).filter((place) =>
@@ -66,7 +87,7 @@ function drawPanel(panel, one, isLog) {
   const settings = data.drawn.filter(isThere);
   for (const setting of settings) {
     const {colour, dash, label} = groupOf(setting);
-    const {cells: own} = data.settings[setting];
+    const own = cellsOfSetting(setting);
     const band = bandOf(one, setting, isLog);
     const line = band ? band.line : lineOf(one, own[0], isLog);
     if (!line) continue;
@@ -81,7 +102,14 @@ function drawPanel(panel, one, isLog) {
   frame(plot, panel, rows);
   fill(`${panel.name} bands`, bands, ["xs", "ys", "colour"]);
   fill(`${panel.name} lines`, rows, LINES);
+  fill(`${panel.name} points`, rows.flatMap(lonePoint), ["x", "y", "colour"]);
   markPanel(panel);
+}
+
+// Of a curve with no more than one point, that: a line would not be seen.
+function lonePoint({xs, ys, colour}) {
+  const there = xs.map((_, at) => at).filter((at) => !Number.isNaN(xs[at]) && !Number.isNaN(ys[at]));
+  return there.length === 1 ? [{x: xs[there[0]], y: ys[there[0]], colour}] : [];
 }
 
 // What is looked at: all that is drawn, but not where a run has left.

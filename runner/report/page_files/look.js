@@ -37,6 +37,7 @@ function dress() {
   changed("look");
 }
 dark.addEventListener("change", dress);
+matchMedia("print").addEventListener("change", ({matches}) => { isPrinted = matches; dress(); });
 for (const [event, printed] of [["beforeprint", true], ["afterprint", false]]) {
   addEventListener(event, () => { isPrinted = printed; dress(); });
 }

@@ -58,12 +58,20 @@ function filter() {
     !state.hidden.includes(cells.outcome[cell])
     && !state.groups.includes(data.settings[cells.setting[cell]].group)
     && words.every((word) => searched[cell].includes(word))));
+  state.pointed = [];
+  changed("pointed");
   changed("filter");
 }
 
-// A filter hides, and changes no number: a setting is there with all its seeds, or not at all.
-function isThere(setting) {
-  return data.settings[setting].cells.some((cell) => visible[cell]);
+// The cells of a setting that the filters leave: its figures are those of them.
+function cellsOfSetting(setting) {
+  return data.settings[setting].cells.filter((cell) => visible[cell]);
+}
+
+function isThere(setting) { return cellsOfSetting(setting).length > 0; }
+
+function isWhole(setting) {
+  return data.settings[setting].cells.every((cell) => visible[cell]);
 }
 
 function remember() {

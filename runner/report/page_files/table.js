@@ -3,7 +3,7 @@ const FEW = 200;
 const {columns, settings: ofSettings} = data.table;
 const table = document.getElementById("cells");
 const rowOf = {cell: new Map(), setting: new Map()};
-let most = FEW, sorted = 0, upwards = true;
+let most = FEW, sorted = data.problems > 1 ? -1 : 0, upwards = true;
 
 function compare(a, b) {
   [a, b] = [a, b].map((value) => (value === "inf" ? Infinity : value));
@@ -15,6 +15,7 @@ function compare(a, b) {
 }
 
 function inOrder(numbers, rows) {
+  if (sorted < 0) return numbers;
   return numbers.sort((one, other) => {
     const order = compare(rows[one][sorted], rows[other][sorted]);
     return (Math.abs(order) === 2 || upwards ? order : -order);
@@ -28,11 +29,35 @@ data.table.order.forEach((cell, place) => { placeOf[cell] = place; });
 
 function ranked(some) { return visibleCells(some).sort((a, b) => placeOf[a] - placeOf[b]); }
 
+// A setting's row; anew, of what a filter leaves of its cells.
+function settingRow(setting) {
+  if (isWhole(setting)) return ofSettings[setting];
+  const rows = cellsOfSetting(setting).map((cell) => data.table.cells[cell]);
+  const outcomeAt = columns.findIndex(({key}) => key === "outcome");
+  const by = columns.findIndex(({key}) => key === (data.by === "excess loss" ? "excess" : "final_loss"));
+  const isRanked = (at) => ["final_loss", "excess"].includes(columns[at].key);
+  const ended = (row, at) => (row[outcomeAt] === "diverged" && isRanked(at) ? Infinity : row[at]);
+  const own = (at) => spread(rows.map((row) => ended(row, at)).map((value) => (typeof value === "number" ? value : NaN)));
+  const ranking = own(by);
+  return columns.map(({key}, at) => {
+    if (key === "rank") return null;
+    if (key === "count") return rows.length;
+    if (key === "outcome") {
+      const all = rows.map((row) => row[at]);
+      return [...new Set(all)].map((one) => `${all.filter((other) => other === one).length} ${one}`).join(", ");
+    }
+    if (["low", "high", "diverged"].includes(key)) return ranking?.[key] ?? null;
+    if (key.startsWith("swept") || key === "problem") return ofSettings[setting][at];
+    return own(at)?.middle ?? null;
+  });
+}
+
 // What is shown, from above: {setting} or {cell}.
 function lines() {
   if (!ofSettings) return inOrder(visibleCells(data.table.order), data.table.cells).map((cell) => ({cell}));
   const there = data.settings.map((_, at) => at).filter(isThere);
-  return inOrder(there, ofSettings).flatMap((setting) => [
+  const rows = Object.fromEntries(there.map((setting) => [setting, settingRow(setting)]));
+  return inOrder(there, rows).flatMap((setting) => [
     {setting},
     ...(state.open.includes(setting)
       ? inOrder(ranked(data.settings[setting].cells), data.table.cells).map((cell) => ({cell}))
@@ -41,7 +66,7 @@ function lines() {
 }
 
 function cellsOf({cell, setting}) {
-  return setting === undefined ? [cell] : data.settings[setting].cells;
+  return setting === undefined ? [cell] : cellsOfSetting(setting);
 }
 
 function written(value, {key}) {
@@ -52,7 +77,7 @@ function written(value, {key}) {
 function row(one) {
   const line = document.createElement("tr");
   const isSetting = one.setting !== undefined;
-  const values = isSetting ? ofSettings[one.setting] : data.table.cells[one.cell];
+  const values = isSetting ? settingRow(one.setting) : data.table.cells[one.cell];
   values.forEach((value, at) => {
     const cell = line.insertCell();
     cell.textContent = written(value, columns[at]);
@@ -118,6 +143,7 @@ function fillTable() {
   document.getElementById("shown").textContent =
     (isAll ? `${all.length} row${all.length === 1 ? "" : "s"}` : `The first ${most} of ${all.length} rows, sorted over all`)
     + (hidden ? `; ${hidden} cells are filtered out.` : ".");
+  document.getElementById("of-all").hidden = !hidden;
   for (const id of ["next", "all"]) document.getElementById(id).hidden = isAll;
   markRows();
 }
@@ -178,15 +204,25 @@ function quoted(value) {
   return /[",\n\r]/.test(own) ? `"${own.replaceAll('"', '""')}"` : own;
 }
 
-function csv() {
-  const rows = inOrder(visibleCells(data.table.order), data.table.cells).map((cell) => data.table.cells[cell]);
-  return [columns.map((column) => column.label), ...rows].map((one) => one.map(quoted).join(",")).join("\r\n");
+// What the filters leave, in the table's order; columns that have nothing there are left out.
+function csv(rows) {
+  const there = columns.map((_, at) => at).filter((at) => rows.some((row) => row[at] !== null && row[at] !== ""));
+  const told = [columns.map((column) => column.label), ...rows];
+  return told.map((one) => there.map((at) => quoted(one[at])).join(",")).join("\r\n");
+}
+
+function save(name, rows) {
+  const link = document.createElement("a");
+  link.href = URL.createObjectURL(new Blob([`${csv(rows)}\r\n`], {type: "text/csv"}));
+  link.download = name;
+  link.click();
+  URL.revokeObjectURL(link.href);
 }
 
 document.getElementById("csv").addEventListener("click", () => {
-  const link = document.createElement("a");
-  link.href = URL.createObjectURL(new Blob([`${csv()}\r\n`], {type: "text/csv"}));
-  link.download = "cells.csv";
-  link.click();
-  URL.revokeObjectURL(link.href);
+  const some = inOrder(visibleCells(data.table.order), data.table.cells);
+  save("cells.csv", some.map((cell) => data.table.cells[cell]));
+});
+document.getElementById("csv-settings")?.addEventListener("click", () => {
+  save("settings.csv", lines().filter(({setting}) => setting !== undefined).map(({setting}) => settingRow(setting)));
 });
