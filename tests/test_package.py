@@ -21,8 +21,10 @@ def test_wheel_carries_conf_and_runs_anywhere(tmp_path, environment, store):
     shipped = {path.relative_to(ROOT / "conf") for path in (ROOT / "conf").rglob("*.yaml")}
     conf = tmp_path / "site" / "runner" / "conf"
     assert {path.relative_to(conf) for path in conf.rglob("*.yaml")} == shipped
-    there = {path.name for path in (tmp_path / "site" / "runner" / "report").iterdir()}
-    assert there >= {"page.html", "page.css", "page.js"}
+    own = ROOT / "runner" / "report" / "page_files"
+    there = tmp_path / "site" / "runner" / "report" / "page_files"
+    assert {path.name for path in there.iterdir()} == {path.name for path in own.iterdir()}
+    assert (there / "page.html").exists()
     elsewhere = tmp_path / "elsewhere"
     elsewhere.mkdir()
     done = subprocess.run(

@@ -342,8 +342,8 @@ def test_what_failed_or_never_ran_is_told(own, runner, report):
     report(own, "latest", "--html", "page.html")
     page = (own / "page.html").read_text(encoding="utf-8")
     _, (_, *body) = section_of(page, "unfinished")
-    assert body[0] == ["model.fails=1", "failed", "RuntimeError: it broke on purpose"]
-    assert body[1][:2] == ["model.fails=2", "not run"]
+    assert body[0] == ["fails=1", "failed", "RuntimeError: it broke on purpose"]
+    assert body[1][:2] == ["fails=2", "not run"]
     assert [row["outcome"] for row in table_of(page)] == ["exhausted", "failed", "not run"]
     assert "the lowest point drawn" in section_of(page, "paths")[0]
 
