@@ -11,6 +11,9 @@ HOST ?= 127.0.0.1
 PORT ?= 5000
 BIN = .venv/bin
 
+# Half of the slow tests wait for servers, and for processes that they kill.
+SLOW = $(shell $(PYTHON) -c 'import os; print(3 * os.cpu_count() // 2)')
+
 # The oldest that is allowed, and one between that and the pinned one. MLflow 3.1 does not work with
 # SQLAlchemy 2.1.
 MLFLOWS = 3.1.4 3.10.1
@@ -25,7 +28,7 @@ test: .venv/installed
 	$(BIN)/python -m pytest -n auto --dist worksteal -m "not slow" $(ARGS)
 
 test-slow: .venv/installed
-	$(BIN)/python -m pytest -n auto --dist worksteal -m slow $(ARGS)
+	$(BIN)/python -m pytest -n $(SLOW) --dist worksteal -m slow $(ARGS)
 
 test-mlflow: $(MLFLOWS:%=.mlflow/%/tested)
 

@@ -4,11 +4,13 @@ Each page at two widths, light and dark; what is linked in it is tested in test_
 """
 
 import itertools
+import os
 import re
 import subprocess
 import sys
 
 import pytest
+from filelock import FileLock
 
 from tests.pages import PAGES, column, opened, shown
 from tests.vision import VISIONS, distance
@@ -37,11 +39,16 @@ LEGENDS = """[...page.plots.values()].flatMap((plot) =>
 
 @pytest.fixture(scope="module", params=PAGES)
 def report(request, browser, runner, environment, tmp_path_factory):
-    """Make runs and their report: its name, and its path."""
-    folder = tmp_path_factory.mktemp("report")
-    runner(folder, *PAGES[request.param], "tracking=off")
-    command = [sys.executable, "-m", "runner.report", "latest", "--html", "page.html"]
-    subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
+    """Make runs and their report, once for all of pytest's workers: its name, and its path."""
+    base = tmp_path_factory.getbasetemp()
+    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
+    folder = shared / f"report of {request.param}"
+    with FileLock(f"{folder}.lock"):
+        if not (folder / "page.html").exists():
+            folder.mkdir(exist_ok=True)
+            runner(folder, *PAGES[request.param], "tracking=off")
+            command = [sys.executable, "-m", "runner.report", "latest", "--html", "page.html"]
+            subprocess.run(command, cwd=folder, env=environment, check=True, capture_output=True)
     return request.param, folder / "page.html"
 
 

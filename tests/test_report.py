@@ -344,6 +344,7 @@ def test_what_failed_or_never_ran_is_told(own, runner, report):
     _, (_, *body) = section_of(page, "unfinished")
     assert body[0] == ["fails=1", "failed", "RuntimeError: it broke on purpose"]
     assert body[1][:2] == ["fails=2", "not run"]
+    assert data_of(page)["problems"] == 1
     assert [row["outcome"] for row in table_of(page)] == ["exhausted", "failed", "not run"]
     assert "the lowest point drawn" in section_of(page, "paths")[0]
 
@@ -485,7 +486,7 @@ def test_a_config_of_a_server_names_only_what_is_known(compose_config, tmp_path)
 
 def test_a_sample_has_the_best_the_worst_and_each_optimizer():
     """And is even between; names of anybody's are text on the page, and nothing else."""
-    from runner.report import drawn, embedded
+    from runner.report import drawn, embedded, table
     from runner.report.comparison import Comparison
     from runner.report.line import Line
     from runner.report.setting import grouped
@@ -505,7 +506,7 @@ def test_a_sample_has_the_best_the_worst_and_each_optimizer():
     assert len(chosen) == drawn.MOST_CURVES
     assert {0, 499, 123} <= set(chosen)
     assert max(np.diff(chosen)) < 20
-    text = embedded.embedded(embedded.table(compared))
+    text = embedded.embedded(table.table(compared))
     assert "<" not in text
     assert json.loads(text)["cells"][0][-2] == evil
 

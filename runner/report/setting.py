@@ -71,7 +71,10 @@ def grouped(lines: Sequence[Line], swept: Sequence[str]) -> tuple[list[Setting],
 def _problems(lines: Sequence[Line]) -> list[str]:
     """What each line fits, as far as they differ in it: data, but for seeds, and loss."""
     params = [{**line.swept, **(line.run.params if line.run else {})} for line in lines]
-    told = [{k: v for k, v in own.items() if _is_of_the_problem(k)} for own in params]
+    known = [{k: v for k, v in own.items() if _is_of_the_problem(k)} for own in params]
+    # Of a cell that was not run, what it shares with the others is not told.
+    usual = next((own for own, line in zip(known, lines, strict=True) if line.run), {})
+    told = [own if line.run else {**usual, **own} for own, line in zip(known, lines, strict=True)]
     keys = differing(told)
     return [" ".join(said(key, own[key]) for key in keys if key in own) for own in told]
 
