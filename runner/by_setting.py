@@ -15,8 +15,10 @@ MOST = 20
 class Ended(NamedTuple):
     """A cell that has ended."""
 
+    problem: str
+    """Which data and loss, as far as cells differ in it, as text"""
     setting: str
-    """What was swept but for the seeds, as text"""
+    """What else was swept but for the seeds, as text"""
     data: str
     """What tells its data from those of others; empty if that is not known"""
     outcome: str
@@ -25,42 +27,48 @@ class Ended(NamedTuple):
 
 
 def lines(ended: Sequence[Ended]) -> Iterator[str]:
-    """The settings, the best first: medians and quartiles over their seeds, what diverged last.
+    """The settings of each problem, the best first: medians and quartiles over their seeds.
 
     Where seeds draw different data, a loss is told over the least that was seen on the same data:
     else the data with the least noise would decide.
     """
-    groups = seeds.settings([cell.setting for cell in ended])
+    groups = seeds.settings([(cell.problem, cell.setting) for cell in ended])
     draws = any(len({ended[at].data for at in own} - {""}) > 1 for own in groups)
     is_over = draws and len(groups) > 1
-    least: dict[str, float] = {}
+    least: dict[tuple[str, str], float] = {}
     for cell in ended:
-        least[cell.data] = min(least.get(cell.data, math.inf), _known(cell.best_loss))
+        there = least.get((cell.problem, cell.data), math.inf)
+        least[cell.problem, cell.data] = min(there, _known(cell.best_loss))
 
     def value(cell: Ended) -> float:
         if cell.outcome == "diverged":
             return math.inf
         if not is_ranked(cell.outcome, cell.final_loss):
             return math.nan
-        return cell.final_loss - (least[cell.data] if is_over else 0.0)
+        return cell.final_loss - (least[cell.problem, cell.data] if is_over else 0.0)
 
-    found = [
-        (seeds.spread([value(ended[at]) for at in own]), ended[own[0]].setting) for own in groups
-    ]
-    found.sort(key=lambda one: (math.isnan(one[0].middle), one[0].middle, one[0].diverged))
+    found = [(seeds.spread([value(ended[at]) for at in own]), ended[own[0]]) for own in groups]
+    order = list(dict.fromkeys(cell.problem for cell in ended))
+    found.sort(key=lambda one: (order.index(one[1].problem), *_rank(one[0])))
     what = "above best" if is_over else "final loss"
     yield f"{'medians':<14}{what:>12}{'from':>11}{'to':>11}{'diverged':>10}  setting"
-    for spread, name in found[:MOST]:
+    for number, (spread, cell) in enumerate(found[:MOST]):
+        if len(order) > 1 and (number == 0 or cell.problem != found[number - 1][1].problem):
+            yield f"of {cell.problem}"
         told = "".join(f"{one:>11.5g}" for one in (spread.low, spread.high))
         share = f"{spread.diverged} of {spread.cells}"
-        room = WIDTH - 60
+        name, room = cell.setting or "all seeds", WIDTH - 60
         short = name if len(name) <= room else f"{name[: room - 3]}..."
         yield f"{'':<14}{spread.middle:>12.6g}{told}{share:>10}  {short}"
     if len(found) > MOST:
         yield f"{'':<14}and {len(found) - MOST} more settings: see the report"
     if is_over:
-        yield "The seeds draw the data: told is by how much a final loss is above the best one seen"
-        yield "on the same data. The report has the excess loss."
+        yield "The seeds draw the data: losses are told less the best one seen on the same"
+        yield "data. The report has the excess loss."
+
+
+def _rank(spread: seeds.Spread) -> tuple[bool, float, int]:
+    return math.isnan(spread.middle), spread.middle, spread.diverged
 
 
 def _known(loss: float) -> float:

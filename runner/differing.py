@@ -2,6 +2,8 @@
 
 from collections.abc import Hashable, Iterable, Mapping, Sequence
 
+from runner.seeds import is_seed
+
 PARAM = "params."
 """Before a param that bears the name of another column, as MLflow has it in its tables."""
 
@@ -38,6 +40,27 @@ def varying(params: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
         for key in sorted(keys, key=lambda key: key.count("."))
     }
     return {key: column for key, column in columns.items() if len(set(column)) > 1}
+
+
+OF_THE_PROBLEM = ("dataset", "loss", "validation", "validation_data")
+ALIKE = ("dataset.probe", "loss.gradient_reduction")
+"""Params of those that change no loss"""
+
+
+def is_of_the_problem(key: str) -> bool:
+    """Whether losses of runs that differ in the param cannot be compared; a seed's draw can be."""
+    top = key.partition(".")[0]
+    return top in OF_THE_PROBLEM and not is_seed(key) and key not in ALIKE
+
+
+def of_setting(values: Mapping[str, str]) -> tuple[str, str]:
+    """What a cell has beside its seeds, as text: the problem, and the rest."""
+    known = short([*values])
+    told: dict[bool, list[str]] = {True: [], False: []}
+    for key, value in values.items():
+        if not is_seed(key):
+            told[is_of_the_problem(key)].append(said(known[key], value))
+    return " ".join(told[True]), " ".join(told[False])
 
 
 def said(key: str, value: str) -> str:

@@ -13,7 +13,7 @@ import numpy as np
 from runner import by_setting, project
 from runner.address import fault
 from runner.console import closing_block, complain, escaped, painted, prepare, say, show
-from runner.differing import differing, said
+from runner.differing import differing, of_setting
 from runner.find import NotFound, find_all, take_word
 from runner.identity import DATA
 from runner.recorded.place import page_path
@@ -117,7 +117,7 @@ def _by_setting(cells: Sequence[Run]) -> Iterator[str]:
         return
     ended = [
         by_setting.Ended(
-            " ".join(said(key, run.params.get(key, "")) for key in others) or "all cells",
+            *of_setting({key: run.params.get(key, "") for key in others}),
             run.tags.get(DATA, ""),
             run.outcome,
             _final(run),

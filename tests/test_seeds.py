@@ -135,7 +135,9 @@ def test_bands_are_numpys(swept):
 
 def test_one_setting_over_seeds_has_no_rival():
     """In a terminal: its final loss, for there is nothing to be over."""
-    ended = [Ended("lr=0.1", str(seed), "exhausted", 1.0 + seed, 1.0 + seed) for seed in range(3)]
+    ended = [
+        Ended("", "lr=0.1", str(seed), "exhausted", 1.0 + seed, 1.0 + seed) for seed in range(3)
+    ]
     head, line = by_setting.lines(ended)
     assert "final loss" in head
     assert line.split()[:3] == ["2", "1", "3"]
@@ -144,7 +146,7 @@ def test_one_setting_over_seeds_has_no_rival():
 def test_the_terminals_order_is_the_reports():
     """Less the best seen on the same data, which is the same for all settings."""
     ended = [
-        Ended(name, str(seed), "diverged" if name == "c" and seed else "exhausted", loss, loss)
+        Ended("", name, str(seed), "diverged" if name == "c" and seed else "exhausted", loss, loss)
         for seed, noise in enumerate((5.0, 1.0, 3.0))
         for name, loss in (("b", noise + 0.2), ("a", noise + 0.1), ("c", noise))
     ]
@@ -153,6 +155,18 @@ def test_the_terminals_order_is_the_reports():
     assert [line.split()[-1] for line in lines] == ["a", "b", "c"]
     assert lines[2].split()[-4:-1] == ["2", "of", "3"]
     assert "The seeds draw the data" in said
+
+
+def test_problems_stand_apart():
+    """In a terminal as on the page."""
+    ended = [
+        Ended(f"dataset={data}", name, f"{data} {seed}", "exhausted", loss, loss)
+        for data, scale in (("b", 100.0), ("a", 1.0))
+        for seed in range(2)
+        for name, loss in (("sgd", 2 * scale + seed), ("adam", scale + seed))
+    ]
+    told = [line.split()[-1] for line in by_setting.lines(ended)][1:7]
+    assert told == ["dataset=b", "adam", "sgd", "dataset=a", "adam", "sgd"]
 
 
 def test_the_same_data_for_all_seeds(tmp_path, monkeypatch):

@@ -13,7 +13,7 @@ from runner.by_setting import Ended
 from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config import leaves
 from runner.console import WIDTH, painted
-from runner.differing import distinct, informative, said
+from runner.differing import distinct, informative, of_setting
 from runner.executor.result import Result
 from runner.recorded.run import FIGURES, KNOWN
 from runner.seeds import is_seed
@@ -104,7 +104,7 @@ def _by_setting(cells: Sequence[Cell], results: Sequence[Result]) -> Iterator[st
         return
     ended = [
         Ended(
-            " ".join(said(key, value_of(cells[r.cell], key)) for key in others) or "all cells",
+            *of_setting({key: value_of(cells[r.cell], key) for key in others}),
             _data(cells[r.cell]),
             r.outcome,
             r.final_loss,

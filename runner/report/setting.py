@@ -7,12 +7,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner import seeds
-from runner.differing import differing, said
+from runner.differing import differing, is_of_the_problem, said
 from runner.report.line import Line
-
-OF_THE_PROBLEM = ("dataset", "loss", "validation", "validation_data")
-ALIKE = ("dataset.probe", "loss.gradient_reduction")
-"""Params of those that change no loss"""
 
 
 class Setting(NamedTuple):
@@ -71,18 +67,12 @@ def grouped(lines: Sequence[Line], swept: Sequence[str]) -> tuple[list[Setting],
 def _problems(lines: Sequence[Line]) -> list[str]:
     """What each line fits, as far as they differ in it: data, but for seeds, and loss."""
     params = [{**line.swept, **(line.run.params if line.run else {})} for line in lines]
-    known = [{k: v for k, v in own.items() if _is_of_the_problem(k)} for own in params]
+    known = [{k: v for k, v in own.items() if is_of_the_problem(k)} for own in params]
     # Of a cell that was not run, what it shares with the others is not told.
     usual = next((own for own, line in zip(known, lines, strict=True) if line.run), {})
     told = [own if line.run else {**usual, **own} for own, line in zip(known, lines, strict=True)]
     keys = differing(told)
     return [" ".join(said(key, own[key]) for key in keys if key in own) for own in told]
-
-
-def _is_of_the_problem(key: str) -> bool:
-    """Whether losses of runs that differ in the param cannot be compared."""
-    top = key.partition(".")[0]
-    return top in OF_THE_PROBLEM and not seeds.is_seed(key) and key not in ALIKE
 
 
 def first(value: float) -> tuple[bool, bool, float]:
