@@ -346,7 +346,7 @@ def test_what_failed_or_never_ran_is_told(own, runner, report):
     assert body[1][:2] == ["fails=2", "not run"]
     assert data_of(page)["problems"] == 1
     assert [row["outcome"] for row in table_of(page)] == ["exhausted", "failed", "not run"]
-    assert "the lowest point drawn" in section_of(page, "paths")[0]
+    assert "the lowest point of this picture" in section_of(page, "paths")[0]
 
 
 def test_a_resumed_sweep_has_all_its_cells(tmp_path, runner, report):
