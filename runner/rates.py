@@ -190,6 +190,18 @@ class OfGroups(ByRule):
             group["lr"] = lr
 
 
+class SetByRule(OfGroups):
+    """The same where no scheduler of PyTorch's sets the groups' rates."""
+
+    def _take(self, loss: Any) -> None:
+        super()._take(loss)
+        self.set()
+
+    def restore(self, state: dict[str, Any]) -> None:
+        super().restore(state)
+        self.set()
+
+
 class Changed:
     """A schedule whose horizon is another one after so many steps: as if it had always been."""
 

@@ -111,6 +111,26 @@ def one_cycle_lr(
     return _of_count(lambda count, lr, first: lr_at(count), begin=lambda first: lr_at(0))
 
 
+def range_test(*, to: float, total_steps: int) -> Rule:
+    """From the rate to `to`, by the same factor at each step: the learning-rate range test.
+
+    Smith, Cyclical Learning Rates for Training Neural Networks, 2017, section 3.3, here by the
+    logarithm: the loss over the rate shows from where on it falls, and where it breaks.
+    """
+    _require(
+        to=(np.all(np.isfinite(to) & (to > 0)), "above 0", to),
+        total_steps=(total_steps >= 2, "2 or more", total_steps),
+    )
+
+    def next_lr(count: int, lr: Any, first: Any) -> Any:
+        share = min(count, total_steps - 1) / (total_steps - 1)
+        # As of an array, also of one number: Python's own powers round otherwise.
+        made = first * np.power(np.atleast_1d(to / first), share)
+        return made if isinstance(first, np.ndarray) else float(made[0])
+
+    return _of_count(next_lr)
+
+
 def reduce_lr_on_plateau(
     *,
     mode: str = "min",
@@ -172,7 +192,7 @@ def _require(**values: tuple[Any, str, Any]) -> None:
 
 OF_CELLS = {
     *("gamma", "start_factor", "end_factor", "eta_min", "max_lr", "div_factor"),
-    *("final_div_factor", "factor", "threshold", "min_lr", "eps"),
+    *("final_div_factor", "factor", "threshold", "min_lr", "eps", "to"),
 }
 """Values with which a rule only calculates: each cell of a stack may have its own."""
 
@@ -183,5 +203,6 @@ BY_HAND: dict[str, Callable[..., Rule]] = {
     "torch.optim.lr_scheduler.CosineAnnealingLR": cosine_annealing_lr,
     "torch.optim.lr_scheduler.OneCycleLR": one_cycle_lr,
     "torch.optim.lr_scheduler.ReduceLROnPlateau": reduce_lr_on_plateau,
+    "runner.schedule.range_test": range_test,
 }
-"""The rule by hand for each class of PyTorch's that has one."""
+"""The rule by hand for each class of PyTorch's that has one; and one that no class there is."""

@@ -12,7 +12,18 @@ from runner import schedule as schedules
 from runner.build import build, declared, swapped, target
 from runner.config import ConfigError, Values, is_number
 from runner.program import CONSTANT
-from runner.rates import EPOCH, STEP, ByPyTorch, ByRule, Changed, Constant, OfGroups, Rates
+from runner.program import SCHEDULES as OURS
+from runner.rates import (
+    EPOCH,
+    STEP,
+    ByPyTorch,
+    ByRule,
+    Changed,
+    Constant,
+    OfGroups,
+    Rates,
+    SetByRule,
+)
 from runner.schedule import Rule
 from runner.setup import Setup
 
@@ -75,6 +86,9 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
         takes = inspect.signature(rule).parameters.keys() - {"cycle_momentum"} | {"_target_"}
         own = {key: value for key, value in node.items() if key in takes}
         build("schedule", swapped(own, schedules.BY_HAND))
+    if node["_target_"].startswith(OURS):
+        rule_of_ours = build("schedule", swapped(node, schedules.BY_HAND))
+        return SetByRule(rule_of_ours, optimizer, every)
     return ByPyTorch(_scheduler(node, optimizer), optimizer, every)
 
 

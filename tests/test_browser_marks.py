@@ -422,6 +422,20 @@ def test_evaluations_are_counted(lone):
         assert xs[0] > 1
 
 
+def test_a_range_test_is_drawn_over_its_rate(lone):
+    """From the start, on a logarithmic axis: each loss over the rate of its step."""
+    words = ("schedule=range_test", "schedule.to=1", "lr=1e-3", "epochs=50")
+    with lone("gradient=by_hand", *words) as (client, run, page):
+        rates = {p.step: p.value for p in client.get_metric_history(run, "lr")}
+        losses = {p.step: p.value for p in client.get_metric_history(run, "loss")}
+        page.locator("#y").select_option("loss")
+        drawn = shown(page, "converge", "lines")
+        steps = range(1, len(losses) + 1)
+        assert drawn["xs"][0] == pytest.approx([rates[step] for step in steps])
+        assert drawn["ys"][0] == pytest.approx([losses[step] for step in steps])
+        assert page.evaluate("page.plots.get('converge').x_scale.type") == "LogScale"
+
+
 # --- Where it breaks ---
 
 

@@ -272,6 +272,17 @@ def test_a_horizon_is_given_anew(words, every):
         np.testing.assert_array_equal(lr[begin : end + 1], theirs[begin : end + 1])
 
 
+@pytest.mark.parametrize("words", [["optimizer=adam"], ["gradient=by_hand"]])
+def test_a_schedule_of_ours_goes_on(words):
+    """Whoever sets the rates of an optimizer of PyTorch's."""
+    words = [*HORIZON, *words, "schedule=range_test", "schedule.to=0.3", "checkpoint.every=7"]
+    execute([*words, "epochs=20", "schedule.total_steps=30"])
+    word = cells("latest")[0].id
+    assert go_on(word, "epochs=30") == 0
+    execute([*words, "epochs=30", "schedule.total_steps=30"])
+    assert_same(cells(word), cells("latest"))
+
+
 @pytest.mark.parametrize("words", [["optimizer=sgd"], ["gradient=by_hand"]])
 def test_a_cycle_that_is_over_is_refused_and_then_given_anew(words):
     words = [*HORIZON, *words, "schedule=one_cycle", "checkpoint.every=5"]

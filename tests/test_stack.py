@@ -139,12 +139,14 @@ SCHEDULES = {
     "cosine": {"eta_min": st.floats(0, 0.01)},
     "one_cycle": {"max_lr": st.floats(0.01, 0.2), "div_factor": st.floats(2, 30)},
     "plateau": {"factor": st.floats(0.1, 0.9), "min_lr": st.floats(0, 0.01)},
+    "range_test": {"to": st.floats(0.02, 0.2)},
 }
 OF_ALL = {
     "step": ["schedule.step_size=7"],
     "cosine": ["schedule.T_max=20"],
     "one_cycle": ["schedule.total_steps=null"],
     "plateau": ["schedule.patience=1"],
+    "range_test": ["schedule.total_steps=null"],
 }
 
 

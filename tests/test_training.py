@@ -124,6 +124,30 @@ def test_a_schedule(name, every):
     assert len({*bare.rates}) > 1 or name == "step"
 
 
+@pytest.mark.parametrize("every", ["step", "epoch"])
+def test_a_range_test(every):
+    """From lr to another rate by the same factor at each step, as LambdaLR computes it."""
+    bare, last = Bare(), (STEPS if every == "step" else EPOCHS) - 1
+    factor = lambda number: np.power([0.5 / 0.1], min(number, last) / last)[0]  # noqa: E731
+    scheduler = lr_scheduler.LambdaLR(bare.optimizer, factor)
+    for number in range(1, EPOCHS + 1):
+        bare.epoch(number, after=scheduler.step if every == "step" else lambda: None)
+        if every == "epoch":
+            scheduler.step()
+    run = ours(*WORDS, "schedule=range_test", "schedule.to=0.5", f"schedule.every={every}")
+    assert_same(run, bare)
+    np.testing.assert_array_equal(run.trajectory["lr"][1:], bare.rates)
+    assert bare.rates[-1] == 0.1 * (0.5 / 0.1)
+    geometric = np.geomspace(0.1, 0.5, last + 1)
+    assert np.unique(bare.rates) == pytest.approx(geometric, rel=1e-12)
+
+
+@pytest.mark.parametrize("to", ["0", "-1", "inf", "nan"])
+def test_a_range_test_has_an_end(to):
+    with pytest.raises(runner.ConfigError, match=r"schedule\.to: expected above 0"):
+        ours(*WORDS, "schedule=range_test", f"schedule.to={to}")
+
+
 def test_a_plateau():
     bare = Bare(share=0.2)
     scheduler = lr_scheduler.ReduceLROnPlateau(bare.optimizer, patience=0, threshold=0.2)

@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.cell import TARGET
 from runner.column import EVALUATIONS, LOSS, MEASURE, SCHEDULE, VALIDATION
 from runner.report import figures
 from runner.report.comparison import Comparison
@@ -12,6 +13,8 @@ from runner.report.drawn import is_wide
 from runner.report.series import EXCESS, SECONDS, Key, Series
 
 MOST_PLOTS = 6
+RANGE_TEST = "runner.schedule.range_test"
+"""A schedule whose loss is looked at over the learning rate"""
 
 
 def convergence(
@@ -33,17 +36,27 @@ def convergence(
     if exact != {True} or first not in told.curves:
         first = Key(LOSS, "loss")
     along = ["step", "epoch", "gradient evaluations"]
+    along += ["seconds"] if any(key.role == SECONDS for key in keys) else []
+    along += ["learning rate"] if any(key.role == SCHEDULE for key in keys) else []
+    is_range_test = _schedules(compared) == {RANGE_TEST}
     values = np.concatenate([curve.values for curve in told.curves[first]])
     return {
         "quantities": [key.name for key in keys if key.role not in (SECONDS, EVALUATIONS)],
         "first": first.name,
         "log": is_wide(values),
-        "along": [*along, "seconds"] if any(key.role == SECONDS for key in keys) else along,
+        "along": along,
+        "over": "learning rate" if is_range_test else "epoch",
+        "log_over": is_range_test,
         "beside": names[: len(beside)],
         "below": names[len(beside) :],
         "panels": panels,
         "words": list(_of_curves(compared, told, drawn, exact)),
     }
+
+
+def _schedules(compared: Comparison) -> set[str]:
+    """The functions, or classes, of the runs' schedules."""
+    return {line.run.params.get(f"schedule{TARGET}", "") for line in compared.lines if line.run}
 
 
 def _of_curves(

@@ -1,7 +1,7 @@
 // How each converges: the quantity that is chosen over what is chosen, and what else was recorded.
 const LINES = ["xs", "ys", "what", "group", "colour", "dash", "width", "alpha"];
 const MANY = 100; // times the largest first value: what is beyond has left
-const evaluations = quantityOf("evaluations"), seconds = quantityOf("seconds");
+const evaluations = quantityOf("evaluations"), seconds = quantityOf("seconds"), rate = quantityOf("schedule");
 const choosable = data.quantities.filter((one) => one !== evaluations && one !== seconds);
 const panels = data.panels.map(({plot, quantity}) => ({name: plot, quantity: data.quantities[quantity]}));
 
@@ -21,11 +21,11 @@ function chosenQuantity() {
 
 // The horizontal values of a cell's steps; none where it has not recorded them.
 function along(cell, steps) {
-  const known = {"gradient evaluations": evaluations, seconds}[horizontal.value];
+  const known = {"gradient evaluations": evaluations, seconds, "learning rate": rate}[horizontal.value];
   if (known) {
     const own = curve(known, cell);
     if (own) return Array.from(steps, (step) => between(own.steps, own.values, step));
-    return known === seconds ? [] : Array.from(steps);
+    return known === evaluations ? Array.from(steps) : [];
   }
   const epoch = horizontal.value === "epoch" ? cells.steps[cell] : 1;
   return Array.from(steps, (step) => step / epoch);
