@@ -464,6 +464,23 @@ def test_medians_over_a_number_are_numpys(seeded, browser):
         assert len(crosses) == len(diverged) > 0
 
 
+def test_epochs_to_tolerance(browser, runner, environment, tmp_path):
+    """Each as it was, however small the losses are."""
+    words = ("gradient=by_hand", "model.initial.w=1.9", "lr=0.0005,0.066", "epochs=5000")
+    runner(tmp_path, "-m", *words, "tracking=off")
+    command = [sys.executable, "-m", "runner.report", "latest", "--html", "page.html"]
+    subprocess.run(
+        [*command, "--csv", "page.csv"], cwd=tmp_path, env=environment, check=True, stdout=-3
+    )
+    with open(tmp_path / "page.csv", newline="") as file:
+        reached = {float(row["lr"]): int(row["reached"]) for row in csv.DictReader(file)}
+    assert max(reached.values()) > 100 * min(reached.values())
+    with opened(browser, tmp_path / "page.html") as page:
+        page.locator("#value").select_option("epochs to tolerance")
+        cells = shown(page, "sensitivity", "cells")
+        assert dict(zip(cells["x"], cells["y"], strict=True)) == reached
+
+
 def test_a_heat_map_over_two_numbers(two, browser):
     """A box for each pair: the median by NumPy, hatched where most diverged; the edge beside it."""
     with opened(browser, two.path) as page:

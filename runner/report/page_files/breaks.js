@@ -27,6 +27,12 @@ function saidOf(some) {
   return own ? `${median}${shown(own.middle)}${ended}` : `none${ended}`;
 }
 
+// Of losses, what is beyond has left, and does not stretch the scale.
+function capped(low, high) {
+  if (!(data.start > 0) || !value.value.endsWith("loss")) return high;
+  return Math.max(low, Math.min(high, MANY * data.start));
+}
+
 function commonOutcome(some) {
   const counted = new Map();
   for (const cell of some) counted.set(cells.outcome[cell], (counted.get(cells.outcome[cell]) ?? 0) + 1);
@@ -67,7 +73,7 @@ function drawSensitivity() {
   scaled(plot, "y", isLogY);
   ranged(plot, "x", ...extent(numbers.filter((one) => one > 0 || !isLogX)), isLogX);
   let [low, high] = shownValues.length ? extent(shownValues) : [isLogY ? 0.1 : 0, 1];
-  if (isLogY && data.start > 0) high = Math.max(low, Math.min(high, MANY * data.start));
+  if (isLogY) high = capped(low, high);
   const [bottom, above] = ranged(plot, "y", low, high, isLogY);
   const top = isLogY ? Math.sqrt(high * above) : (high + above) / 2;
   cellsDrawn = [];
@@ -200,7 +206,7 @@ function colourBoxes(plot, rows) {
   const numbers = rows.map((one) => one.is).filter(Number.isFinite);
   const isLog = isWide(numbers);
   let [low, high] = extent(isLog ? numbers.filter((one) => one > 0) : numbers);
-  if (data.start > 0 && value.value.endsWith("loss")) high = Math.max(low, Math.min(high, MANY * data.start));
+  high = capped(low, high);
   const to = isLog ? (one) => Math.log(Math.max(one, low)) : Number;
   for (const one of rows) {
     const share = (to(one.is) - to(low)) / (to(high) - to(low) || 1);
