@@ -434,6 +434,8 @@ def test_a_range_test_is_drawn_over_its_rate(lone):
         assert drawn["xs"][0] == pytest.approx([rates[step] for step in steps])
         assert drawn["ys"][0] == pytest.approx([losses[step] for step in steps])
         assert page.evaluate("page.plots.get('converge').x_scale.type") == "LogScale"
+        top = page.evaluate("page.plots.get('panel0').y_range.end")  # of the rate itself, below
+        assert top > max(rates.values())
 
 
 # --- Where it breaks ---

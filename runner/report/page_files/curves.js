@@ -1,6 +1,7 @@
 // How each converges: the quantity that is chosen over what is chosen, and what else was recorded.
 const LINES = ["xs", "ys", "what", "group", "colour", "dash", "width", "alpha"];
 const MANY = 100; // times the largest first value: what is beyond has left
+const EXPLODE = ["loss", "batch loss", "excess", "distance", "gradient norm", "validation"];
 const evaluations = quantityOf("evaluations"), seconds = quantityOf("seconds"), rate = quantityOf("schedule");
 const choosable = data.quantities.filter((one) => one !== evaluations && one !== seconds);
 const panels = data.panels.map(({plot, quantity}) => ({name: plot, quantity: data.quantities[quantity]}));
@@ -121,17 +122,18 @@ function frame(plot, panel, rows) {
   ranged(plot, "x", ...extent(all.flatMap((one) => one.xs)), isLogX.checked);
   let [low, high] = extent(all.flatMap((one) => one.ys));
   const firsts = all.map((one) => one.ys.find((value) => !Number.isNaN(value))).filter((value) => value > 0);
-  if (low >= 0 && firsts.length) high = Math.min(high, MANY * Math.max(...firsts));
-  else if (firsts.length) [low, high] = within(panel, low, high);
+  if (!EXPLODE.includes(panel.one.role)) [low, high] = within(panel, low, high);
+  else if (firsts.length) high = Math.max(low, Math.min(high, MANY * Math.max(...firsts)));
   ranged(plot, "y", low, high, panel.isLog);
   titled(plot, "x", horizontal.value);
 }
 
-// Of what can be negative: the range of the runs that did not diverge, if there are any.
+// Of what else was recorded: the range of the runs that did not diverge, if there are any.
 function within(panel, low, high) {
   const own = panel.cells.flat().filter((cell) => cells.outcome[cell] !== "diverged");
   const there = own.map((cell) => curve(panel.one, cell)).filter(Boolean);
-  return there.length ? extent(there.flatMap((one) => [...one.values])) : [low, high];
+  const values = there.flatMap((one) => [...one.values]).filter((value) => value > 0 || !panel.isLog);
+  return values.length ? extent(values) : [low, high];
 }
 
 function markPanel(panel) {
