@@ -42,14 +42,14 @@ def sensitivity(name: str) -> Any:
         line_dash="dashed",
         line_width=2,
     )
-    shown = "x", "y", "what", "value", "cell", "colour", "marker"
+    shown = "x", "y", "what", "value", "cell", "colour", "marker", "size"
     cells = steady(
         made.scatter(
             "x",
             "y",
             source=source(f"{name} cells", *shown),
             marker="marker",
-            size=7,
+            size="size",
             color="colour",
             fill_alpha=0.6,
         )

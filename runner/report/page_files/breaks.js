@@ -1,6 +1,6 @@
 // Where it breaks: a value over one number that was swept, or over two of them.
 const {swept} = data;
-const CELLS = ["x", "y", "what", "value", "cell", "colour", "marker"];
+const CELLS = ["x", "y", "what", "value", "cell", "colour", "marker", "size"];
 const BOXES = ["left", "right", "bottom", "top", "colour", "hatch", "what", "value", "cells"];
 const value = choice("value", drawBreaks), facet = choice("facet", drawBreaks);
 const across = choice("across", drawBreaks), upward = choice("upward", drawBreaks);
@@ -25,6 +25,11 @@ function saidOf(some) {
   const own = valueOf(some);
   const median = some.length > 1 ? "median " : "";
   return own ? `${median}${shown(own.middle)}${ended}` : `none${ended}`;
+}
+
+// Whether the stability edge is so near to what was swept that it belongs into the picture.
+function near(low, high) {
+  return (edge) => edge > low / 4 && edge < high * 4;
 }
 
 // Of losses, what is beyond has left, and does not stretch the scale.
@@ -71,7 +76,8 @@ function drawSensitivity() {
   const shownValues = finite.filter((one) => one > 0 || !isLogY);
   scaled(plot, "x", isLogX);
   scaled(plot, "y", isLogY);
-  ranged(plot, "x", ...extent(numbers.filter((one) => one > 0 || !isLogX)), isLogX);
+  const edgesNear = isRate(key) ? there.map((cell) => cells.edge[cell]).filter(near(...extent(numbers))) : [];
+  ranged(plot, "x", ...extent([...numbers, ...edgesNear].filter((one) => one > 0 || !isLogX)), isLogX);
   let [low, high] = shownValues.length ? extent(shownValues) : [isLogY ? 0.1 : 0, 1];
   if (isLogY) high = capped(low, high);
   const [bottom, above] = ranged(plot, "y", low, high, isLogY);
@@ -87,7 +93,7 @@ function drawSensitivity() {
       cellsDrawn.push(cell);
       rows.push({
         x, y: Math.min(is, top), what: cells.label[cell], value: saidOf([cell]), cell, colour,
-        marker: is === Infinity ? "x" : group.marker,
+        marker: is === Infinity ? "x" : group.marker, size: is === Infinity ? 13 : 7,
       });
     }
     const xs = [...new Set(own.map((cell) => swept[key].numbers[cell]))].sort((a, b) => a - b);
