@@ -7,6 +7,7 @@ import json
 import os
 import re
 import shutil
+import signal
 import subprocess
 import sys
 import time
@@ -358,6 +359,36 @@ def test_a_resumed_sweep_has_all_its_cells(tmp_path, runner, report):
     rows = table_of((tmp_path / "page.html").read_text(encoding="utf-8"))
     assert sorted(row["swept lr"] for row in rows) == [0.01, 0.1, 0.2]
     assert all(row["distance"] is not None for row in rows)  # from its trajectory
+
+
+@pytest.mark.slow
+def test_a_page_follows_what_goes_on(tmp_path, environment):
+    """`--follow`: there while the sweep runs, read again by itself; and once more at its end."""
+    words = ["-m", "dataset=digits", "model=mlp", "loss=cross_entropy", "batch_size=64"]
+    words += ["epochs=1000000", "lr=0.01,0.1", "seed=0,1", "sweep.stack=false", "tracking=off"]
+    how = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "text": True}
+    sweep = subprocess.Popen([sys.executable, "-m", "runner", *words], **how)
+    waited_for(lambda: list(tmp_path.glob("mlruns/journal/*.db")))
+    waited_for(lambda: report_of(tmp_path, environment).returncode == 0)
+    command = [sys.executable, "-m", "runner.report", "latest", "--follow", "--html", "page.html"]
+    follower = subprocess.Popen(command, **how)
+    path = tmp_path / "page.html"
+    waited_for(path.exists)
+    assert data_of(path.read_text(encoding="utf-8"))["refresh"] == 3
+    sweep.send_signal(signal.SIGINT)
+    sweep.communicate(timeout=120)
+    told, _ = follower.communicate(timeout=60)
+    assert follower.returncode == 0
+    assert told.startswith("following")
+    data = data_of(path.read_text(encoding="utf-8"))
+    assert data["refresh"] is None
+    assert sorted(data["cells"]["outcome"]) == ["interrupted", *["not run"] * 3]
+
+
+def report_of(folder, environment):
+    """The table of the latest, once there is one."""
+    command = [sys.executable, "-m", "runner.report", "latest", "--html", "first.html"]
+    return subprocess.run(command, cwd=folder, env=environment, capture_output=True, check=False)
 
 
 # --- Pictures ---
