@@ -51,17 +51,18 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
     order = list(dict.fromkeys(cell.problem for cell in ended))
     found.sort(key=lambda one: (order.index(one[1].problem), *_rank(one[0])))
     what = "above best" if is_over else "final loss"
-    yield f"{'medians':<14}{what:>12}{'from':>11}{'to':>11}{'diverged':>10}  setting"
+    room = WIDTH - 44
+    yield f"{'medians of':<{room}}{what:>12}{'from':>11}{'to':>11}{'diverged':>10}"
     for number, (spread, cell) in enumerate(found[:MOST]):
         if len(order) > 1 and (number == 0 or cell.problem != found[number - 1][1].problem):
             yield f"of {cell.problem}"
         told = "".join(f"{one:>11.5g}" for one in (spread.low, spread.high))
         share = f"{spread.diverged} of {spread.cells}"
-        name, room = cell.setting or "all seeds", WIDTH - 60
-        short = name if len(name) <= room else f"{name[: room - 3]}..."
-        yield f"{'':<14}{spread.middle:>12.6g}{told}{share:>10}  {short}"
+        name = cell.setting or "all seeds"
+        short = name if len(name) < room else f"{name[: room - 4]}..."
+        yield f"{short:<{room}}{spread.middle:>12.6g}{told}{share:>10}"
     if len(found) > MOST:
-        yield f"{'':<14}and {len(found) - MOST} more settings: see the report"
+        yield f"and {len(found) - MOST} more settings: see the report"
     if is_over:
         yield "The seeds draw the data: losses are told less the best one seen on the same"
         yield "data. The report has the excess loss."

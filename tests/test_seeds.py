@@ -140,7 +140,7 @@ def test_one_setting_over_seeds_has_no_rival():
     ]
     head, line = by_setting.lines(ended)
     assert "final loss" in head
-    assert line.split()[:3] == ["2", "1", "3"]
+    assert line.split() == ["lr=0.1", "2", "1", "3", "0", "of", "3"]
 
 
 def test_the_terminals_order_is_the_reports():
@@ -152,8 +152,8 @@ def test_the_terminals_order_is_the_reports():
     ]
     head, *lines, said, _ = by_setting.lines(ended)
     assert "above best" in head
-    assert [line.split()[-1] for line in lines] == ["a", "b", "c"]
-    assert lines[2].split()[-4:-1] == ["2", "of", "3"]
+    assert [line.split()[0] for line in lines] == ["a", "b", "c"]
+    assert lines[2].split()[-3:] == ["2", "of", "3"]
     assert "The seeds draw the data" in said
 
 
@@ -165,8 +165,9 @@ def test_problems_stand_apart():
         for seed in range(2)
         for name, loss in (("sgd", 2 * scale + seed), ("adam", scale + seed))
     ]
-    told = [line.split()[-1] for line in by_setting.lines(ended)][1:7]
-    assert told == ["dataset=b", "adam", "sgd", "dataset=a", "adam", "sgd"]
+    told = [line.split()[:2] for line in by_setting.lines(ended)][1:7]
+    assert [one[0] for one in told] == ["of", "adam", "sgd", "of", "adam", "sgd"]
+    assert [one[1] for one in told if one[0] == "of"] == ["dataset=b", "dataset=a"]
 
 
 def test_the_same_data_for_all_seeds(tmp_path, monkeypatch):
