@@ -27,7 +27,7 @@ function saidOf(some) {
   return own ? `${median}${shown(own.middle)}${ended}` : `none${ended}`;
 }
 
-// Whether the stability edge is so near to what was swept that it belongs into the picture.
+// Whether an edge is so near to what was swept that it belongs into the picture.
 function near(low, high) {
   return (edge) => edge > low / 4 && edge < high * 4;
 }
