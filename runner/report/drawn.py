@@ -1,6 +1,6 @@
 """Which runs of a comparison are drawn, in which colours, and with how many points."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -155,7 +155,6 @@ def is_wide(values: NDArray[np.floating[Any]]) -> bool:
     return len(shown) > 0 and bool(np.log10(shown.max()) - np.log10(shown.min()) >= DECADES)
 
 
-def positive(values: Sequence[float] | NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
+def positive(values: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
     """The values that a logarithmic axis can show, NaN for the others."""
-    shown: NDArray[np.floating[Any]] = np.asarray(values)
-    return np.where(shown > 0, shown, np.nan)
+    return np.where(values > 0, values, np.nan)

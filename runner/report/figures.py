@@ -7,40 +7,35 @@ import numpy as np
 from bokeh.models import Range1d
 
 from runner.report.landscape import Landscape
-from runner.report.plot import HEIGHT, INK, SMALL, answer, legend, plot, source, steady
+from runner.report.plot import (
+    HEIGHT,
+    INK,
+    LOOK,
+    SMALL,
+    answer,
+    bands,
+    legend,
+    named_lines,
+    plot,
+    source,
+    steady,
+)
 
 
 def curves(name: str, y: str, *, small: bool = False, named: bool = False) -> Any:
     """A quantity over the steps: lines and bands of settings, and the marked cells over them."""
     made = plot(name, "step", y, height=SMALL if small else HEIGHT)
-    made.patches(
-        "xs",
-        "ys",
-        source=source(f"{name} bands", "xs", "ys", "colour"),
-        fill_color="colour",
-        fill_alpha=0.15,
-        line_color=None,
-    )
+    bands(made, name)
     columns = "xs", "ys", "what", "group", "colour", "dash", "width", "alpha"
-    look = {"color": "colour", "line_dash": "dash", "line_width": "width", "line_alpha": "alpha"}
-    lines = steady(made.multi_line("xs", "ys", source=source(f"{name} lines", *columns), **look))
+    lines = steady(made.multi_line("xs", "ys", source=source(f"{name} lines", *columns), **LOOK))
     made.scatter(
         "x", "y", source=source(f"{name} points", "x", "y", "colour"), size=8, color="colour"
     )
-    made.multi_line("xs", "ys", source=source(f"{name} marks", *columns), **look)
+    made.multi_line("xs", "ys", source=source(f"{name} marks", *columns), **LOOK)
     figures = ("x", "$snap_x{%.6g}"), ("y", "$snap_y{%.6g}")
     answer(made, lines, ("run", "@what"), *figures, line_policy="nearest")
     if named:  # of lines of its own, which are there whatever is faint
-        own = "xs", "ys", "group", "colour", "dash"
-        made.multi_line(
-            "xs",
-            "ys",
-            source=source(f"{name} legend", *own),
-            color="colour",
-            line_dash="dash",
-            line_width=2,
-            legend_field="group",
-        )
+        named_lines(made, f"{name} legend")
         legend(made)
     return made
 
@@ -67,10 +62,9 @@ def paths(name: str, land: Landscape, names: Sequence[str]) -> Any:
             line_alpha=0.6,
         )
     columns = "xs", "ys", "what", "colour", "dash", "width", "alpha"
-    look = {"color": "colour", "line_dash": "dash", "line_width": "width", "line_alpha": "alpha"}
     tracks = source(f"{name} tracks", *columns)
-    lines = steady(made.multi_line("xs", "ys", source=tracks, **look))
-    made.multi_line("xs", "ys", source=source(f"{name} marks", *columns), **look)
+    lines = steady(made.multi_line("xs", "ys", source=tracks, **LOOK))
+    made.multi_line("xs", "ys", source=source(f"{name} marks", *columns), **LOOK)
     for kind, size in (("starts", 10), ("heads", 12)):
         made.scatter(
             "x",

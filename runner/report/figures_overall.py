@@ -8,30 +8,14 @@ from bokeh.palettes import Cividis256
 
 from runner.colour import colour
 from runner.report.drawn import DASHES, MARKERS
-from runner.report.plot import HEIGHT, INK, answer, legend, plot, source, steady
+from runner.report.plot import HEIGHT, INK, answer, bands, legend, named_lines, plot, source, steady
 
 
 def sensitivity(name: str) -> Any:
     """A value of each cell over a number that was swept: cells, medians, quartiles, edges."""
     made = plot(name, "", "")
-    made.patches(
-        "xs",
-        "ys",
-        source=source(f"{name} bands", "xs", "ys", "colour"),
-        fill_color="colour",
-        fill_alpha=0.15,
-        line_color=None,
-    )
-    columns = "xs", "ys", "group", "colour", "dash"
-    made.multi_line(
-        "xs",
-        "ys",
-        source=source(f"{name} lines", *columns),
-        color="colour",
-        line_dash="dash",
-        line_width=2,
-        legend_field="group",
-    )
+    bands(made, name)
+    named_lines(made, f"{name} lines")
     made.segment(
         "x",
         "low",

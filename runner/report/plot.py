@@ -45,6 +45,35 @@ def source(name: str, *columns: str) -> Any:
     return ColumnDataSource({column: [] for column in columns}, name=name)
 
 
+LOOK = {"color": "colour", "line_dash": "dash", "line_width": "width", "line_alpha": "alpha"}
+"""Of lines that each have their own: the columns of a source"""
+
+
+def bands(made: Any, name: str) -> None:
+    """What lies between the quartiles."""
+    made.patches(
+        "xs",
+        "ys",
+        source=source(f"{name} bands", "xs", "ys", "colour"),
+        fill_color="colour",
+        fill_alpha=0.15,
+        line_color=None,
+    )
+
+
+def named_lines(made: Any, name: str) -> None:
+    """Lines of the source with that name, each group of which has an entry in the legend."""
+    made.multi_line(
+        "xs",
+        "ys",
+        source=source(name, "xs", "ys", "group", "colour", "dash"),
+        color="colour",
+        line_dash="dash",
+        line_width=2,
+        legend_field="group",
+    )
+
+
 def answer(made: Any, renderer: Any, *shown: tuple[str, str], **how: Any) -> None:
     """Tell what is under the mouse, and the page's scripts too; a tap keeps it."""
     # Bokeh's own format of a number knows no exponent.

@@ -73,8 +73,6 @@ class Band(NamedTuple):
 class Series(NamedTuple):
     curves: dict[Key, list[Curve]]
     bands: dict[Key, list[Band]]
-    most: int
-    """So many points a curve has at most, of a line that is drawn only once it is marked"""
 
 
 def series(compared: Comparison, drawn: Sequence[int]) -> Series:
@@ -103,7 +101,7 @@ def series(compared: Comparison, drawn: Sequence[int]) -> Series:
     for (key, setting), together in held.items():
         found = _quantiles(np.stack(together))
         bands.setdefault(key, []).append(Band(setting, grids[setting], *found))
-    return Series(curves, bands, most)
+    return Series(curves, bands)
 
 
 def quantities(
