@@ -81,16 +81,23 @@ def sweep(
     combined = [dict(zip(asked.objects, some, strict=True)) for some in itertools.product(*named)]
     with ExitStack() as stack:
         stack.enter_context(_called(asked.shown("runner.sweep"), verbose=verbose))
-        composed = many_cells(_checked(asked), config_dir)
-        cells = []
+        source = many_cells(_checked(asked), config_dir)
+        if len(combined) > 1 and source.is_search:
+            raise ConfigError("sweep.sampler: a search chooses among no objects: expected one each")
+        held = []
         for objects in combined:
             names = {part: name for part, (name, _) in objects.items()}
             own = {part: value for part, (_, value) in objects.items()}
-            nodes = stack.enter_context(given.held(own))
-            cells += [_with_objects(cell, names, nodes) for cell in composed]
+            held.append((names, stack.enter_context(given.held(own))))
+
+        def with_objects(composed: Sequence[Cell]) -> list[Cell]:
+            made = [_with_objects(cell, *own) for own in held for cell in composed]
+            called = within_sweep(made) if len(held) > 1 else [cell.name for cell in made]
+            return [cell._replace(name=name) for cell, name in zip(made, called, strict=True)]
+
         if asked.objects:
-            called = within_sweep(cells)
-            cells = [cell._replace(name=name) for cell, name in zip(cells, called, strict=True)]
+            source = source.mapped(with_objects)
+        cells = source.span
         _refuse_a_dry_run(cells[0])
         settings = launch.settings(cells)
         # Processes of the caller's that nobody has asked for would be a surprise.
@@ -99,7 +106,7 @@ def sweep(
             raise ConfigError("sweep.workers: expected 1, for an object is in this process alone")
         stack.enter_context(_torch_state(cells))
         tracked = stack.enter_context(_session(cells[0]))
-        ended = carry_out(cells, settings, tracked)
+        ended = carry_out(source, settings, tracked)
         _hand_on(ended.received)
         _warn(ended)
         journals = Journals(tracked.name)

@@ -22,8 +22,10 @@ from omegaconf import open_dict
 
 from runner import CONF
 from runner.cell import Cell, chosen
-from runner.cells.compose import compose
-from runner.cells.split import batches
+from runner.cells.compose import Composer, compose, composed
+from runner.cells.search import searched
+from runner.cells.source import Source, all_at_once
+from runner.cells.split import split
 from runner.config import ConfigError, plain, register
 from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
@@ -45,7 +47,7 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
         return Cell(pinned(plain(config)), chosen(choices, words), list(words))
 
 
-def many_cells(words: Sequence[str], config_dir: str | Path | None) -> list[Cell]:
+def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:
     """What `python -m runner -m WORDS` would run. Raises ConfigError, as `one_cell` does."""
     with _hydra(words, config_dir) as loader:
         master = loader.load_configuration("config", list(words), RunMode.MULTIRUN)
@@ -53,8 +55,16 @@ def many_cells(words: Sequence[str], config_dir: str | Path | None) -> list[Cell
             raise ConfigError("hydra/launcher: is for the command line: a call starts none")
         params = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
         parser = OverridesParser.create(config_loader=loader)
-        [cells] = batches(parser.parse_overrides([*params, *words]), None)
-        return compose(loader, master, cells)
+        made = split(parser.parse_overrides([*params, *words]))
+        if not made.how.is_search:
+            return all_at_once(compose(loader, master, made.cells()))
+        composer = Composer(loader, master, refuse_grids=True)
+
+    def in_a_round(overrides: Sequence[Sequence[str]], among: Sequence[Cell]) -> list[Cell]:
+        with _hydra(words, config_dir):
+            return composed(composer, overrides, among)
+
+    return searched(made.how, made.axes, made.overrides, in_a_round)
 
 
 @contextmanager

@@ -57,6 +57,9 @@ class Sweep:
     samples: int | None = MISSING
     zip: Any = MISSING
     seed: int = MISSING
+    batch: int | None = MISSING
+    minimise: str = MISSING
+    prune: Any = MISSING
 
 
 @dataclass

@@ -1,6 +1,6 @@
 """The params in which runs differ, as the columns of a table."""
 
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from runner.seeds import is_seed
 
@@ -8,23 +8,61 @@ PARAM = "params."
 """Before a param that bears the name of another column, as MLflow has it in its tables."""
 
 
-def informative(columns: Mapping[str, Sequence[Hashable]]) -> list[str]:
+def informative(
+    columns: Mapping[str, Sequence[Hashable]], chosen: Collection[str] = ()
+) -> list[str]:
     """The names of the columns that tell the rows apart, less those that follow from earlier ones.
 
-    A column follows if rows that are alike in all of those have one value in it.
+    A column follows if it is another one, or if rows that are alike in all of those have one value
+    in it. Where no two rows are alike, as in samples of numbers, that says nothing, and those count
+    that are not numbers. What is `chosen` follows from nothing.
     """
-    told: list[str] = []
-    places: list[Hashable] = []  # of each row, which other ones it is alike with so far
+    told, values = [], set[Sequence[Hashable]]()
+    places = options = _Alike()
     for name, column in columns.items():
         if len(set(column)) < 2:
             continue
-        places = places or [0] * len(column)
-        both = list(zip(places, column, strict=True))
-        if len(set(both)) > len(set(places)):
-            told.append(name)
-            numbers = {pair: number for number, pair in enumerate(dict.fromkeys(both))}
-            places = [numbers[pair] for pair in both]
+        by = options if places.are_none(column) else places
+        if name not in chosen and (tuple(column) in values or by.tell(column)):
+            continue
+        told.append(name)
+        values.add(tuple(column))
+        places = places.and_by(column)
+        if not any(map(_is_number, column)):
+            options = options.and_by(column)
     return told
+
+
+class _Alike:
+    """Of each row, which other ones it is alike with."""
+
+    def __init__(self, places: Sequence[int] = ()) -> None:
+        self._places = places
+
+    def are_none(self, column: Sequence[Hashable]) -> bool:
+        """Whether no two of as many rows are alike."""
+        return len(set(self._places)) == len(column)
+
+    def tell(self, column: Sequence[Hashable]) -> bool:
+        """Whether rows that are alike have one value in the column."""
+        return len(set(self._both(column))) == len(set(self._places))
+
+    def and_by(self, column: Sequence[Hashable]) -> "_Alike":
+        """By this column as well."""
+        both = self._both(column)
+        numbers = {pair: number for number, pair in enumerate(dict.fromkeys(both))}
+        return _Alike([numbers[pair] for pair in both])
+
+    def _both(self, column: Sequence[Hashable]) -> list[Hashable]:
+        return list(zip(self._places or [0] * len(column), column, strict=True))
+
+
+def _is_number(value: Hashable) -> bool:
+    try:
+        float(str(value))
+    except ValueError:
+        return False
+    return True
 
 
 def differing(params: Sequence[Mapping[str, str]]) -> list[str]:

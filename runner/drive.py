@@ -12,6 +12,7 @@ from runner.checkpoint import Checkpoints
 from runner.experiment import Experiment
 from runner.journal import Sink, Start
 from runner.program.step import is_finite
+from runner.pruning import Pruning
 from runner.rates import EVALUATIONS, LR
 from runner.recording import Known, Look, Recording, Tell
 from runner.signals import stopped_by
@@ -41,13 +42,15 @@ def execute(
     *,
     every: int | None = None,
     resumed: Resumed | None = None,
+    pruning: Pruning | None = None,
 ) -> None:
     """Take steps and record them until every cell has stopped, or all are stopped.
 
     `starts` and `limits` are those of the cells, or of the one run. Once `received` is not empty,
     its first word says by what they are stopped: SIGINT, say. What a part raises, be it SystemExit,
     ends the cells that go on as failed; so does what cannot be recorded, if that at least can.
-    The whole state is kept after `every` so many steps, from which what is `resumed` goes on.
+    The whole state is kept after `every` so many steps, from which what is `resumed` goes on. Of a
+    stack, `pruning` may give cells up.
 
     Raises JournalError, and checkpoint.Unreadable, before a run begins, for a state that cannot be
     read back.
@@ -63,7 +66,8 @@ def execute(
     cells = Recording(experiment, runs, limits, journal, tell, look)
     try:
         with np.errstate(over="ignore", invalid="ignore", divide="ignore"):
-            train(experiment, limits, cells, received, look, Checkpoints(runs[0], every), resumed)
+            checkpoints = Checkpoints(runs[0], every)
+            train(experiment, limits, cells, received, look, checkpoints, resumed, pruning)
         cells.end(cells.open, "interrupted", stopped_by(received))
     except KeyboardInterrupt:  # the second Ctrl-C, in the middle of a step
         cells.end(cells.open, "interrupted", stopped_by(received))
@@ -80,11 +84,14 @@ def train(
     look: Look | None,
     checkpoints: Checkpoints,
     resumed: Resumed | None,
+    pruning: Pruning | None,
 ) -> None:
     """Take steps until each cell has a reason to stop, or all are stopped."""
     program, batches, epochs = experiment.program, experiment.batches, experiment.epochs()
     rates, patience, began = experiment.rates, cells.patience, 0
-    parts = {"program": program, "batches": batches, "epochs": epochs, "rates": rates}
+    parts: dict[str, Any] = {"program": program, "batches": batches}
+    parts |= {"epochs": epochs, "rates": rates}
+    parts |= {"pruning": pruning} if pruning else {}
     if resumed and resumed.state:
         for name, part in {**parts, "cells": cells}.items():
             part.restore(resumed.state[name])
@@ -100,7 +107,8 @@ def train(
         seen = epochs.after(step, batch[1])
         waited = patience.after(seen, step) if patience else 0
         lost = not finite if isinstance(finite, bool) else ~finite
-        ended = stop.ended(stop.Now(lost, seen.loss, seen.epochs, steps, waited), limits)
+        behind = pruning.after(seen, cells.open & ~lost) if pruning else False
+        ended = stop.ended(stop.Now(lost, seen.loss, seen.epochs, steps, waited, behind), limits)
         now = time.time()
         if ended and ended[0][0] == "diverged":  # what is no number is not recorded
             cells.end(ended[0][1], "diverged")

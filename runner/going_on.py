@@ -15,6 +15,7 @@ from runner.draws import Draws
 from runner.drive import Resumed, execute
 from runner.experiment import Experiment, compose
 from runner.journal import End, File, Journal, JournalError, Reader, Start
+from runner.pruning import pruning
 from runner.recorded.tally import CUT_OFF
 from runner.recording import Known, Look, Tell
 from runner.scheduled import changed, check_reach, node_of, reach_of
@@ -170,14 +171,19 @@ def go_on(
         journal.attach(before.run, File(CHANGES, content))
     own = [stop.limits_of(values) for values in of.limits]
     known: Known = {key: step for before in of.runs for key, step in before.known.items()}
+    together, own_pruning = own[0], None
+    if (first := of.runs[0]).is_stacked:
+        together, own_steps = stop.together(own), len(of.experiment.batches.sizes)
+        own_pruning = pruning(of.first, first.start.how.get("pruned_by"), together, own_steps)
     execute(
         of.experiment,
         [before.start for before in of.runs],
-        stop.together(own) if of.runs[0].is_stacked else own[0],
+        together,
         journal,
         received,
         tell,
         look,
         every=of.first[0]["checkpoint"]["every"],
         resumed=Resumed([before.run for before in of.runs], of.state, known, _told(of, changes)),
+        pruning=own_pruning,
     )

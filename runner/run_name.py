@@ -23,14 +23,15 @@ def of_lone_run(cell: Cell) -> str:
     return _joined(changes, cell, _short_keys(changes, cell))
 
 
-def within_sweep(cells: Sequence[Cell]) -> list[str]:
-    """By what differs among the cells: `adagrad lr=1 seed=3`. No two alike.
+def within_sweep(cells: Sequence[Cell], among: Sequence[Cell] = ()) -> list[str]:
+    """By what differs among the cells, and some others: `adagrad lr=1 seed=3`. No two alike.
 
     Numbers are as a person writes them: 0.071, where Hydra's range makes 0.07100000000000001.
     """
     changes = [dict(_changes(cell)) for cell in cells]
-    keys = dict.fromkeys(key for own in changes for key in own)
-    values = {key: list(dict.fromkeys(own.get(key) for own in changes)) for key in keys}
+    everyone = [*changes, *(dict(_changes(cell)) for cell in among)]
+    keys = dict.fromkeys(key for own in everyone for key in own)
+    values = {key: list(dict.fromkeys(own.get(key) for own in everyone)) for key in keys}
     differing = {key: _shortened(found) for key, found in values.items() if len(found) > 1}
     if not differing:
         return _told_apart([of_lone_run(cell) for cell in cells])

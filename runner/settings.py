@@ -4,6 +4,8 @@ from collections.abc import Iterator
 
 from runner.config import ConfigError, Values
 
+VALIDATED = "final_val_loss"
+
 DEFAULTS: Values = {
     "stack": "auto",
     "workers": None,
@@ -15,11 +17,16 @@ DEFAULTS: Values = {
     "samples": None,
     "zip": None,
     "seed": 0,
+    "batch": None,
+    "minimise": "final_loss",
+    "prune": None,
 }
 """Those of `conf/config.yaml`."""
 
 SAMPLERS = ("grid", "random", "sobol")
 WHICH_CELLS = ("sampler", "samples", "zip", "seed")
+MINIMISED = ("final_loss", "best_loss", VALIDATED, "epochs_run")
+"""What a run has at its end, and a search can look for the least of"""
 """Those that say which cells there are, whoever carries them out: see `runner.cells.sample`."""
 
 
@@ -32,6 +39,15 @@ def faults(settings: Values) -> Iterator[str]:
         yield f"sweep.workers: expected 1 or more, or null, got {workers}"
     if count < 0:
         yield f"sweep.verify: expected 0 or a number of cells, got {count}"
+    wanted, prune = settings["minimise"], settings["prune"]
+    if wanted not in MINIMISED:
+        yield f"sweep.minimise: expected one of {', '.join(MINIMISED)}, got {wanted}"
+    if prune not in (None, "median"):
+        yield f"sweep.prune: expected median or null, got {prune}"
+    elif prune and wanted == "epochs_run":
+        yield "sweep.prune: expected a loss to be minimised, for it compares epochs by it"
+    elif prune and settings["stack"] is False:
+        yield "sweep.prune: compares the cells of a stack, and sweep.stack=false makes none"
 
 
 def check_alone(settings: Values, *, is_swept: bool) -> None:

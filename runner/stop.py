@@ -14,16 +14,17 @@ OUTCOMES = {
     "converged": "the loss fell below tolerance",
     "stopped_early": "no better for as many epochs as patience has",
     "exhausted": "all epochs, or all steps, used",
+    "pruned": "behind the median of its stack (sweep.prune)",
     "diverged": "the loss or a parameter was no longer finite",
     "interrupted": "stopped by a signal",
     "failed": "an exception ended it",
 }
-"""Every way in which a run may end. The first four are decided here, after each step."""
+"""Every way in which a run may end. All but the last two are decided here, after each step."""
 
 
 def is_ranked(outcome: str, final_loss: float) -> bool:
     """Whether a run ends in a number of its own, and so can be the best."""
-    return outcome not in ("diverged", "failed") and not math.isnan(final_loss)
+    return outcome not in ("diverged", "failed", "pruned") and not math.isnan(final_loss)
 
 
 class Limits(NamedTuple):
@@ -96,6 +97,8 @@ class Now(NamedTuple):
     steps: int
     waited: Any = 0
     """Epochs since the best one"""
+    behind: Any = False
+    """Whether it is to be given up: see `runner.pruning`"""
 
 
 Rule = Callable[[Now, Limits], Any]
@@ -108,6 +111,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
         "exhausted",
         lambda now, limits: (now.epochs >= limits.epochs) | (now.steps >= limits.steps),
     ),
+    ("pruned", lambda now, limits: now.behind),
 )
 """The first that holds decides; if none does, the run goes on, unless it is interrupted."""
 

@@ -81,7 +81,7 @@ def test_the_files(tmp_path):
     blocks = re.findall(r"```yaml\n(.*?)```", TEXT, re.S)
     (tmp_path / "grid").mkdir()
     (tmp_path / "grid" / "rates.yaml").write_text(blocks[1])
-    assert [cell.name for cell in many_cells(["grid=rates"], tmp_path)] == [
+    assert [cell.name for cell in many_cells(["grid=rates"], tmp_path).span] == [
         "lr=0.001",
         "lr=0.01",
         "lr=0.1",

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from runner.cells.carry_out import carry_out
+from runner.cells.source import all_at_once
 from runner.cells.launch import settings
 from runner.executor import Here, Pool
 from runner.journal import End, Reader, Start, paths
@@ -38,7 +39,9 @@ def carried_out(composer, tmp_path, monkeypatch):
         cells = [cell._replace(name=name) for cell, name in named]
         tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
         session = Session(tracking, new_name())
-        ended = carry_out(cells, settings(cells), session, lambda *how: executor(session, *how))
+        ended = carry_out(
+            all_at_once(cells), settings(cells), session, lambda *how: executor(session, *how)
+        )
         session.close()
         journals = Journals(session.name)
         return ended, journals.by_id(result.run for result in ended.results)
@@ -71,7 +74,7 @@ def test_every_executor_does_the_same(sweep, other, carried_out):
     (one, runs), (two, others) = (carried_out(sweep, made) for made in (here, other))
     assert len(runs) == len(others) == len(SWEEPS[sweep])
     for result, its in zip(one.results, two.results, strict=True):
-        same = {"run": "", "seconds": 0.0}
+        same = {"run": "", "seconds": 0.0, "metrics": {}}
         assert repr(result._replace(**same)) == repr(its._replace(**same))
     for run, its in zip(runs, others, strict=True):
         assert (run.name, run.tags, run.params) == (its.name, its.tags, its.params)

@@ -16,7 +16,7 @@ from omegaconf import open_dict
 from runner import CONF
 from runner.cell import chosen
 from runner.cells.compose import Composer
-from runner.cells.split import batches
+from runner.cells.split import split
 from runner.config import ConfigError, plain, register
 from runner.refused import message
 
@@ -123,7 +123,7 @@ def composing():
 
         def swept(typed):
             try:
-                [cells] = batches(parser.parse_overrides(typed), None)
+                cells = split(parser.parse_overrides(typed)).cells()
             except (ConfigError, HydraException):
                 return None
             composer, made = Composer(loader, master), []

@@ -56,9 +56,10 @@ def execute(words):
     """What the command does, in this process."""
     with invocation():
         if any("," in word for word in words):
-            cells = many_cells([*words, *OFF], None)
+            source = many_cells([*words, *OFF], None)
+            cells = source.span
             node = {**cells[0].values["tracking"], **cells[0].values["report"]}
-            carry_out_sweep(cells, cells[0].values["sweep"], session(Settings(**node)))
+            carry_out_sweep(source, cells[0].values["sweep"], session(Settings(**node)))
         else:
             cell = one_cell([*words, *OFF], None)
             node = {**cell.values["tracking"], **cell.values["report"]}

@@ -106,8 +106,17 @@ def test_names_are_made_distinct():
 def test_a_column_that_follows_is_not_told():
     """From one before it, or from several together."""
     columns = {"a": "0011", "b": "0101", "a and b": "0123", "same": "1100", "none": "0000"}
-    assert informative(columns) == ["a", "b"]
+    assert informative({name: 2 * column for name, column in columns.items()}) == ["a", "b"]
     assert informative({}) == []
+
+
+def test_samples_of_numbers_follow_from_nothing_but_themselves():
+    """Where no two rows are alike, a number says nothing of another; an option of its own does."""
+    samples = {"lr": "1234", "momentum": "5678", "optimizer.lr": "1234"}
+    assert informative(samples) == ["lr", "momentum"]
+    options = {"experiment": "abcd", "loop": "efgh", "epochs": "1231"}
+    assert informative(options) == ["experiment"]
+    assert informative({"lr": "1234", "w": "1234"}, ["lr", "w"]) == ["lr", "w"]
 
 
 OUTCOMES = ["failed", "diverged", "exhausted", "converged", "interrupted"]

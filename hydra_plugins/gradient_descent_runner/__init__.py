@@ -77,6 +77,13 @@ class StackLauncher(Launcher):
 
         return launch(self.hydra_context.config_loader, self.config, job_overrides)
 
+    def search(self, split: Any, most: int | None) -> Sequence[JobReturn]:
+        """The same of cells that follow from what came of others; `most`: in a batch."""
+        setup_globals()
+        from runner.cells.launch import search
+
+        return search(self.hydra_context.config_loader, self.config, split, most)
+
 
 class CellSweeper(sweeper()):  # type: ignore[misc]
     """Hydra's own sweeper, without composing every cell twice for `StackLauncher`.
@@ -89,9 +96,9 @@ class CellSweeper(sweeper()):  # type: ignore[misc]
         overrides: list[Override], max_batch_size: int | None
     ) -> list[list[list[str]]]:
         """The overrides of each cell, in batches."""
-        from runner.cells.split import batches
+        from runner.cells.split import batches, split
 
-        return batches(overrides, max_batch_size)
+        return batches(split(overrides).cells(), max_batch_size)
 
     def sweep(self, arguments: list[str]) -> Any:
         """What the launcher returns for each batch. Ends with status 1 if a cell failed."""
@@ -105,12 +112,16 @@ class CellSweeper(sweeper()):  # type: ignore[misc]
             return super().sweep(arguments)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        self.overrides = self.split_arguments(overrides, self.max_batch_size)
-        returns, first = [], 0
-        while not self.is_done():
-            batch = self.get_job_batch()
-            returns.append(self.launcher.launch(batch, initial_job_idx=first))
-            first += len(batch)
+        from runner.cells.split import batches, split
+
+        made = split(overrides)
+        if made.how.is_search:
+            returns = [self.launcher.search(made, self.max_batch_size)]
+        else:
+            returns = [
+                self.launcher.launch(batch, initial_job_idx=0)
+                for batch in batches(made.cells(), self.max_batch_size)
+            ]
         if any(job.status.name == "FAILED" for jobs in returns for job in jobs):
             sys.exit(1)  # the table has said why
         return returns

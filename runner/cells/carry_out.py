@@ -14,6 +14,7 @@ from runner.cells import parent, table, verify
 from runner.cells.done import done
 from runner.cells.plan import Plan, Unit, plan
 from runner.cells.progress import Progress
+from runner.cells.source import Source
 from runner.cells.verify import Verified
 from runner.column import declared, epoch_steps
 from runner.config import ConfigError, Values
@@ -33,6 +34,8 @@ MakeExecutor = Callable[[Sequence[str], Progress], Executor]
 Ask = Callable[..., Any]
 """The value of a function for arguments, wherever PyTorch is."""
 
+MakePlan = Callable[[Sequence[Cell]], Plan]
+
 
 class Ended(NamedTuple):
     """A sweep that has ended."""
@@ -47,7 +50,7 @@ class Ended(NamedTuple):
 
 
 def carry_out(
-    cells: Sequence[Cell],
+    source: Source,
     chosen: Values,
     tracked: Session | None,
     executor: MakeExecutor | None = None,
@@ -57,7 +60,7 @@ def carry_out(
     By this machine's processes, unless there is another `executor`. Raises ConfigError before
     anything runs if a cell cannot, and JournalError.
     """
-    gradients = {cell.values["gradient"] for cell in cells}
+    gradients = {cell.values["gradient"] for cell in source.span}
     pool = Pool(tracked.path if tracked else Path, torch="autograd" in gradients)
     ask: Ask = pool.ask if needs_other_process(gradients) else _here
 
@@ -68,18 +71,25 @@ def carry_out(
 
     try:
         how = {"stack": chosen["stack"], "workers": chosen["workers"] or 1}
-        earlier = done(*_place(cells)) if chosen["resume"] else {}
-        planned: Plan = ask(partial(plan, **how, done=earlier), cells)
+        pruned = chosen["prune"] is not None
+        earlier = done(*_place(source.span), pruned=pruned) if chosen["resume"] else {}
+        make: MakePlan = partial(ask, partial(plan, **how, done=earlier, prune=pruned))
+        if source.is_search:  # so that what cannot run is found now, and not after hours
+            make(source.span)
+            say("\n".join(source.lines))
+        planned = make(next(source.rounds))
         say("\n".join(planned.lines()))
         if tracked is None:
-            return Ended(cells, "", [], None, [])
+            source.rounds.close()
+            return Ended(planned.cells, "", [], None, [])
         with signals(signal.SIGINT, signal.SIGTERM) as received:
-            sweep = _Sweep(planned, chosen, tracked, received, ask, pool.close)
-            run, results, verified = sweep.execute(executor or local)
+            sweep = _Sweep(source, planned, make, chosen, tracked, received, ask, pool.close)
+            run, verified = sweep.execute(executor or local)
     except ProcessEnded as error:
         raise ConfigError(f"a part ended the process in which it was tried: {error}") from error
     finally:
         pool.close()
+    cells, results = sweep.planned.cells, sweep.results
     say(table.printed(cells, results))
     if run and tracked.store and tracked.settings.page:
         say(f"report      {page_path(run)}, in a moment")
@@ -100,60 +110,108 @@ def _place(cells: Sequence[Cell]) -> tuple[str, str]:
     return recorded(node["uri"]) if node["uri"] else "", node["experiment"]
 
 
-class _Sweep(NamedTuple):
-    """A sweep that is planned."""
+class _Sweep:
+    """A sweep of which the first round is planned."""
 
-    planned: Plan
-    chosen: Values
-    tracked: Session
-    received: list[str]
-    ask: Ask
-    close: Callable[[], None]
-    """Ends this machine's processes."""
+    def __init__(
+        self,
+        source: Source,
+        planned: Plan,
+        make: MakePlan,
+        chosen: Values,
+        tracked: Session,
+        received: list[str],
+        ask: Ask,
+        close: Callable[[], None],
+    ) -> None:
+        """`close` ends this machine's processes."""
+        self._source, self._make, self._chosen, self._tracked = source, make, chosen, tracked
+        self._received, self._ask, self._close = received, ask, close
+        self._progress = Progress(source.most)
+        self._stops = chosen["on_error"] == "stop"
+        self.planned = planned
+        """All rounds so far"""
 
-    def execute(self, executor: MakeExecutor) -> tuple[str, list[Result], Verified | None]:
+    @property
+    def results(self) -> list[Result]:
+        """Of all cells that have ended, here or before."""
+        return sorted([*self.planned.done, *self._progress.results])
+
+    def execute(self, executor: MakeExecutor) -> tuple[str, Verified | None]:
         """Execute what is to be done, as children of a run of the sweep's own."""
-        planned, earlier = self.planned, list(self.planned.done)
-        if not planned.units:  # and so no journal
-            return "", earlier, self._verified([])
-        began, journal = time.perf_counter(), self.tracked.journal
-        run = parent.begin(journal, planned, self.tracked.store)
-        progress = Progress(sum(len(unit.numbers) for unit in planned.units))
+        run, first, units = "", 0, self.planned.units
+        began = time.perf_counter()
         failure: str | None = "it ended early"
         verified: Verified | None = None
         try:
-            self._execute(executor, run, progress)
-            if not self.received:
-                verified = self._verified(progress.results)
+            while True:
+                if units and not run:  # where all is done already, it needs none
+                    run = parent.begin(
+                        self._tracked.journal, self._source, self.planned, self._tracked.store
+                    )
+                self._execute(executor, run, units)
+                cells = () if self._over() else self._next(first)
+                if not cells:
+                    break
+                first = len(self.planned.cells)
+                added = self._make(cells).numbered_from(first)
+                self.planned, units = self.planned.followed_by(added), added.units
+            if not self._received:
+                verified = self._verified()
             failure = None
         except KeyboardInterrupt:  # the second Ctrl-C
             failure = None
-        except JournalError as error:
+        except (ConfigError, JournalError) as error:
             failure = str(error)
             raise
         finally:
-            progress.close()
+            self._progress.close()
             with suppress(JournalError):
-                progress.results.extend(self._cut_off(run, progress.results))
-            parent.end(
-                journal,
-                run,
-                planned.cells,
-                sorted(earlier + progress.results),
-                interrupted=bool(self.received),
-                failure=failure,
-                seconds=time.perf_counter() - began,
-                verified=verified,
-            )
-        return run, sorted(earlier + progress.results), verified
+                self._progress.results.extend(self._cut_off(run))
+            if run:
+                parent.end(
+                    self._tracked.journal,
+                    run,
+                    self.planned.cells,
+                    self.results,
+                    interrupted=bool(self._received),
+                    failure=failure,
+                    seconds=time.perf_counter() - began,
+                    verified=verified,
+                    found=self._source.found(),
+                )
+        return run, verified
 
-    def _cut_off(self, run: str, results: Sequence[Result]) -> list[Result]:
+    def _next(self, first: int) -> Sequence[Cell]:
+        """The cells of the round after that with the cells from this on; none after the last."""
+        try:
+            return self._source.rounds.send([r for r in self.results if r.cell >= first])
+        except StopIteration:
+            return ()
+
+    def _over(self) -> str:
+        """What has ended it, if anything has."""
+        if self._received:
+            return self._received[0]
+        failed = self._stops and any(r.outcome == "failed" for r in self._progress.results)
+        return "the failure of another cell" if failed else ""
+
+    def _execute(self, executor: MakeExecutor, run: str, units: Sequence[Unit]) -> None:
+        """Carry out the units until all are done, it is stopped, or one fails and that is asked."""
+        if not units:
+            return
+        works = [work(self.planned, unit, run, self._tracked.store) for unit in units]
+        made = executor(self._received, self._progress)
+        made.run(works, self._over, self._progress.tell, self._progress.unit_is_done)
+
+    def _cut_off(self, run: str) -> list[Result]:
         """Cells that have begun, and whose process was ended before it recorded their end."""
+        results = self._progress.results
         if len(results) == sum(len(unit.numbers) for unit in self.planned.units):
             return []
-        self.close()
+        self._close()
         told, cut = {r.cell for r in results}, []
-        for path in self.tracked.paths():
+        for path in self._tracked.paths():
             for known, found in summaries(path).items():
                 cell = int(found.start.tags.get("cell", -1))
                 if found.start.parent == run and found.end is None and cell not in told:
@@ -162,28 +220,13 @@ class _Sweep(NamedTuple):
                     cut.append(Result(cell, "interrupted", known, epochs, reason=reason))
         return cut
 
-    def _execute(self, executor: MakeExecutor, run: str, progress: Progress) -> None:
-        """Carry out the units until all are done, it is stopped, or one fails and that is asked."""
-        stops = self.chosen["on_error"] == "stop"
-
-        def over() -> str:
-            """What has ended it, if anything has."""
-            if self.received:
-                return self.received[0]
-            failed = stops and any(r.outcome == "failed" for r in progress.results)
-            return "the failure of another cell" if failed else ""
-
-        works = [work(self.planned, unit, run, self.tracked.store) for unit in self.planned.units]
-        made = executor(self.received, progress)
-        made.run(works, over, progress.tell, progress.unit_is_done)
-
-    def _verified(self, results: Sequence[Result]) -> Verified | None:
+    def _verified(self) -> Verified | None:
         """What running some cells of stacks alone has shown; None where that was not asked for."""
-        planned, count = self.planned, self.chosen["verify"]
-        some = verify.chosen(planned, results, count)
+        planned, count = self.planned, self._chosen["verify"]
+        some = verify.chosen(planned, self._progress.results, count)
         if not some:
             return Verified(["verified    nothing: no cell ran in a stack"], []) if count else None
-        differences = self.ask(verify.compare, planned, some, self.tracked.paths())
+        differences = self._ask(verify.compare, planned, some, self._tracked.paths())
         bad = [identity.name(planned.cells[d.cell]) for d in differences if d.fault]
         return Verified(verify.told(planned.cells, differences), bad)
 

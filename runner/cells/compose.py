@@ -227,7 +227,13 @@ def compose(loader: ConfigLoader, master: DictConfig, sweep: Sequence[Sequence[s
     """All cells of the sweep. Raises ConfigError that names the bad ones, each by its overrides."""
     if not sweep:
         raise ConfigError("the sweep has no cells: expected one value or more for each key")
-    composer = Composer(loader, master, refuse_grids=True)
+    return composed(Composer(loader, master, refuse_grids=True), sweep)
+
+
+def composed(
+    composer: Composer, sweep: Sequence[Sequence[str]], among: Sequence[Cell] = ()
+) -> list[Cell]:
+    """The cells with these overrides, named as some that are `among` others. Raises ConfigError."""
     made, faults = [], []
     for overrides in sweep:
         try:
@@ -236,7 +242,8 @@ def compose(loader: ConfigLoader, master: DictConfig, sweep: Sequence[Sequence[s
             faults.append((overrides, message(error).replace("\n", "\n  ")))
     refuse(faults)
     made = _pinned(made)
-    return [cell._replace(name=name) for cell, name in zip(made, within_sweep(made), strict=True)]
+    names = within_sweep(made, among)
+    return [cell._replace(name=name) for cell, name in zip(made, names, strict=True)]
 
 
 def _pinned(cells: Sequence[Cell]) -> list[Cell]:

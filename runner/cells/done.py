@@ -16,8 +16,10 @@ class Done(NamedTuple):
     end: End
 
 
-def done(store: str, experiment: str) -> dict[str, Done]:
+def done(store: str, experiment: str, *, pruned: bool = False) -> dict[str, Done]:
     """By fingerprint, every finished run in a journal that was for that place in MLflow.
+
+    `pruned`: those that were given up are as good as finished.
 
     Raises JournalUnavailable.
     """
@@ -27,5 +29,5 @@ def done(store: str, experiment: str) -> dict[str, Done]:
         for run, start, end in ends(path)
         if TAG in start.tags
         and (start.store, start.experiment) == (store, experiment)
-        and end.outcome in DONE
+        and end.outcome in (DONE if not pruned else (*DONE, "pruned"))
     }

@@ -3,6 +3,7 @@
 import math
 import signal
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -11,12 +12,15 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
 from runner.cell import Cell
-from runner.cells.carry_out import carry_out
-from runner.cells.compose import compose
+from runner.cells.carry_out import Ended, carry_out
+from runner.cells.compose import Composer, compose, composed
 from runner.cells.same import refuse_the_same
+from runner.cells.search import searched
+from runner.cells.source import Source, all_at_once
+from runner.cells.split import Split
 from runner.config import ConfigError, Values
-from runner.executor import Result
 from runner.journal import JournalError
+from runner.settings import VALIDATED
 from runner.settings import faults as settings_faults
 from runner.tracking.session import Settings, session
 
@@ -33,20 +37,42 @@ def launch(
     recorded kept, if a signal stopped it.
     """
     cells = compose(loader, master, overrides)
+    returned = _carried_out(all_at_once(cells), master)
+    return _returned(cells, overrides, returned) if returned is not None else []
+
+
+def search(
+    loader: ConfigLoader, master: DictConfig, split: Split, most: int | None
+) -> list[JobReturn]:
+    """The same of cells that follow from what came of others; their results in their order."""
+    if most is not None:
+        raise ConfigError("hydra.sweeper.max_batch_size: is sweep.batch where a search goes on")
+    composer = Composer(loader, master, refuse_grids=True)
+    compose = partial(composed, composer)
+    made = searched(split.how, split.axes, split.overrides, compose)
+    ended = _carried_out(made, master)
+    if ended is None:
+        return []
+    return _returned(ended.cells, [cell.overrides for cell in ended.cells], ended)
+
+
+def _carried_out(source: Source, master: DictConfig) -> Ended | None:
+    """How the sweep has ended; None for a dry run."""
+    cells = source.span
     chosen = settings(cells)
     tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
     tracked = None if chosen["dry_run"] else session(tracking, len(cells))
     own: Any = OmegaConf.to_container(master.hydra.job.env_set)
     try:
         with env_override(own):  # as for each job alone
-            ended = carry_out(cells, chosen, tracked)
+            ended = carry_out(source, chosen, tracked)
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error
     if ended.received:
         raise SystemExit(128 + signal.Signals[ended.received[0]])
     if ended.verified and ended.verified.different:
         raise SystemExit(1)
-    return _returned(cells, overrides, ended.results) if tracked else []
+    return ended if tracked else None
 
 
 def settings(cells: Sequence[Cell]) -> Values:
@@ -58,6 +84,9 @@ def settings(cells: Sequence[Cell]) -> Values:
     ]
     chosen: Values = cells[0].values["sweep"]
     faults += settings_faults(chosen)
+    validated = cells[0].values["validation"] or cells[0].values["validation_data"]
+    if chosen["minimise"] == VALIDATED and not validated:
+        faults.append(f"sweep.minimise={VALIDATED}: expected validation=..., of which it is")
     if cells[0].values["tracking"]["log_model"]:
         faults.append("tracking.log_model: expected false, for models are kept of lone runs")
     if faults:
@@ -67,10 +96,10 @@ def settings(cells: Sequence[Cell]) -> Values:
 
 
 def _returned(
-    cells: Sequence[Cell], overrides: Sequence[Sequence[str]], results: Sequence[Result]
+    cells: Sequence[Cell], overrides: Sequence[Sequence[str]], ended: Ended
 ) -> list[JobReturn]:
     """What Hydra's sweepers see: the final loss, infinite if it diverged."""
-    by_cell = {r.cell: r for r in results}
+    by_cell = {r.cell: r for r in ended.results}
     returned = []
     for number in range(len(cells)):
         r = by_cell.get(number)

@@ -1,25 +1,26 @@
 """The sweep's own run: what was swept, what became of it, and the table of all cells."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from runner import identity
 from runner.caller import asked
 from runner.cell import Cell
 from runner.cells import table
 from runner.cells.plan import Plan
+from runner.cells.source import Source
 from runner.cells.verify import Verified
 from runner.executor.result import Result
 from runner.journal import End, File, Journal, Start
 from runner.run_name import shortened
 
 
-def begin(journal: Journal, planned: Plan, store: str) -> str:
-    """Record that the sweep begins; its id in the journal."""
-    cells = planned.cells
+def begin(journal: Journal, source: Source, planned: Plan, store: str) -> str:
+    """Record that the sweep begins, planned as far as it is; its id in the journal."""
+    cells = source.span
     keys = table.swept(cells)
     report = ", `report.html` compares them" if cells[0].values["report"]["page"] else ""
-    what = f"{len(cells)} cells over {', '.join(keys) or 'nothing'}"
+    what = f"{source.most} cells over {', '.join(keys) or 'nothing'}"
     start = Start(
         name=shortened(f"sweep of {what}"),
         store=store,
@@ -27,8 +28,8 @@ def begin(journal: Journal, planned: Plan, store: str) -> str:
         params={"swept": ", ".join(keys), **common(cells)},
         tags={
             "command": asked(),
-            "plan": "\n".join(planned.lines()),
-            "cells": str(len(cells)),
+            "plan": "\n".join([*source.lines, *planned.lines()]),
+            "cells": str(source.most),
             "mlflow.note.content": f"A sweep of {what}; `cells.csv` has them all{report}.",
             **identity.surroundings(),
         },
@@ -64,11 +65,13 @@ def end(
     failure: str | None = None,
     seconds: float,
     verified: Verified | None = None,
+    found: Mapping[str, str] | None = None,
 ) -> None:
-    """Record how it ended, as FAILED if a cell failed, and the table."""
+    """Record how it ended, as FAILED if a cell failed, and the table; `found` are tags."""
     journal.attach(run, File("cells.csv", table.as_csv(cells, results)))
     counts = table.counts(results)
     tags = {f"cells.{outcome}": str(count) for outcome, count in counts.items()}
+    tags |= {"cells": str(len(cells)), **(found or {})}
     if missing := len(cells) - len(results):
         tags["cells.not run"] = str(missing)
     metrics = {"seconds": seconds}

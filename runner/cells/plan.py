@@ -1,7 +1,7 @@
 """The plan of a sweep: which cells are done, which form stacks, which run alone, and why."""
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
 from textwrap import wrap
 from typing import Any, NamedTuple
 
@@ -63,6 +63,34 @@ class Plan(NamedTuple):
     @property
     def units(self) -> list[Unit]:
         return [unit for group in self.groups for unit in group.units]
+
+    def numbered_from(self, first: int) -> "Plan":
+        """The same of cells that come after so many others."""
+
+        def moved(numbers: Sequence[int]) -> tuple[int, ...]:
+            return tuple(number + first for number in numbers)
+
+        groups = [
+            group._replace(
+                numbers=moved(group.numbers),
+                units=tuple(Unit(moved(unit.numbers), unit.parts) for unit in group.units),
+            )
+            for group in self.groups
+        ]
+        done = [one._replace(cell=one.cell + first) for one in self.done]
+        return self._replace(groups=groups, done=done)
+
+    def followed_by(self, other: "Plan") -> "Plan":
+        """Both together, the other numbered from the end of this."""
+        return Plan(
+            [*self.cells, *other.cells],
+            [*self.data, *other.data],
+            [*self.fingerprints, *other.fingerprints],
+            [*self.done, *other.done],
+            [*self.groups, *other.groups],
+            self.spaced + other.spaced,
+            self.most_bytes + other.most_bytes,
+        )
 
     def headline(self) -> str:
         """`120 cells: 3 stacks (114), 6 alone, 0 already done`."""
@@ -132,10 +160,18 @@ Stack = bool | str
 """Whether cells are stacked: `auto`; True also where it costs more or is not known to be right."""
 
 
-def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], workers: int) -> Plan:
+def plan(
+    cells: Sequence[Cell],
+    *,
+    stack: Stack,
+    done: Mapping[str, Any],
+    workers: int,
+    prune: bool = False,
+) -> Plan:
     """Check every cell, and say how each is to be executed; nothing runs yet.
 
-    `done` has the finished runs by fingerprint. Raises ConfigError that names every bad cell.
+    `done` has the finished runs by fingerprint. Where the cells of a stack `prune` one another, a
+    slice of it is done as a whole or not at all. Raises ConfigError that names every bad cell.
     """
     with np.errstate(all="ignore"):  # data that overflow are refused, not warned of
         prepared, data, kept = _prepared(cells, stack)
@@ -147,9 +183,9 @@ def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], worker
         for number, found in enumerate(fingerprints)
         if found in done
     ]
-    left = sorted(set(range(len(cells))) - {one.cell for one in finished})
+    left = set(range(len(cells))) - {one.cell for one in finished}
     by_structure: dict[str, list[int]] = {}
-    for number in left:
+    for number in range(len(cells)) if prune else sorted(left):
         parts = prepared[number]
         structure = parts if isinstance(parts, str) else parts.structure
         by_structure.setdefault(structure, []).append(number)
@@ -157,9 +193,19 @@ def plan(cells: Sequence[Cell], *, stack: Stack, done: Mapping[str, Any], worker
         _group(numbers, [prepared[number] for number in numbers], stack, workers)
         for numbers in by_structure.values()
     ]
+    if prune:
+        groups = [own for group in groups if (own := _left(group, left)).units]
+        left = {number for group in groups for number in group.numbers}
+        finished = [one for one in finished if one.cell not in left]
     few = sum(kept[number] is None for number in left)
     most = sum(kept[number] or 0 for number in left)
     return Plan(cells, data, fingerprints, finished, _merged(groups), few, most)
+
+
+def _left(group: Group, left: Set[int]) -> Group:
+    """The group with those of its units of which a cell is left."""
+    units = tuple(unit for unit in group.units if left & {*unit.numbers})
+    return group._replace(units=units, numbers=tuple(n for unit in units for n in unit.numbers))
 
 
 def _prepared(

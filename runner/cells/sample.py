@@ -13,6 +13,7 @@ import numpy as np
 from hydra.core.override_parser.types import IntervalSweep, Override
 from numpy.typing import NDArray
 
+from runner.cells.samplers import sampler as sampler_of
 from runner.config import ConfigError
 from runner.seeds import is_seed
 from runner.settings import SAMPLERS
@@ -31,6 +32,13 @@ class Sampling(NamedTuple):
     zipped: list[list[str]]
     """Keys whose values go together, one after another"""
     seed: int
+    batch: int | None = None
+    """So many does a search ask for at once"""
+
+    @property
+    def is_search(self) -> bool:
+        """Whether what comes next depends on what came of those before."""
+        return self.sampler not in SAMPLERS
 
 
 class Axis(NamedTuple):
@@ -53,18 +61,21 @@ def sampling(overrides: Sequence[Override]) -> Sampling:
         if one.key_or_group.startswith("sweep.") and not one.is_sweep_override()
     }
     sampler, samples = said.get("sampler", "grid"), said.get("samples")
-    zipped, seed = said.get("zip"), said.get("seed", 0)
+    zipped, seed, batch = said.get("zip"), said.get("seed", 0), said.get("batch")
     if sampler not in SAMPLERS:
-        raise ConfigError(f"sweep.sampler: expected one of {', '.join(SAMPLERS)}, got {sampler}")
+        sampler_of(str(sampler), 0)
     if samples is not None and (not isinstance(samples, int) or samples < 1):
         raise ConfigError(f"sweep.samples: expected 1 or more, or null, got {samples}")
+    if batch is not None and (not isinstance(batch, int) or batch < 1):
+        raise ConfigError(f"sweep.batch: expected 1 or more, or null, got {batch}")
     if not isinstance(seed, int) or seed < 0:
         raise ConfigError(f"sweep.seed: expected 0 or more, got {seed}")
     groups = zipped if isinstance(zipped, list) else [] if zipped is None else [zipped]
     groups = groups if groups and isinstance(groups[0], list) else [groups] if groups else []
     if any(not isinstance(one, list) or len(one) < 2 for one in groups):
         raise ConfigError("sweep.zip: expected two keys or more, [lr,batch_size], or several such")
-    return Sampling(str(sampler), samples, [[str(key) for key in own] for own in groups], seed)
+    named = [[str(key) for key in own] for own in groups]
+    return Sampling(str(sampler), samples, named, seed, batch)
 
 
 def cells(how: Sampling, axes: Sequence[Axis], most: int) -> Iterator[list[tuple[int, str]]]:
@@ -76,19 +87,40 @@ def cells(how: Sampling, axes: Sequence[Axis], most: int) -> Iterator[list[tuple
         _count([len(wheel) for wheel in wheels], most)
         yield from (_flat(turn) for turn in itertools.product(*wheels))
         return
-    if how.samples is None:
-        raise ConfigError(f"sweep.samples: expected how many cells {how.sampler} is to draw")
-    drawn = [axis for axis in axes if not is_seed(axis.key)]
-    crossed = [axis for axis in axes if is_seed(axis.key)]
-    if endless := [axis.key for axis in crossed if axis.interval]:
-        raise ConfigError(f"{endless[0]}: expected a range(...), for each sample has every seed")
-    own = _sampled(how, drawn)
-    wheels = [[*own], *_wheels(how._replace(zipped=[]), crossed)]
-    _count([len(wheel) for wheel in wheels], most)
-    yield from (_flat(turn) for turn in itertools.product(*wheels))
+    of = space(how, axes)
+    _count([how.samples or 0, *(len(wheel) for wheel in of.seeds)], most)
+    for shares in _shares(how, len(of.scales) + len(of.wheels)):
+        texts = [scale.at(share) for scale, share in zip(of.scales, shares, strict=False)]
+        positions = [
+            min(int(share * len(wheel)), len(wheel) - 1)
+            for wheel, share in zip(of.wheels, shares[len(of.scales) :], strict=True)
+        ]
+        yield from of.sample(texts, positions)
 
 
 Turn = list[tuple[int, str]]
+"""Of some places, the override at each"""
+
+
+class Space(NamedTuple):
+    """What is drawn of, and the seeds that each sample has."""
+
+    scales: list["Scale"]
+    wheels: list[list[Turn]]
+    """Of each, one turn is taken"""
+    keys: list[str]
+    """What the wheels turn"""
+    seeds: list[list[Turn]]
+    """Of each, every turn is taken"""
+
+    def sample(self, texts: Sequence[str], positions: Sequence[int]) -> list[Turn]:
+        """The sample with these values of the scales and wheels, with every seed."""
+        own = [
+            [(scale.axis.place, f"{scale.axis.element}={text}")]
+            for scale, text in zip(self.scales, texts, strict=True)
+        ]
+        own += [wheel[at] for wheel, at in zip(self.wheels, positions, strict=True)]
+        return [_flat([*own, *turn]) for turn in itertools.product(*self.seeds)]
 
 
 def _flat(turn: Sequence[Turn]) -> Turn:
@@ -133,7 +165,7 @@ def _spaced(axis: Axis, samples: int | None) -> Axis:
             f"{axis.key}: an interval has no end of values: expected sweep.samples, so many of it, "
             "or a choice(...) or a range(...)"
         )
-    scale, shares = _Scale(axis), np.linspace(0, 1, samples)
+    scale, shares = Scale(axis), np.linspace(0, 1, samples)
     for digits in range(DIGITS, ALL_DIGITS + 1):
         values = [scale.at(share, digits) for share in shares]
         if len(set(values)) == samples:  # of whole numbers there may be fewer
@@ -141,28 +173,26 @@ def _spaced(axis: Axis, samples: int | None) -> Axis:
     return axis._replace(texts=[f"{axis.element}={text}" for text in dict.fromkeys(values)])
 
 
-def _sampled(how: Sampling, axes: Sequence[Axis]) -> list[Turn]:
-    """So many samples of all axes together; what is zipped is drawn as one."""
-    inside = {key for group in how.zipped for key in group}
-    if bad := [axis.key for axis in axes if axis.interval and axis.key in inside]:
+def space(how: Sampling, axes: Sequence[Axis]) -> Space:
+    """What is drawn of; what is zipped is drawn as one. Raises ConfigError."""
+    if how.samples is None:
+        raise ConfigError(f"sweep.samples: expected how many cells {how.sampler} is to draw")
+    drawn = [axis for axis in axes if not is_seed(axis.key)]
+    crossed = [axis for axis in axes if is_seed(axis.key)]
+    if endless := [axis.key for axis in crossed if axis.interval]:
+        raise ConfigError(f"{endless[0]}: expected a range(...), for each sample has every seed")
+    zipped = {key for group in how.zipped for key in group}
+    if bad := [axis.key for axis in drawn if axis.interval and axis.key in zipped]:
         raise ConfigError(f"sweep.zip: {bad[0]} is an interval, of which {how.sampler} draws")
-    intervals = [axis for axis in axes if axis.interval]
-    wheels = _wheels(how, [axis for axis in axes if not axis.interval])
-    if not intervals and not wheels:
+    of_seeds = [group for group in how.zipped if all(map(is_seed, group))]
+    others = how._replace(zipped=[group for group in how.zipped if group not in of_seeds])
+    scales = [Scale(axis) for axis in drawn if axis.interval]
+    finite = [axis for axis in drawn if not axis.interval]
+    wheels, keys = _wheels(others, finite), {axis.place: axis.key for axis in finite}
+    if not scales and not wheels:
         raise ConfigError(f"sweep.sampler={how.sampler}: nothing but seeds is swept")
-    scales = [_Scale(axis) for axis in intervals]
-    turns = []
-    for shares in _shares(how, len(intervals) + len(wheels)):
-        own = [
-            [(axis.place, f"{axis.element}={scale.at(share)}")]
-            for axis, scale, share in zip(intervals, scales, shares, strict=False)
-        ]
-        own += [
-            wheel[min(int(share * len(wheel)), len(wheel) - 1)]
-            for wheel, share in zip(wheels, shares[len(intervals) :], strict=True)
-        ]
-        turns.append(_flat(own))
-    return turns
+    named = [",".join(keys[place] for place, _ in wheel[0]) for wheel in wheels]
+    return Space(scales, wheels, named, _wheels(how._replace(zipped=of_seeds), crossed))
 
 
 def _shares(how: Sampling, dimensions: int) -> NDArray[np.float64]:
@@ -179,13 +209,13 @@ def _shares(how: Sampling, dimensions: int) -> NDArray[np.float64]:
     return points[: how.samples]
 
 
-class _Scale:
+class Scale:
     """An interval, whose values are even on a linear or on a logarithmic scale."""
 
     def __init__(self, axis: Axis) -> None:
         assert axis.interval is not None
         low, high = axis.interval.start, axis.interval.end
-        self._is_whole = isinstance(low, int) and isinstance(high, int)
+        self.axis, self.is_whole = axis, isinstance(low, int) and isinstance(high, int)
         unknown = sorted(set(axis.interval.tags) - {LOG})
         if unknown:
             raise ConfigError(f"{axis.key}: expected no tag but {LOG}, got {', '.join(unknown)}")
@@ -193,24 +223,31 @@ class _Scale:
             raise ConfigError(f"{axis.key}: expected finite ends of the interval")
         if low >= high:
             raise ConfigError(f"{axis.key}: expected an interval from less to more")
-        self._is_log = LOG in axis.interval.tags
-        if self._is_log and low <= 0:
+        self.is_log = LOG in axis.interval.tags
+        if self.is_log and low <= 0:
             raise ConfigError(f"{axis.key}: expected ends above 0 for a logarithmic scale")
-        self._low, self._high = low, high
+        self.low, self.high = low, high
 
     def at(self, share: float, digits: int = DIGITS) -> str:
         """The value at a share of the way, in so many digits; the ends as they are."""
-        low, high = float(self._low), float(self._high)
-        if self._is_log:
+        low, high = float(self.low), float(self.high)
+        if self.is_log:
             value = math.exp(math.log(low) + share * (math.log(high) - math.log(low)))
         else:
             value = low + share * (high - low)
-        if self._is_whole:
-            return str(min(max(round(value), int(low)), int(high)))
         if share in (0.0, 1.0):
-            return f"{(low, high)[int(share)]!r}"
+            value = (low, high)[int(share)]
+        return self.written(value, digits)
+
+    def written(self, value: float, digits: int = DIGITS) -> str:
+        """The value in so many digits; the ends as they are."""
+        low, high = self.low, self.high
+        if self.is_whole:
+            return str(min(max(round(value), int(low)), int(high)))
+        if value in (low, high):
+            return repr(float(value))
         rounded = float(f"{value:.{digits}g}")
-        return repr(min(max(rounded, low), high))
+        return repr(min(max(rounded, float(low)), float(high)))
 
 
 def axis(place: int, one: Override, texts: Sequence[str]) -> Axis:

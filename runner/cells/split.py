@@ -1,11 +1,13 @@
 """From what was typed for a sweep to the overrides of each cell, in their order."""
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from typing import NamedTuple
 
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 
 from runner.cells import sample
+from runner.cells.sample import Axis, Sampling
 from runner.config import ConfigError
 from runner.refused import message, shortly
 
@@ -13,14 +15,33 @@ MOST_CELLS = 10**6
 """More of them would not fit in memory."""
 
 
-def batches(overrides: Sequence[Override], most: int | None) -> list[list[list[str]]]:
-    """The overrides of each cell, in batches of `most` cells. Raises ConfigError.
+class Split(NamedTuple):
+    """What was typed for a sweep: what every cell has, and what is swept."""
+
+    how: Sampling
+    axes: Sequence[Axis]
+    plain: Mapping[int, str]
+    """Of the places without an axis, the override there"""
+
+    def overrides(self, turn: Iterable[tuple[int, str]]) -> list[str]:
+        """Those of the cell with these at the places of axes."""
+        own = {**self.plain, **dict(turn)}
+        return [own[place] for place in sorted(own)]
+
+    def cells(self) -> list[list[str]]:
+        """The overrides of each cell. Raises ConfigError."""
+        if self.how.is_search:
+            which = f"sweep.sampler={self.how.sampler}"
+            raise ConfigError(f"{which}: only hydra/launcher=stacks, the default, can search")
+        return [self.overrides(turn) for turn in sample.cells(self.how, self.axes, MOST_CELLS)]
+
+
+def split(overrides: Sequence[Override]) -> Split:
+    """What is swept, and how. Raises ConfigError.
 
     A cell has every override in its place, as its lone run would. A sweep gives way to a later
     value for its key: so the command line has its way with the values of a grid.
     """
-    if most is not None and most < 1:
-        raise ConfigError(f"hydra.sweeper.max_batch_size: expected 1 or more, or null, got {most}")
     kept = [
         one
         for number, one in enumerate(overrides)
@@ -33,11 +54,15 @@ def batches(overrides: Sequence[Override], most: int | None) -> list[list[list[s
     axes = [
         sample.axis(place, one, _choices(one)) for place, one in enumerate(kept) if _is_swept(one)
     ]
-    made = sample.cells(how, axes, MOST_CELLS)
-    places = range(len(kept))
-    cells = [[{**plain, **dict(turn)}[place] for place in places] for turn in made]
+    return Split(how, axes, plain)
+
+
+def batches(cells: Sequence[list[str]], most: int | None) -> list[list[list[str]]]:
+    """Cells in batches of `most` cells. Raises ConfigError."""
+    if most is not None and most < 1:
+        raise ConfigError(f"hydra.sweeper.max_batch_size: expected 1 or more, or null, got {most}")
     size = most or len(cells)
-    return [cells[at : at + size] for at in range(0, len(cells), size)]
+    return [list(cells[at : at + size]) for at in range(0, len(cells), size)]
 
 
 def _is_swept(one: Override) -> bool:

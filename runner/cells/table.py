@@ -36,7 +36,7 @@ def swept(cells: Sequence[Cell]) -> list[str]:
     own = [dict(leaves({top: cell.values.get(top) for top in tops})) for cell in cells]
     for key in dict.fromkeys(key for leaf in own for key in leaf):
         columns.setdefault(key, [str(leaf.get(key, "")) for leaf in own])
-    return informative(columns)
+    return informative(columns, named)
 
 
 def _varies(cells: Sequence[Cell], key: str, value: Any) -> bool:

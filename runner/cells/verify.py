@@ -29,6 +29,7 @@ from runner.journal import End, File, Reader, Rows, Start
 from runner.recorded.trajectory import Trajectory, assembled
 from runner.recording import Run
 
+CUT = ("failed", "interrupted", "pruned")
 REPEATS = 3
 UNITS = 4.0
 TIMES = 8.0
@@ -73,7 +74,7 @@ def chosen(planned: Plan, results: Sequence[Result], count: int) -> list[Result]
 
     Beside them, of each stack that is not known to be right, its longest cell but the first.
     """
-    ended = {r.cell: r for r in results if r.outcome not in ("failed", "interrupted")}
+    ended = {r.cell: r for r in results if r.outcome not in CUT}
     stacks = [unit for unit in planned.units if unit.parts]
     there = [ended[number] for unit in stacks for number in unit.numbers if number in ended]
     count = min(count, len(there))

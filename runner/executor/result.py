@@ -1,6 +1,7 @@
 """What became of a cell."""
 
 import math
+from collections.abc import Mapping
 from typing import NamedTuple
 
 from runner.journal import End
@@ -22,6 +23,8 @@ class Result(NamedTuple):
     reason: str = ""
     """Why it failed, in a line."""
     was_done: bool = False
+    metrics: Mapping[str, float] = {}
+    """What was recorded at its end, those above among it"""
 
 
 def result(cell: int, run: str, end: End, *, was_done: bool = False) -> Result:
@@ -37,4 +40,5 @@ def result(cell: int, run: str, end: End, *, was_done: bool = False) -> Result:
         metrics.get("seconds", math.nan),
         end.brief,
         was_done,
+        metrics,
     )

@@ -15,6 +15,7 @@ from runner.failure import summary
 from runner.fingerprint import TAG
 from runner.isolated import isolated
 from runner.journal import JournalError, Sink, Start
+from runner.pruning import pruning
 from runner.recording import Run
 from runner.stack import Parts, stack
 
@@ -91,7 +92,17 @@ def _execute(
 
     limits = stop.together(own) if work.parts else own[0]
     every = work.cells[0].values["checkpoint"]["every"]
-    drive.execute(made, starts, limits, journal, received, ended, every=every)
+    own_pruning = None
+    if work.parts:
+        configs, steps = [cell.values for cell in work.cells], len(made.batches.sizes)
+        own_pruning = pruning(configs, _pruned_by(work), limits, steps)
+    drive.execute(made, starts, limits, journal, received, ended, every=every, pruning=own_pruning)
+
+
+def _pruned_by(work: Work) -> str | None:
+    """The quantity by which cells are given up."""
+    chosen = work.cells[0].values["sweep"]
+    return chosen["minimise"] if chosen["prune"] else None
 
 
 def _start(work: Work, index: int, made: Experiment) -> Start:
@@ -105,5 +116,6 @@ def _start(work: Work, index: int, made: Experiment) -> Start:
     how = dict(start.how)
     if how["checkpoint"]["every"]:
         how["unit"] = work.numbers[0]
+        how["pruned_by"] = _pruned_by(work)
         how["cell"] = {"choices": dict(cell.choices), "overrides": list(cell.overrides)}
     return replace(start, parent=work.parent, how=how)
