@@ -2,11 +2,12 @@
 
 import shlex
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
 _call: ContextVar[str] = ContextVar("call", default="")
+_typed: ContextVar[Sequence[str] | None] = ContextVar("typed", default=None)
 
 
 @contextmanager
@@ -17,6 +18,19 @@ def call(text: str) -> Iterator[None]:
         yield
     finally:
         _call.reset(token)
+
+
+@contextmanager
+def rewritten(words: Sequence[str]) -> Iterator[None]:
+    """Have Hydra read these words as the command line, until the `with` ends."""
+    typed = sys.argv
+    token = _typed.set(typed[1:])
+    sys.argv = [typed[0], *words]
+    try:
+        yield
+    finally:
+        sys.argv = typed
+        _typed.reset(token)
 
 
 def source() -> str:
@@ -31,5 +45,6 @@ def asked() -> str:
     """
     if call := _call.get():
         return call
-    typed = [text for text in sys.argv[1:] if not text.lstrip("+~").startswith("tracking")]
+    words = sys.argv[1:] if _typed.get() is None else _typed.get() or []
+    typed = [text for text in words if not text.lstrip("+~").startswith("tracking")]
     return shlex.join(["python", "-m", "runner", *typed])

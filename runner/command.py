@@ -16,6 +16,7 @@ from omegaconf import DictConfig
 
 from runner import CONF, project
 from runner.alone import run
+from runner.caller import rewritten
 from runner.cell import Cell, chosen
 from runner.config import plain, register
 from runner.console import escaped, harmless
@@ -37,17 +38,28 @@ def main() -> None:
     in the environment, everything is raised as it is.
     """
     if os.environ.get(FULL_ERROR) == "1":
-        job()
+        _job()
         return
     try:
         with _raised_by_hydra():
-            job()
+            _job()
     except Exception as error:
         if isinstance(error, CompactHydraException) or not (begun := _since_it_began(error)):
             sys.exit(escaped(message_with_place(error, sys.argv[1:])))
         harmless(error)
         traceback.print_exception(type(error), error, begun)
         sys.exit(f"\nSet the environment variable {FULL_ERROR}=1 for a complete stack trace.")
+
+
+def _job() -> None:
+    """Have Hydra carry out the command line, as it would itself but for `with_their_options`."""
+    words = sys.argv[1:]
+    if {"-m", "--multirun"} & {*words}:
+        from runner.cells.split import with_their_options
+
+        words = with_their_options(words)
+    with rewritten(words):
+        job()
 
 
 @hydra.main(version_base="1.3", config_path=str(CONF), config_name="config")

@@ -25,7 +25,7 @@ from runner.cell import Cell, chosen
 from runner.cells.compose import Composer, compose, composed
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
-from runner.cells.split import split
+from runner.cells.split import split, with_their_options
 from runner.config import ConfigError, plain, register
 from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
@@ -49,6 +49,7 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
 
 def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:
     """What `python -m runner -m WORDS` would run. Raises ConfigError, as `one_cell` does."""
+    words = with_their_options(words)
     with _hydra(words, config_dir) as loader:
         master = loader.load_configuration("config", list(words), RunMode.MULTIRUN)
         if master.hydra.launcher.get("_target_") != STACKS:

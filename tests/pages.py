@@ -24,6 +24,11 @@ PAGES = {
         *("-m", *LINE, "optimizer=momentum", "optimizer.momentum=0,0.3,0.6,0.9"),
         *("lr=0.03,0.1,0.3,1,1.5,3", "seed=1,2,3", "dataset.seed=0", "epochs=60"),
     ],
+    "a search": [
+        *("-m", *LINE, "optimizer=momentum", "optimizer.momentum=interval(0,0.99)", "epochs=60"),
+        *("lr=tag(log,interval(1e-3,9))", "sweep.sampler=tpe", "sweep.samples=80"),
+        "sweep.prune=median",
+    ],
     "diverged only": ["-m", *LINE, "lr=3,5,9"],
     "one run": [*LINE, "validation=0.2", "schedule=cosine", "lr=0.3", "epochs=60"],
     "20 parameters": [

@@ -7,8 +7,8 @@ import numpy as np
 import pytest
 
 from runner.cells.carry_out import carry_out
-from runner.cells.source import all_at_once
 from runner.cells.launch import settings
+from runner.cells.source import all_at_once
 from runner.executor import Here, Pool
 from runner.journal import End, Reader, Start, paths
 from runner.recorded.journals import Journals

@@ -150,3 +150,38 @@ def test_what_is_refused(words):
         swept(*words.split())
     assert REFUSED[words] in str(refused.value)
     assert "\n" not in str(refused.value).strip()
+
+
+def test_an_option_may_be_swept_with_a_value_of_its_own():
+    """The value is each option's, and not that of the option which the config begins with."""
+    found = swept("optimizer=adam,adamw", "optimizer.betas=[0.8,0.99]")
+    assert [(run["optimizer"], run["optimizer.betas"]) for run in found] == [
+        ("adam", "[0.8, 0.99]"),
+        ("adamw", "[0.8, 0.99]"),
+    ]
+
+
+def test_an_option_may_be_swept_with_a_value_of_its_own_in_a_command(runner, tmp_path):
+    """And the command is told as it was typed."""
+    typed = ["optimizer=adam,adamw", "optimizer.betas=[0.8,0.99]"]
+    done = runner(tmp_path, "-m", *WORDS[:4], "epochs=2", *typed)
+    assert "2 cells" in done.stdout
+    [journal] = (tmp_path / "mlruns" / "journal").glob("*.db")
+    assert b"'optimizer.betas=[0.8,0.99]'" in journal.read_bytes()
+    assert b"choice(" not in journal.read_bytes()
+
+
+EMPTY = {
+    "optimizer=glob(zz*)": "has no value, so that the sweep has no cell: expected some of adadelta",
+    "lr=range(1,1)": "lr=range(1,1): has no value, so that the sweep has no cell",
+    "lr=range(0)": "lr=range(0): has no value",
+    "lr=choice()": "empty choice is not legal",
+}
+
+
+@pytest.mark.parametrize("words", EMPTY)
+def test_a_sweep_of_nothing_is_refused(words):
+    """In a message that says what would do, where there is something."""
+    with pytest.raises(ConfigError) as refused:
+        swept(words)
+    assert EMPTY[words] in str(refused.value)

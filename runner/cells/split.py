@@ -4,7 +4,9 @@ import math
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
+from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
+from hydra.errors import HydraException
 
 from runner.cells import sample
 from runner.cells.sample import Axis, Sampling
@@ -63,6 +65,29 @@ def batches(cells: Sequence[list[str]], most: int | None) -> list[list[list[str]
         raise ConfigError(f"hydra.sweeper.max_batch_size: expected 1 or more, or null, got {most}")
     size = most or len(cells)
     return [list(cells[at : at + size]) for at in range(0, len(cells), size)]
+
+
+def with_their_options(words: Sequence[str]) -> list[str]:
+    """The words of a command line, with what is set in an option that is swept swept as well.
+
+    For `optimizer=adam,adamw optimizer.betas=[0.8,0.99]`: Hydra first composes what is not swept by
+    itself, and its own option, `sgd`, has no betas. A choice of one value is left for the cells.
+    """
+    parser = OverridesParser.create()
+    parsed: list[Override | None] = []
+    for word in words:
+        try:
+            parsed += parser.parse_overrides([word]) if "=" in word and word[0] != "-" else [None]
+        except HydraException:  # which Hydra will say itself
+            parsed.append(None)
+    swept = {one.key_or_group for one in parsed if one and one.is_sweep_override()}
+    made = []
+    for word, one in zip(words, parsed, strict=True):
+        key, _, value = word.partition("=")
+        is_within = one is not None and one.key_or_group.split(".")[0] in swept - {one.key_or_group}
+        is_set = one is not None and not (one.is_sweep_override() or one.is_delete())
+        made.append(f"{key}=choice({value})" if is_within and is_set and value else word)
+    return made
 
 
 def _is_swept(one: Override) -> bool:

@@ -8,6 +8,9 @@ from runner.report import figures_overall
 from runner.report.comparison import Comparison
 from runner.seeds import is_seed
 
+FILLED = 3
+"""A map has a cell in one of so many places, at least"""
+
 
 def breaks(compared: Comparison, made: dict[str, Any]) -> dict[str, Any] | None:
     """A value over what was swept and is a number: over one of them, or over two."""
@@ -15,8 +18,9 @@ def breaks(compared: Comparison, made: dict[str, Any]) -> dict[str, Any] | None:
     if not numbers:
         return None
     numbers.sort(key=lambda key: key.rpartition(".")[2] != "lr")
-    plot = "heat" if len(numbers) > 1 else "sensitivity"
-    draw = figures_overall.heat_map if len(numbers) > 1 else figures_overall.sensitivity
+    is_map = len(numbers) > 1 and not _are_samples(compared, numbers)
+    plot = "heat" if is_map else "sensitivity"
+    draw = figures_overall.heat_map if is_map else figures_overall.sensitivity
     made[plot] = draw(plot)
     values = [compared.by, *({"final loss", "excess loss"} - {compared.by})]
     values += ["epochs to tolerance"] if any(line.reached for line in compared.lines) else []
@@ -26,7 +30,15 @@ def breaks(compared: Comparison, made: dict[str, Any]) -> dict[str, Any] | None:
         "numbers": numbers,
         "choices": values,
         "words": list(_of_breaks(compared, numbers, plot)),
+        "samples": numbers if len(numbers) > 1 and not is_map else None,
     }
+
+
+def _are_samples(compared: Comparison, numbers: Sequence[str]) -> bool:
+    """Whether so few of all pairs occur that a map of them would be empty."""
+    first, second = ([line.swept[key] for line in compared.lines] for key in numbers[:2])
+    pairs = set(zip(first, second, strict=True))
+    return FILLED * len(pairs) < len(set(first)) * len(set(second))
 
 
 def _is_numeric(compared: Comparison, key: str) -> bool:

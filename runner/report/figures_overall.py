@@ -58,6 +58,28 @@ def _rings(made: Any, name: str) -> None:
     )
 
 
+def samples(name: str, value: str) -> Any:
+    """The value of each sample of a search in their order, and the best so far."""
+    made = plot(name, "sample", value)
+    best = source(f"{name} best", "x", "y")
+    made.step("x", "y", source=best, mode="after", color=INK, line_width=2)
+    shown = "x", "y", "what", "value", "colour", "marker", "size", "alpha"
+    cells = steady(
+        made.scatter(
+            "x",
+            "y",
+            source=source(f"{name} cells", *shown),
+            marker="marker",
+            size="size",
+            color="colour",
+            fill_alpha="alpha",
+        )
+    )
+    _rings(made, name)
+    answer(made, cells, ("run", "@what"), ("sample", "@x"), ("value", "@value"))
+    return made
+
+
 def heat_map(name: str) -> Any:
     """A value over two numbers that were swept, a box for each pair; with the stability edge."""
     made = plot(name, "", "", height=HEIGHT + 40)
@@ -108,6 +130,7 @@ OUTCOME_COLOURS = {
     "stopped_early": "#56B4E9",
     "exhausted": "#E69F00",
     "diverged": "#7F7F7F",
+    "pruned": "#CC79A7",
 }
 """Those of the boxes of a heat map: what diverged is hatched as well."""
 

@@ -26,11 +26,12 @@ from runner.report.convergence import convergence
 from runner.report.drawn import choose, groups
 from runner.report.embedded import embedded, known
 from runner.report.paths import Paths, paths
+from runner.report.search import search
 from runner.report.series import Key, Series, series
 from runner.report.verdict import verdict
 from runner.stop import OUTCOMES
 
-SCRIPTS = ("data", "state", "look", "controls", "table", "curves", "breaks", "paths", "start")
+SCRIPTS = ("data", "state", "look", "controls", "table", "curves", "breaks", "paths", "search")
 QUESTIONS = {
     "best": "Which setting is best, and how sure is that?",
     "converge": "How does each converge?",
@@ -56,7 +57,9 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
     broken = breaks(compared, made) if drawn else None
     if way:
         made["paths"] = figures.paths("paths", way.land, way.names)
-    others = []
+    others, searched = [], search(compared, made) if drawn else None
+    if searched:
+        others.append(searched[0])
     if looped := sections.loops(compared):
         section, found = looped
         pairs = {pair.name: (pair.epochs, pair.parameters) for pair in found.pairs}
@@ -71,9 +74,11 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
         "plots": len(made),
         "panels": main["panels"] if main else [],
         "start": _start(told),
+        "samples": (broken or {}).get("samples"),
         "palette": Cividis256,
         "outcomeColours": figures_overall.OUTCOME_COLOURS,
         "refresh": refresh,
+        "search": searched[1] if searched else None,
     }
     text: str = _template().render(
         title=compared.sweep.name if compared.sweep else _title(compared),
@@ -93,7 +98,7 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
         bokeh=Markup(Resources(mode="inline", components=["bokeh"]).render_js()) if made else "",
         plots=Markup(script),
         css=Markup(_own("page.css")),
-        js=Markup("\n".join(_own(f"{name}.js") for name in SCRIPTS)),
+        js=Markup("\n".join(_own(f"{name}.js") for name in (*SCRIPTS, "start"))),
     )
     return text
 

@@ -33,8 +33,12 @@ def verdict(compared: Comparison) -> Iterator[str]:
 def _best(compared: Comparison, settings: Sequence[Setting], of: str) -> Iterator[str]:
     """Which setting of a problem is best, and against the next."""
     ended = [one for one in settings if one.spread.cells]
-    if lost := len(settings) - len(ended):
-        yield f"{of}{_count(lost, 'setting')} ended in no number: see what failed."
+    lost = [setting for setting in settings if setting not in ended]
+    pruned = [one for one in lost if any(_is_pruned(compared, index) for index in one.lines)]
+    if pruned:
+        yield f"{of}{_count(len(pruned), 'setting')} were pruned, and are not ranked."
+    if count := len(lost) - len(pruned):
+        yield f"{of}{_count(count, 'setting')} ended in no number: see what failed."
     if not ended:
         return
     if not math.isfinite(ended[0].spread.middle):
@@ -52,6 +56,10 @@ def _best(compared: Comparison, settings: Sequence[Setting], of: str) -> Iterato
     yield f"{of}{subject}{_ended(compared, best)}."
     if others and not alike and compared.seeded and not _is_constant(compared):
         yield _against(compared, best, others[0])
+
+
+def _is_pruned(compared: Comparison, index: int) -> bool:
+    return compared.lines[index].outcome == "pruned"
 
 
 def _is_alike(compared: Comparison, one: Setting, other: Setting) -> bool:

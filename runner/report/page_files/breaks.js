@@ -96,6 +96,10 @@ function drawSensitivity() {
         marker: is === Infinity ? "x" : group.marker, size: is === Infinity ? 13 : 7,
       });
     }
+    if (data.samples) { // no two are alike in all else: nothing lies between them
+      medians.push({xs: [], ys: [], group: group.label, colour, dash: group.dash});
+      continue;
+    }
     const xs = [...new Set(own.map((cell) => swept[key].numbers[cell]))].sort((a, b) => a - b);
     const found = xs.map((x) => valueOf(own.filter((cell) => swept[key].numbers[cell] === x)));
     const places = xs.map((_, place) => place).filter((place) => found[place]);
@@ -130,8 +134,8 @@ function drawSensitivity() {
 
 // What a cell has beside the numbers that a plot is over, and its seeds.
 function restOf(cell) {
-  const others = Object.keys(swept).filter((key) =>
-    !swept[key].seed && key !== across.value && key !== upward?.value);
+  const others = Object.keys(swept).filter((key) => !swept[key].seed
+    && key !== across.value && key !== upward?.value && !data.samples?.includes(key));
   return others.map((key) => (key === "optimizer" ? swept[key].text[cell] : `${key}=${swept[key].text[cell]}`)).join(" ");
 }
 

@@ -4,6 +4,7 @@ function cellsAt(name, indices) {
   if (own === null) return [];
   if (name === "sensitivity") return [cellsDrawn[own]];
   if (name === "heat") return boxesDrawn[own] ?? [];
+  if (name === "search") return [samplesDrawn[own]];
   if (name === "paths") return tracks[own] ? [tracks[own].cell] : [];
   return [main, ...panels].find((panel) => panel.name === name)?.cells[own] ?? [];
 }
