@@ -42,6 +42,10 @@ EXPERIMENTS = {
         *("schedule=exponential", "schedule.gamma=0.999", "batch_size=3", "lr=0.001,0.01,0.02"),
         *("seed=1,2", "patience=400", "epochs=2500", "checkpoint.every=501"),
     ],
+    "pruned": [
+        *("gradient=by_hand", "dataset=noisy_line", "model=linear", "lr=0.0001,0.001,0.01,0.02"),
+        *("seed=1,2", "epochs=12000", "checkpoint.every=301", "sweep.prune=median"),
+    ],
 }
 
 
@@ -113,6 +117,11 @@ def cells(word):
     return list(found) if hasattr(found, "cells") else [found]
 
 
+def longest(runs):
+    """The steps of the run with the most."""
+    return max(len(run.parameters) for run in runs)
+
+
 def without_time(run):
     return run.trajectory.drop(columns="time")
 
@@ -153,7 +162,7 @@ def whole(tmp_path_factory):
 def test_killed_at_any_step_it_goes_on_bit_for_bit(name, point, whole):
     """By SIGKILL: before the first checkpoint too, and in every fifth case while one is written."""
     runs = whole(name)
-    at = random.Random(f"{name} {point}").randrange(1, len(runs[0].parameters) - 600)
+    at = random.Random(f"{name} {point}").randrange(1, longest(runs) - 600)
     killed(EXPERIMENTS[name], at, while_writing=point % 5 == 0)
     assert go_on() == 0
     assert_same(cells("latest"), runs)
@@ -162,7 +171,7 @@ def test_killed_at_any_step_it_goes_on_bit_for_bit(name, point, whole):
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_last_checkpoint_is_damaged(name, whole):
     runs = whole(name)
-    killed(EXPERIMENTS[name], len(runs[0].parameters) * 9 // 10)
+    killed(EXPERIMENTS[name], longest(runs) * 9 // 10)
     found = checkpoint.paths(cells("latest")[0].id)
     assert len(found) == checkpoint.KEPT
     content = bytearray(found[0].read_bytes())
