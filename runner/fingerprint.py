@@ -29,21 +29,21 @@ def fingerprint(values: Values, data: str) -> str:
     config = {key: value for key, value in values.items() if key not in NOT_IN_IT}
     digest = hashlib.sha256(json.dumps(config, sort_keys=True).encode())
     digest.update(data.encode())
-    digest.update(_own_code())
+    digest.update(own_code())
     for name in sorted({name for name in targets(config) if isinstance(name, str)}):
-        digest.update(_code_of(name))
+        digest.update(code_of(name))
     return digest.hexdigest()
 
 
 @cache
-def _own_code() -> bytes:
+def own_code() -> bytes:
     files = sorted(HERE.rglob("*.py"))
     own = [path for path in files if path.relative_to(HERE).parts[0] not in NOT_THE_TRAJECTORY]
     return hashlib.sha256(b"".join(path.read_bytes() for path in own)).digest()
 
 
 @cache
-def _code_of(name: str) -> bytes:
+def code_of(name: str) -> bytes:
     """The file that defines a user's class, and those of the modules that it imports."""
     if name.split(".")[0] in LIBRARIES:
         return b""

@@ -5,11 +5,10 @@ import pickle
 import subprocess
 import sys
 import tempfile
-from contextlib import contextmanager
 from pathlib import Path
 
-from runner.executor import Result, do
-from runner.journal import new_id
+from runner.executor import remote
+from runner.executor.remote import Arrivals, Begun
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -21,59 +20,32 @@ class Pipes:
         self.journal, self.folders = journal, []
 
     def run(self, works, over, tell, unit_is_done):
-        for work in works:
+        works = list(works)
+        arrivals = Arrivals(works, self.journal, tell)
+        for number, work in enumerate(works):
             if over():
                 return
-            self._carry_out(work, tell, tries=2)
+            for _ in range(2):
+                if arrivals.left(number):
+                    self._attempt(number, work.only(arrivals.left(number)), arrivals)
+            arrivals.give_up(number, "its process ended")
             unit_is_done()
 
-    def _carry_out(self, work, tell, tries):
+    def _attempt(self, number, work, arrivals):
         self.folders.append(Path(tempfile.mkdtemp()))
         command = [sys.executable, "-c", "from tests.pipes import serve; serve()"]
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE}
         own = {**os.environ, "PYTHONPATH": str(ROOT)}
-        left = set(work.numbers)
+        attempt = str(self.folders[-1])
+        arrivals.take([(attempt, Begun(number, ""))])
         with subprocess.Popen(command, cwd=self.folders[-1], env=own, **pipes) as process:
             pickle.dump(work, process.stdin)
             process.stdin.close()
             try:
-                while left:
-                    message = pickle.load(process.stdout)
-                    if isinstance(message, Result):
-                        left.discard(message.cell)
-                        tell(message)
-                    else:
-                        name, *arguments = message
-                        getattr(self.journal, name)(*arguments)
+                while True:
+                    arrivals.take([(attempt, pickle.load(process.stdout))])
             except EOFError:
                 pass
-        if left and tries > 1:
-            self._carry_out(work.only(left), tell, tries - 1)
-        elif left:
-            for number in left:
-                tell(Result(number, "failed", reason="its process ended"))
-
-
-class Sent:
-    """What a unit records, sent to who leads; see `runner.journal.Sink`."""
-
-    def __init__(self, send):
-        self._send = send
-
-    def begin(self, start):
-        run = new_id()
-        self._send(("begin", start, run))
-        return run
-
-    def record(self, run, rows):
-        self._send(("record", run, rows.copy()))
-
-    def end(self, run, end):
-        self._send(("end", run, end))
-
-    @contextmanager
-    def together(self):
-        yield
 
 
 def serve():
@@ -81,10 +53,11 @@ def serve():
     out, sys.stdout = sys.stdout.buffer, sys.stderr
 
     def send(message):
-        if message[0] == os.environ.get("DIES_AT") and not Path(os.environ["DIED"]).exists():
+        named = getattr(message, "method", "")
+        if named and named == os.environ.get("DIES_AT") and not Path(os.environ["DIED"]).exists():
             Path(os.environ["DIED"]).touch()
             os._exit(9)
         pickle.dump(message, out)
         out.flush()
 
-    do(pickle.load(sys.stdin.buffer), Sent(send), [], send)
+    remote.carry_out(pickle.load(sys.stdin.buffer), send, [])

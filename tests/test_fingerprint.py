@@ -65,10 +65,10 @@ def test_all_of_this_project_counts_but_tracking_and_report(tmp_path, monkeypatc
 
     copy = shutil.copytree(ours.HERE, tmp_path / "runner")
     monkeypatch.setattr(ours, "HERE", copy)
-    first = ours._own_code.__wrapped__()
+    first = ours.own_code.__wrapped__()
     for path in sorted(copy.rglob("*.py")):
         before = path.read_bytes()
         path.write_bytes(before + b"\n# changed\n")
-        same = ours._own_code.__wrapped__() == first
+        same = ours.own_code.__wrapped__() == first
         assert same == (path.relative_to(copy).parts[0] in ("tracking", "report")), path
         path.write_bytes(before)

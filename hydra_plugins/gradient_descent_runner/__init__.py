@@ -5,7 +5,7 @@ Hydra imports this for every command, so what they do is imported only when they
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -75,14 +75,31 @@ class StackLauncher(Launcher):
         setup_globals()
         from runner.cells.launch import launch
 
-        return launch(self.hydra_context.config_loader, self.config, job_overrides)
+        loader = self.hydra_context.config_loader
+        return launch(loader, self.config, job_overrides, self.engine())
 
     def search(self, split: Any, most: int | None) -> Sequence[JobReturn]:
         """The same of cells that follow from what came of others; `most`: in a batch."""
         setup_globals()
         from runner.cells.launch import search
 
-        return search(self.hydra_context.config_loader, self.config, split, most)
+        return search(self.hydra_context.config_loader, self.config, split, most, self.engine())
+
+    def engine(self) -> Any:
+        """What carries out the units, if not this machine."""
+        return None
+
+
+class RayLauncher(StackLauncher):
+    """The same on Ray: see `runner.executor.on_ray`."""
+
+    def __init__(self, **cluster: Any) -> None:
+        self._cluster = cluster
+
+    def engine(self) -> Any:
+        from runner.executor.on_ray import Cluster, OnRay
+
+        return OnRay(Cluster(**self._cluster))
 
 
 class CellSweeper(sweeper()):  # type: ignore[misc]
@@ -127,9 +144,50 @@ class CellSweeper(sweeper()):  # type: ignore[misc]
         return returns
 
 
+class SlurmLauncher(StackLauncher):
+    """The same as jobs of SLURM: see `runner.executor.on_slurm`."""
+
+    def __init__(self, cluster: str, jobs: int, **parameters: Any) -> None:
+        self._jobs = cluster, jobs, parameters
+
+    def engine(self) -> Any:
+        from runner.executor.on_slurm import Jobs, OnSlurm
+
+        return OnSlurm(Jobs(*self._jobs))
+
+
 @dataclass
 class StackLauncherConf:
     _target_: str = "hydra_plugins.gradient_descent_runner.StackLauncher"
+
+
+@dataclass
+class RayLauncherConf:
+    _target_: str = "hydra_plugins.gradient_descent_runner.RayLauncher"
+    address: str | None = None
+    num_cpus: float = 1
+    num_gpus: float = 0
+    memory: int | None = None
+    max_retries: int = 3
+    runtime_env: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass
+class SlurmLauncherConf:
+    _target_: str = "hydra_plugins.gradient_descent_runner.SlurmLauncher"
+    cluster: str = "slurm"
+    jobs: int = 100
+    name: str = "gradient-descent"
+    timeout_min: int = 60
+    cpus_per_task: int = 1
+    gpus_per_node: int | None = None
+    mem_gb: float | None = None
+    partition: str | None = None
+    account: str | None = None
+    qos: str | None = None
+    array_parallelism: int = 256
+    setup: list[str] | None = None
+    additional_parameters: dict[str, Any] | None = None
 
 
 @dataclass
@@ -141,4 +199,6 @@ class CellSweeperConf:
 
 store = ConfigStore.instance().store
 store(group="hydra/launcher", name="stacks", node=StackLauncherConf, provider="runner")
+store(group="hydra/launcher", name="ray", node=RayLauncherConf, provider="runner")
+store(group="hydra/launcher", name="slurm", node=SlurmLauncherConf, provider="runner")
 store(group="hydra/sweeper", name="cells", node=CellSweeperConf, provider="runner")

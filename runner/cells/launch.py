@@ -12,37 +12,46 @@ from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
 from runner.cell import Cell
-from runner.cells.carry_out import Ended, carry_out
+from runner.cells.carry_out import Ended, MakeExecutor, carry_out
 from runner.cells.compose import Composer, compose, composed
+from runner.cells.progress import Progress
 from runner.cells.same import refuse_the_same
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
 from runner.cells.split import Split
 from runner.config import ConfigError, Values
+from runner.executor import Engine, Executor
 from runner.journal import JournalError
 from runner.settings import VALIDATED
 from runner.settings import faults as settings_faults
-from runner.tracking.session import Settings, session
+from runner.tracking.session import Session, Settings, session
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""
 
 
 def launch(
-    loader: ConfigLoader, master: DictConfig, overrides: Sequence[Sequence[str]]
+    loader: ConfigLoader,
+    master: DictConfig,
+    overrides: Sequence[Sequence[str]],
+    engine: Engine | None = None,
 ) -> list[JobReturn]:
     """Execute the sweep; its cells' results in their order, none for a dry run.
 
-    Raises ConfigError before anything runs if a cell cannot, and SystemExit, with all that was
-    recorded kept, if a signal stopped it.
+    On other machines, if there is an engine for them. Raises ConfigError before anything runs if a
+    cell cannot, and SystemExit, with all that was recorded kept, if a signal stopped it.
     """
     cells = compose(loader, master, overrides)
-    returned = _carried_out(all_at_once(cells), master)
+    returned = _carried_out(all_at_once(cells), master, engine)
     return _returned(cells, overrides, returned) if returned is not None else []
 
 
 def search(
-    loader: ConfigLoader, master: DictConfig, split: Split, most: int | None
+    loader: ConfigLoader,
+    master: DictConfig,
+    split: Split,
+    most: int | None,
+    engine: Engine | None = None,
 ) -> list[JobReturn]:
     """The same of cells that follow from what came of others; their results in their order."""
     if most is not None:
@@ -50,29 +59,44 @@ def search(
     composer = Composer(loader, master, refuse_grids=True)
     compose = partial(composed, composer)
     made = searched(split.how, split.axes, split.overrides, compose)
-    ended = _carried_out(made, master)
+    ended = _carried_out(made, master, engine)
     if ended is None:
         return []
     return _returned(ended.cells, [cell.overrides for cell in ended.cells], ended)
 
 
-def _carried_out(source: Source, master: DictConfig) -> Ended | None:
+def _carried_out(source: Source, master: DictConfig, engine: Engine | None) -> Ended | None:
     """How the sweep has ended; None for a dry run."""
     cells = source.span
     chosen = settings(cells)
+    if engine and cells[0].values["checkpoint"]["every"]:
+        raise ConfigError("checkpoint.every: expected null, for checkpoints stay on one machine")
     tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
-    tracked = None if chosen["dry_run"] else session(tracking, len(cells))
     own: Any = OmegaConf.to_container(master.hydra.job.env_set)
     try:
+        if engine and not chosen["dry_run"]:
+            engine.check(cells)
+        tracked = None if chosen["dry_run"] else session(tracking, source.most)
+        make = _executors(engine, tracked) if engine and tracked else None
         with env_override(own):  # as for each job alone
-            ended = carry_out(source, chosen, tracked)
+            ended = carry_out(source, chosen, tracked, make)
     except JournalError as error:  # a full disk, say: a message, not a traceback
         raise CompactHydraException(str(error)) from error
+    finally:
+        if engine:
+            engine.close()
     if ended.received:
         raise SystemExit(128 + signal.Signals[ended.received[0]])
     if ended.verified and ended.verified.different:
         raise SystemExit(1)
     return ended if tracked else None
+
+
+def _executors(engine: Engine, tracked: Session) -> MakeExecutor:
+    def made(received: Sequence[str], progress: Progress) -> Executor:
+        return engine.executor(lambda: tracked.journal, received)
+
+    return made
 
 
 def settings(cells: Sequence[Cell]) -> Values:

@@ -5,11 +5,11 @@ that share no disk with it. See `Executor` for what one has to fill, and `runner
 the shortest that does.
 """
 
-from runner.executor.contract import Executor, Tell
+from runner.executor.contract import Engine, Executor, Tell
 from runner.executor.here import Here
 from runner.executor.local import Local
 from runner.executor.pool import Pool
 from runner.executor.result import Result, result
 from runner.executor.work import Work, do
 
-__all__ = ["Executor", "Here", "Local", "Pool", "Result", "Tell", "Work", "do", "result"]
+__all__ = ["Engine", "Executor", "Here", "Local", "Pool", "Result", "Tell", "Work", "do", "result"]

@@ -1,11 +1,13 @@
 """What an executor is."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
+from runner.cell import Cell
 from runner.executor.work import Tell, Work
+from runner.journal import Journal
 
-__all__ = ["Executor", "Tell"]
+__all__ = ["Engine", "Executor", "Tell"]
 
 
 class Executor(Protocol):
@@ -30,3 +32,16 @@ class Executor(Protocol):
         and call `unit_is_done` after each unit. A process that is gone fails the cells of its unit
         alone, once these have been tried again. Raises JournalError where nothing can be recorded.
         """
+
+
+class Engine(Protocol):
+    """What carries out units on other machines, for all rounds of a sweep."""
+
+    def check(self, cells: Sequence[Cell]) -> None:
+        """Raise ConfigError, within seconds, where it cannot carry out such cells at all."""
+
+    def executor(self, journal: Callable[[], Journal], received: Sequence[str]) -> Executor:
+        """One for the units of a round, whose records go into the journal of who leads."""
+
+    def close(self) -> None:
+        """Leave the machines; whatever was started for the sweep ends."""

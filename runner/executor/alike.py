@@ -1,0 +1,49 @@
+"""Whether another machine has the same Python, libraries and code as the one that leads."""
+
+import platform
+import socket
+from collections.abc import Iterable, Iterator, Mapping
+from importlib.metadata import PackageNotFoundError, version
+
+from runner.cell import Cell
+from runner.config import targets
+from runner.fingerprint import code_of, own_code
+
+LIBRARIES = ("numpy", "torch")
+
+Versions = Mapping[str, str]
+
+
+def versions(cells: Iterable[Cell]) -> dict[str, str]:
+    """What has to be the same here and there: of Python, of libraries, of code by its digest."""
+    found = {"Python": platform.python_version()}
+    for name in LIBRARIES:
+        try:
+            found[name] = version(name).partition("+")[0]  # the build may be another
+        except PackageNotFoundError:
+            found[name] = "not installed"
+    found["gradient-descent-runner"] = own_code().hex()[:12]
+    for name in sorted({own for cell in cells for own in targets(cell.values)}):
+        if digest := code_of(name):
+            found[name] = digest.hex()[:12]
+    return found
+
+
+def differences(here: Versions, there: Versions) -> Iterator[str]:
+    """What another machine has otherwise."""
+    for name, own in here.items():
+        if there.get(name) != own:
+            yield f"{name} {there.get(name, 'not there')}, here {own}"
+
+
+def of_this_machine(names: Iterable[str]) -> tuple[str, dict[str, str]]:
+    """The name of this machine, and its versions; `names` are those of the parts."""
+    found = versions([])
+    for name in names:
+        if name not in found:
+            try:
+                __import__(name.rpartition(".")[0] or name)
+                found[name] = code_of(name).hex()[:12]
+            except Exception as error:  # whatever an import of somebody's raises
+                found[name] = f"cannot be imported ({type(error).__name__}: {error})"
+    return socket.gethostname(), found
