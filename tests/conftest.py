@@ -213,22 +213,22 @@ def own(tmp_path):
 class TrackingServer:
     """A real `mlflow server` in a folder, over a database that is there or one of its own."""
 
-    def __init__(self, folder, environment, database="server.db"):
+    def __init__(self, folder, environment, database="server.db", host="127.0.0.1"):
         self.folder, self._environment = folder, environment
-        self.port = unused_port()
-        self.uri = f"http://127.0.0.1:{self.port}"
-        self.database = f"sqlite:///{folder}/{database}"
+        self.host, self.port = host, unused_port()
+        self.uri = f"http://{host}:{self.port}"
+        self.database = database if "://" in database else f"sqlite:///{folder}/{database}"
         self._process = None
 
     def start(self):
         """Start it, or start it again, and wait until it answers."""
-        command = ["server", "--host", "127.0.0.1", "--port", str(self.port), "--workers", "1"]
-        places = ["--backend-store-uri", self.database, "--artifacts-destination"]
+        asked = {"HOST": self.host, "PORT": str(self.port), "WORKERS": "1"}
+        asked |= {"DATABASE": self.database, "ARTIFACTS": str(self.folder / "artifacts")}
         with open(self.folder / "server.log", "ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "mlflow", *command, *places, str(self.folder / "artifacts")],
+                ["bash", ROOT / "deploy" / "mlflow.sh"],
                 cwd=self.folder,
-                env={**self._environment, **SERVER},
+                env={**self._environment, **SERVER, **asked, "PYTHON": sys.executable},
                 stdout=log,
                 stderr=log,
                 start_new_session=True,

@@ -9,6 +9,7 @@ from runner.executor.result import Result
 
 BAR_DELAY = 1.5  # seconds; a shorter sweep shows no bar
 WORTH_TELLING = 5.0  # seconds that are left
+TOLD_AFTER = 10  # the share of the cells, in parts, after which an estimate is one
 
 
 class Progress:
@@ -40,12 +41,12 @@ class Progress:
         self._bar.update(len(self.results) - self._bar.n)
 
     def unit_is_done(self) -> None:
-        """Once, after the first: say how long the rest may take, if that is long."""
-        if self._estimated or not self.results:
+        """Once, after a tenth of the cells: say how long the rest may take, if that is long."""
+        if self._estimated or TOLD_AFTER * len(self.results) < self._cells or not self.results:
             return
         self._estimated = True
         if (left := self.seconds_left()) > WORTH_TELLING:
-            say(f"about {left:.0f} s to go, by what the first took")
+            say(f"about {left:.0f} s to go, by what the first of them took")
 
     def seconds_left(self) -> float:
         """An estimate, from what the cells that have ended have taken."""

@@ -27,6 +27,8 @@ from runner.journal import Journal, new_id
 INSTALL = "pip install 'gradient-descent-runner[ray]'"
 POLL_SECONDS = 0.1
 CONNECT_SECONDS = 5.0
+UNANSWERED = 1
+"""So many messages may be on their way while a unit goes on"""
 STAY = (".git", ".venv", "mlruns", "__pycache__")
 """What of the project folder does not travel"""
 
@@ -79,15 +81,17 @@ def unit(number: int, work: Work, inbox: Any) -> None:
     import ray
 
     prepare()
-    attempt, received = new_id(), list[str]()
+    attempt, received, sent = new_id(), list[str](), list[Any]()
     over, told = ray.get(inbox.begin.remote(attempt, Begun(number, socket.gethostname())))
 
     def send(message: Message) -> None:
-        if (why := ray.get(inbox.put.remote(attempt, message))) and not received:
+        sent.append(inbox.put.remote(attempt, message))
+        if len(sent) > UNANSWERED and (why := ray.get(sent.pop(0))) and not received:
             received.append(why)
 
     if not over:
         carry_out(work.only({*work.numbers} - told), send, received)
+        ray.get(sent)  # all of it is there
 
 
 class OnRay:
@@ -132,7 +136,7 @@ class _Units:
     ) -> None:
         ray, units = self._ray, list(works)
         home = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=True
+            ray.get_runtime_context().get_node_id(), soft=False
         )
         inbox = ray.remote(num_cpus=0, scheduling_strategy=home)(Inbox).remote()
         arrivals = Arrivals(units, self._journal(), tell)
@@ -207,7 +211,7 @@ def _connected(cluster: Cluster) -> Any:
     if cluster.address is None:
         if "RAY_AUTH_MODE" not in os.environ:  # Ray would keep a token in the home folder
             os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        own["include_dashboard"] = False
+        own |= {"address": "local", "include_dashboard": False}  # none that is there already
     else:
         own["address"] = cluster.address
         environment.setdefault("working_dir", str(project.folder()))
