@@ -55,7 +55,7 @@ def local(tmp_path_factory, environment):
     return recorded(folder)[0]
 
 
-def recorded(folder):
+def recorded(folder, key=lambda run: run.name):
     """By name, the end and the trajectory of each cell that has ended by itself; and the others."""
     os.chdir(folder)
     known = [
@@ -66,11 +66,11 @@ def recorded(folder):
         if run.outcome in ("interrupted", "running", "failed"):
             cut.append(run)
             continue
-        assert run.name not in found
+        assert key(run) not in found
         rows = run.trajectory().rows
         columns = {name: rows[name].tobytes() for name in rows.dtype.names if name != "time"}
         figures = {key: repr(value) for key, value in run.figures.items() if key != "seconds"}
-        found[run.name] = (run.outcome, figures, columns)
+        found[key(run)] = (run.outcome, figures, columns)
     return found, cut
 
 
@@ -94,15 +94,15 @@ class Driver:
 
     def start(self, *typed):
         self.folder.mkdir(exist_ok=True)
-        self.process = subprocess.Popen(
-            [*self.command, *typed],
-            cwd=self.folder,
-            env=self._machines.environment,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            start_new_session=True,
-        )
+        with (self.folder / "said").open("w") as said:
+            self.process = subprocess.Popen(
+                [*self.command, *typed],
+                cwd=self.folder,
+                env=self._machines.environment,
+                stdout=said,
+                stderr=said,
+                start_new_session=True,
+            )
         return self
 
     def after(self, cells):
@@ -113,18 +113,22 @@ class Driver:
             own = [found for path in paths() for found in summaries(path).values()]
             return sum(found.end is not None for found in own) >= cells
 
-        assert wait_for(ended, self.process), self.process.stderr.read()
+        assert wait_for(ended, self.process), self.said
+
+    @property
+    def said(self):
+        return (self.folder / "said").read_text()
 
     def end(self, status=0):
-        out, err = self.process.communicate(timeout=240)
-        assert self.process.returncode == status, out + err
-        return out, err
+        """Wait for it; what it printed."""
+        assert self.process.wait(timeout=240) == status, self.said
+        return self.said
 
 
 def test_a_cluster_does_what_this_machine_does(machines, tracking, local, tmp_path, store):
     """Cell by cell, to the last bit; and stock MLflow reads each of them back, over HTTP."""
     driver = Driver(machines, tmp_path / "led", store=tracking).start("tracking.experiment=whole")
-    out, _ = driver.end()
+    out = driver.end()
     assert "400 cells: 0 stacks (0), 400 alone, 0 already done" in out
     found, lost = recorded(tmp_path / "led")
     assert len(found) == CELLS
@@ -191,7 +195,7 @@ def test_the_driver_is_cut_off(machines, local, tmp_path):
     driver.after(CELLS // 4)
     os.killpg(driver.process.pid, signal.SIGKILL)
     driver.process.wait()
-    out, _ = driver.start("sweep.resume=true").end()
+    out = driver.start("sweep.resume=true").end()
     [line] = [line for line in out.splitlines() if "already done" in line]
     assert CELLS // 4 <= int(line.split(", ")[-1].split()[0]) < CELLS
     assert_same(recorded(tmp_path / "led")[0], local)
@@ -206,7 +210,7 @@ def test_a_signal_stops_it(machines, tmp_path):
         ["pgrep", "-f", "runner -m optimizer"], capture_output=True, text=True
     )
     os.kill(int(children.stdout.split()[0]), signal.SIGTERM)
-    out, _ = driver.end(status=128 + signal.SIGTERM)
+    out = driver.end(status=128 + signal.SIGTERM)
     assert "stopped     go on with: sweep.resume=true" in out
     assert "interrupted" in out
     assert "not run" in out
@@ -234,16 +238,16 @@ def test_the_users_project_travels(machines, tmp_path):
     """A model of the user's own, in a module that no other machine has."""
     led = tmp_path / "led"
     led.mkdir()
+    (led / "parts" / "model").mkdir(parents=True)
+    (led / "parts" / "model" / "mine.yaml").write_text("_target_: mine.Own\n")
     (led / "mine.py").write_text(
         "import torch\n\n\nclass Own(torch.nn.Linear):\n"
         "    def __init__(self):\n        super().__init__(1, 1)\n"
     )
-    command = [*machines.on("head"), sys.executable, "-m", "runner", "-m", "hydra/launcher=ray"]
-    command += [f"hydra.launcher.address={machines.address}", "tracking=off", "epochs=3"]
-    command += ["model=linear", "~model.bias", "~model.initial", "model._target_=mine.Own"]
-    command += ["~model.in_features", "~model.out_features", "lr=0.01,0.1"]
-    done = subprocess.run(
-        command, cwd=led, env=machines.environment, capture_output=True, text=True
-    )
+    command = [*machines.on("head"), sys.executable, "-m", "runner", "-m", "--config-dir", "parts"]
+    command += ["hydra/launcher=ray", f"hydra.launcher.address={machines.address}", "tracking=off"]
+    command += ["model=mine", "lr=0.01,0.1", "epochs=3"]
+    how = {"cwd": led, "env": machines.environment, "capture_output": True, "text": True}
+    done = subprocess.run(command, **how)
     assert done.returncode == 0, done.stdout + done.stderr
     assert "exhausted     2" in done.stdout

@@ -5,7 +5,7 @@ Hydra imports this for every command, so what they do is imported only when they
 
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -169,7 +169,7 @@ class RayLauncherConf:
     num_gpus: float = 0
     memory: int | None = None
     max_retries: int = 3
-    runtime_env: dict[str, Any] = field(default_factory=dict)
+    runtime_env: Any = None
 
 
 @dataclass
@@ -187,7 +187,7 @@ class SlurmLauncherConf:
     qos: str | None = None
     array_parallelism: int = 256
     setup: list[str] | None = None
-    additional_parameters: dict[str, Any] | None = None
+    additional_parameters: Any = None
 
 
 @dataclass

@@ -1,13 +1,18 @@
 """Carries out units on Ray: on this machine, or on a cluster that is there.
 
-Ray chooses the machine, notices what is lost, and tries again. Records come home through an actor
-where the sweep is led, so that no machine needs a disk that another one has.
+Ray chooses the machine, and notices what is lost. A unit is a generator of Ray's: what it records
+goes from the process that computes it to the one that leads, and through no other that might be
+lost, nor through a disk.
 """
 
+import asyncio
 import os
+import queue
 import secrets
 import signal
 import socket
+import threading
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.util import find_spec
@@ -20,15 +25,13 @@ from runner.console import complain, prepare
 from runner.executor.alike import Versions, differences, of_this_machine, versions
 from runner.executor.contract import Tell
 from runner.executor.remote import Arrivals, Begun, Message, carry_out
-from runner.executor.result import Result
 from runner.executor.work import Work
-from runner.journal import Journal, new_id
+from runner.journal import Journal
 
 INSTALL = "pip install 'gradient-descent-runner[ray]'"
 POLL_SECONDS = 0.1
 CONNECT_SECONDS = 5.0
-UNANSWERED = 1
-"""So many messages may be on their way while a unit goes on"""
+AT_ONCE = 8
 STAY = (".git", ".venv", "mlruns", "__pycache__")
 """What of the project folder does not travel"""
 
@@ -43,55 +46,49 @@ class Cluster(NamedTuple):
     num_gpus: float
     memory: int | None
     max_retries: int
-    runtime_env: Mapping[str, Any]
+    runtime_env: Mapping[str, Any] | None
 
 
-class Inbox:
-    """The actor to which units send; it stays where the sweep is led."""
+class Flag:
+    """The actor that tells units that they are stopped; where it is lost, they are not asked."""
 
     def __init__(self) -> None:
-        self._messages: list[tuple[str, Message]] = []
-        self._told: set[int] = set()
-        self._over = ""
+        self._why: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
-    def begin(self, attempt: str, message: Begun) -> tuple[str, set[int]]:
-        """Why nothing is to begin any more, if so, and which cells have ended already."""
-        if not self._over:
-            self._messages.append((attempt, message))
-        return self._over, self._told
+    async def raised(self) -> str:
+        """Wait until it is, and why."""
+        return await asyncio.shield(self._why)
 
-    def put(self, attempt: str, message: Message) -> str:
-        """Why it is to end, if it is to."""
-        self._messages.append((attempt, message))
-        if isinstance(message, Result):
-            self._told.add(message.cell)
-        return self._over
-
-    def take(self) -> list[tuple[str, Message]]:
-        """All that has come since this was last asked."""
-        messages, self._messages = self._messages, []
-        return messages
-
-    def stop(self, why: str) -> None:
-        self._over = why
+    async def put_up(self, why: str) -> None:
+        self._why.set_result(why)
 
 
-def unit(number: int, work: Work, inbox: Any) -> None:
-    """What a worker does: one unit, from its beginning."""
+def unit(number: int, work: Work, flag: Any) -> Iterator[Message]:
+    """What a worker does with a unit: carry it out, and give all that comes of it."""
     import ray
 
     prepare()
-    attempt, received, sent = new_id(), list[str](), list[Any]()
-    over, told = ray.get(inbox.begin.remote(attempt, Begun(number, socket.gethostname())))
+    messages: queue.SimpleQueue[Message | BaseException | None] = queue.SimpleQueue()
+    received: list[str] = []
 
-    def send(message: Message) -> None:
-        sent.append(inbox.put.remote(attempt, message))
-        if len(sent) > UNANSWERED and (why := ray.get(sent.pop(0))) and not received:
-            received.append(why)
+    def look() -> None:
+        with suppress(Exception):  # it is lost
+            received.append(ray.get(flag.raised.remote()))
 
-    if not over:
-        carry_out(work.only({*work.numbers} - told), send, received)
-        ray.get(sent)  # all of it is there
+    def compute() -> None:
+        try:
+            carry_out(work, messages.put, received)
+            messages.put(None)
+        except BaseException as error:
+            messages.put(error)
+
+    for target in (look, compute):
+        threading.Thread(target=target, daemon=True).start()
+    yield Begun(number, socket.gethostname())
+    while (message := messages.get()) is not None:
+        if isinstance(message, BaseException):
+            raise message
+        yield message
 
 
 class OnRay:
@@ -135,49 +132,61 @@ class _Units:
         unit_is_done: Callable[[], None],
     ) -> None:
         ray, units = self._ray, list(works)
-        home = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy(
-            ray.get_runtime_context().get_node_id(), soft=False
-        )
-        inbox = ray.remote(num_cpus=0, scheduling_strategy=home)(Inbox).remote()
+        flag = ray.remote(num_cpus=0)(Flag).remote()
         arrivals = Arrivals(units, self._journal(), tell)
         of = self._cluster
         carried_out = ray.remote(
             num_cpus=of.num_cpus,
             num_gpus=of.num_gpus,
             memory=of.memory,
-            max_retries=of.max_retries,
+            max_retries=0,  # a generator that was tried again would go on where the lost one was
+            num_returns="streaming",
             scheduling_strategy="SPREAD",
         )(unit)
-        running = {carried_out.remote(n, work, inbox): n for n, work in enumerate(units)}
+        waiting = deque((number, 0) for number in range(len(units)))
+        running: dict[Any, tuple[int, int]] = {}  # of each stream, its unit and which try it is
         stopped = False
         try:
-            while running:
+            while running or (waiting and not over()):
                 if over() and not stopped:
                     stopped = True
-                    ray.get(inbox.stop.remote(over()))
-                    for ref, number in running.items():
-                        if number not in arrivals.begun():  # it would begin only to end
-                            ray.cancel(ref)
-                done, _ = ray.wait(list(running), num_returns=len(running), timeout=POLL_SECONDS)
-                arrivals.take(ray.get(inbox.take.remote()))
-                for ref in done:
-                    self._ended(ref, running.pop(ref), arrivals, is_stopped=stopped)
-                    unit_is_done()
+                    flag.put_up.remote(over())
+                while waiting and not over() and len(running) < self._room():
+                    number, tried = waiting.popleft()
+                    left = units[number].only(arrivals.left(number))
+                    running[carried_out.remote(number, left, flag)] = number, tried
+                ready, _ = ray.wait(list(running), num_returns=len(running), timeout=POLL_SECONDS)
+                for stream in ready:
+                    number, tried = running[stream]
+                    try:
+                        message = ray.get(next(stream))
+                        arrivals.take([(f"{number}.{tried}", message)])
+                    except StopIteration:
+                        del running[stream]
+                        unit_is_done()
+                    except ray.exceptions.RayError as error:
+                        del running[stream]
+                        if stopped:
+                            arrivals.cut_off(number, _said(error))
+                        elif tried < of.max_retries and _is_lost(ray, error):
+                            waiting.append((number, tried + 1))
+                        else:
+                            arrivals.give_up(number, _said(error))
+                            unit_is_done()
         finally:
-            for ref in running:  # an exception has come, a second Ctrl-C: nobody waits for them
-                ray.cancel(ref, force=True)
-            ray.kill(inbox)
+            for stream in running:  # an exception, a second Ctrl-C: nobody waits for them
+                ray.cancel(stream, force=True)
+            ray.kill(flag)
 
-    def _ended(self, ref: Any, number: int, arrivals: Arrivals, *, is_stopped: bool) -> None:
-        """What is to be done once Ray tries no more."""
-        try:
-            self._ray.get(ref)
-        except Exception as error:  # Ray's, or what came of sending
-            why = _said(error)
-            if is_stopped:
-                arrivals.cut_off(number, why)
-            else:
-                arrivals.give_up(number, why)
+    def _room(self) -> int:
+        """How many units are handed to Ray at once: twice as many as it can carry out."""
+        there = self._ray.cluster_resources().get("CPU", 1)
+        return max(AT_ONCE, int(2 * there / max(self._cluster.num_cpus, 0.1)))
+
+
+def _is_lost(ray: Any, error: Exception) -> bool:
+    """Whether its process or machine was lost, so that another may do better."""
+    return not isinstance(error, ray.exceptions.RayTaskError | ray.exceptions.TaskCancelledError)
 
 
 def _said(error: Exception) -> str:
@@ -188,10 +197,10 @@ def _said(error: Exception) -> str:
 
 def _check_reachable(address: str) -> None:
     """Ray itself would try for minutes. Raises ConfigError."""
-    host, _, port = address.removeprefix("ray://").rpartition(":")
+    host, _, port = address.rpartition(":")
     if address == "auto":
         return
-    if not host or not port.isdigit():
+    if not host or not port.isdigit() or "//" in host:
         raise ConfigError(f"hydra.launcher.address: expected auto or HOST:PORT, got {address}")
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
@@ -206,7 +215,7 @@ def _connected(cluster: Cluster) -> Any:
     """Ray, with a cluster. Raises ConfigError."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that it is used
     os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "5")  # seconds, for one that is no Ray
-    environment = dict(cluster.runtime_env)
+    environment = dict(cluster.runtime_env or {})
     own: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
     if cluster.address is None:
         if "RAY_AUTH_MODE" not in os.environ:  # Ray would keep a token in the home folder
@@ -248,21 +257,26 @@ def _tell_what_lacks(ray: Any, cluster: Cluster) -> None:
         complain(f"ray: no machine has {asked} for a unit now; they wait until one has")
 
 
+def _alive(ray: Any) -> list[str]:
+    return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
+
+
 def _check_alike(ray: Any, here: Versions) -> None:
     """Ask each machine of the cluster. Raises ConfigError that names what is different."""
     affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    asked = [
-        ray.remote(
-            num_cpus=0, max_retries=0, scheduling_strategy=affinity(node["NodeID"], soft=False)
-        )(of_this_machine).remote(list(here))
-        for node in ray.nodes()
-        if node["Alive"]
-    ]
+    asked = {
+        node: ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=affinity(node, soft=False))(
+            of_this_machine
+        ).remote(list(here))
+        for node in _alive(ray)
+    }
     wrong = []
-    for ref in asked:
+    for node, ref in asked.items():
         try:
             name, there = ray.get(ref)
         except Exception as error:  # another Python, which Ray refuses itself; an import that fails
+            if node not in _alive(ray):  # it was lost just then
+                continue
             raise ConfigError(f"hydra/launcher=ray: {_said(error)}") from error
         wrong += [f"{name}: {fault}" for fault in differences(here, there)]
     if wrong:

@@ -151,12 +151,13 @@ class _Units:
 
 def _reason(job: Any) -> str:
     """Why a job has left a unit behind, in a line."""
-    try:
-        error = job.exception()
-    except Exception as own:  # whatever submitit cannot find
-        error = own
-    lines = [line.strip() for line in str(error or "").splitlines() if line.strip()]
-    return f"job {job.job_id} ended without it: {lines[-1] if lines else job.state}"
+    if not job.paths.result_pickle.exists():  # submitit would wait for it a while
+        told = job.stderr() or ""
+        why = f"{job.state}, and said nothing of why"
+    else:
+        told, why = str(job.exception() or ""), job.state
+    lines = [line.strip() for line in told.splitlines() if line.strip()]
+    return f"job {job.job_id} ended without it: {lines[-1] if lines else why}"
 
 
 def several(units: Sequence[tuple[int, Work]], folder: str, wanted: Versions) -> None:
