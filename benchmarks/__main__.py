@@ -3,8 +3,9 @@
 import logging
 import sys
 
-from benchmarks import batches, large, loops, publishing, report, stacks, startup, sweeps
+from benchmarks import batches, engines, large, loops, publishing, report, stacks, startup, sweeps
 
+ALL = loops, batches, large, publishing, report, stacks, startup, sweeps, engines
 COLUMNS = "{:<34}{:<36}{:>12}{:>12}{:>9}{:>9}"
 
 
@@ -13,7 +14,7 @@ def main() -> None:
     wanted = sys.argv[1:]
     logging.getLogger("mlflow").setLevel(logging.WARNING)
     print(COLUMNS.format("what", "against", "ours", "theirs", "ratio", "wanted"))
-    for module in (loops, batches, large, publishing, report, stacks, startup, sweeps):
+    for module in ALL:
         if not wanted or module.__name__.split(".")[1] in wanted:
             for row in module.rows():
                 print(COLUMNS.format(*row), flush=True)
