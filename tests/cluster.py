@@ -15,10 +15,16 @@ import time
 from pathlib import Path
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
-NETWORK = "10.213.77"
 NAMES = "head", "worker"
-BRIDGE = "runner-bridge"
 CPUS = 2
+# Each of pytest's workers may have its own.
+NUMBER = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+NETWORK = f"10.213.{77 + NUMBER}"
+BRIDGE = f"runner-br{NUMBER}"
+
+
+def _space(name):
+    return f"runner-{name}{NUMBER}"
 
 
 def _ip(*words):
@@ -28,8 +34,8 @@ def _ip(*words):
 def _has_namespaces():
     if os.geteuid() or not shutil.which("ip"):
         return False
-    tried = subprocess.run(["ip", "netns", "add", "runner-tried"], capture_output=True)
-    subprocess.run(["ip", "netns", "del", "runner-tried"], capture_output=True)
+    tried = subprocess.run(["ip", "netns", "add", _space("tried")], capture_output=True)
+    subprocess.run(["ip", "netns", "del", _space("tried")], capture_output=True)
     return tried.returncode == 0
 
 
@@ -54,7 +60,7 @@ class Machines:
 
     def on(self, name):
         """What stands before a command that is to run on one of them."""
-        return ["ip", "netns", "exec", f"runner-{name}"] if self.is_apart else []
+        return ["ip", "netns", "exec", _space(name)] if self.is_apart else []
 
     def _address(self, name):
         if self.is_apart:
@@ -70,7 +76,7 @@ class Machines:
             _ip("addr", "add", f"{self.here}/24", "dev", BRIDGE)
             _ip("link", "set", BRIDGE, "up")
             for name in NAMES:
-                space, cable = f"runner-{name}", f"rb-{name}"
+                space, cable = _space(name), f"rb{NUMBER}-{name}"
                 _ip("netns", "add", space)
                 _ip("link", "add", cable, "type", "veth", "peer", "name", "eth0", "netns", space)
                 _ip("link", "set", cable, "master", BRIDGE, "up")
@@ -102,26 +108,29 @@ class Machines:
             assert time.monotonic() < deadline, (self.folder / f"{name}.log").read_text()
             time.sleep(0.2)
 
+    def pids(self, name):
+        """Of all that runs there."""
+        if self.is_apart:
+            found = subprocess.run(["ip", "netns", "pids", _space(name)], capture_output=True)
+            return [int(pid) for pid in found.stdout.split()]
+        return _below(self._processes[name].pid) if name in self._processes else []
+
+    def units(self):
+        """The processes that carry out a unit now."""
+        titles = {pid: _title(pid) for name in NAMES for pid in self.pids(name)}
+        return [pid for pid, title in titles.items() if title.startswith("ray::unit")]
+
     def kill(self, name):
         """End the machine with all that runs there, without a chance to finish anything."""
-        if self.is_apart:
-            space = f"runner-{name}"
-            found = subprocess.run(["ip", "netns", "pids", space], capture_output=True, text=True)
-            pids = [int(pid) for pid in found.stdout.split()]
-        else:
-            pids = []
-        process = self._processes.pop(name, None)
-        if process is not None:
-            pids += _below(process.pid)
-        for pid in pids:
+        for pid in self.pids(name):
             with contextlib.suppress(ProcessLookupError):
                 os.kill(pid, signal.SIGKILL)
-        if process is not None:
+        if process := self._processes.pop(name, None):
             process.wait()
 
     def _leave_network(self):
         for name in NAMES:
-            subprocess.run(["ip", "netns", "del", f"runner-{name}"], capture_output=True)
+            subprocess.run(["ip", "netns", "del", _space(name)], capture_output=True)
         subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
 
     def __exit__(self, *error):
@@ -138,3 +147,10 @@ def _below(pid):
         for child in task.read_text().split():
             found += _below(int(child))
     return found
+
+
+def _title(pid):
+    try:
+        return Path(f"/proc/{pid}/cmdline").read_text()
+    except OSError:  # it has ended
+        return ""
