@@ -1,7 +1,8 @@
 """A Ray cluster of two machines, started by what `deploy/` starts one with.
 
-Where the machine allows it, each is a network namespace with an address of its own; else both are
-processes with that of this machine. None of them has the folder of the sweep as its own.
+Where the machine allows it, each is a network namespace with an address of its own; else, or with
+ONE_ADDRESS in the environment, both are processes with that of this machine. None of them has the
+folder of the sweep as its own.
 """
 
 import contextlib
@@ -32,7 +33,7 @@ def _ip(*words):
 
 
 def _has_namespaces():
-    if os.geteuid() or not shutil.which("ip"):
+    if os.geteuid() or not shutil.which("ip") or os.environ.get("ONE_ADDRESS"):
         return False
     tried = subprocess.run(["ip", "netns", "add", _space("tried")], capture_output=True)
     subprocess.run(["ip", "netns", "del", _space("tried")], capture_output=True)
@@ -129,7 +130,8 @@ class Machines:
             process.wait()
 
     def _leave_network(self):
-        for name in NAMES:
+        for name in NAMES:  # a name may be gone before the last of its processes is
+            subprocess.run(["ip", "link", "del", f"rb{NUMBER}-{name}"], capture_output=True)
             subprocess.run(["ip", "netns", "del", _space(name)], capture_output=True)
         subprocess.run(["ip", "link", "del", BRIDGE], capture_output=True)
 
