@@ -581,3 +581,29 @@ def test_each_plot_can_be_saved(page, tmp_path):
         download.value.save_as(tmp_path / f"{name}.png")
         picture = np.asarray(Image.open(tmp_path / f"{name}.png").convert("RGB"))
         assert len(np.unique(picture.reshape(-1, 3), axis=0)) > 20
+
+
+def test_a_search_is_shown(published, browser):
+    """Each sample in its order, what was pruned hollow, and the best so far: as MLflow has them."""
+    sweep = published("a search")
+    order = sorted(sweep.runs.values(), key=lambda run: int(run.data.tags["cell"]))
+    outcomes = [run.data.tags["outcome"] for run in order]
+    values = [
+        math.inf if outcome == "diverged" else run.data.metrics["final_loss"]
+        for run, outcome in zip(order, outcomes, strict=True)
+    ]
+    ranked = [math.inf if how == "pruned" else v for v, how in zip(values, outcomes, strict=True)]
+    best = np.minimum.accumulate(ranked)
+    with opened(browser, sweep.path) as page:
+        cells = shown(page, "search", "cells")
+        assert cells["x"] == list(range(1, 81))
+        assert cells["alpha"] == [0 if outcome == "pruned" else 0.7 for outcome in outcomes]
+        assert outcomes.count("pruned") > 10
+        near = np.array(values) < 100  # what is beyond is drawn at the top edge
+        np.testing.assert_allclose(np.array(cells["y"])[near], np.array(values)[near], rtol=1e-6)
+        line = shown(page, "search", "best")
+        np.testing.assert_allclose(line["y"], best[np.isfinite(best)], rtol=1e-6)
+        page.locator("#cells tbody tr").first.hover()
+        assert marks(page)["search"] == 1
+        told = page.locator("#search table tbody tr").all_inner_texts()
+        assert {row.split("\t")[0] for row in told} == {"lr", "optimizer.momentum"}

@@ -262,6 +262,8 @@ def test_the_sweeps_run_tells_how_it_searched(runner, store, tmp_path):
     importance = json.loads(tags["importance"])
     assert set(importance) == set(SPACE)
     assert sum(importance.values()) == pytest.approx(1)
+    shares = ", ".join(f"{key} {100 * share:.0f} %" for key, share in importance.items())
+    assert f"importance  {shares}" in lines
     assert parent.data.params["swept"] == "lr, optimizer.momentum"
     assert not {"lr", "optimizer.momentum"} & {*parent.data.params}
 

@@ -1,8 +1,9 @@
 """A sweep from its cells to the table at its end: planned, executed, verified."""
 
+import json
 import signal
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -91,6 +92,9 @@ def carry_out(
         pool.close()
     cells, results = sweep.planned.cells, sweep.results
     say(table.printed(cells, results))
+    if importance := json.loads(sweep.found.get("importance", "{}")):
+        shares = ", ".join(f"{key} {100 * share:.0f} %" for key, share in importance.items())
+        say(f"importance  {shares}")
     if run and tracked.store and tracked.settings.page:
         say(f"report      {page_path(run)}, in a moment")
     if verified:
@@ -131,6 +135,8 @@ class _Sweep:
         self._stops = chosen["on_error"] == "stop"
         self.planned = planned
         """All rounds so far"""
+        self.found: Mapping[str, str] = {}
+        """What a search has found, as tags"""
 
     @property
     def results(self) -> list[Result]:
@@ -169,6 +175,7 @@ class _Sweep:
             with suppress(JournalError):
                 self._progress.results.extend(self._cut_off(run))
             if run:
+                self.found = self._source.found()
                 parent.end(
                     self._tracked.journal,
                     run,
@@ -178,7 +185,7 @@ class _Sweep:
                     failure=failure,
                     seconds=time.perf_counter() - began,
                     verified=verified,
-                    found=self._source.found(),
+                    found=self.found,
                 )
         return run, verified
 

@@ -43,6 +43,8 @@ def _section(compared: Comparison, tags: Any, wanted: str) -> Section:
     ]
     if compared.seeded:
         words.append("What counts of a sample is the median over its seeds.")
+    if any(line.outcome == "diverged" for line in compared.lines):
+        words.append("A cross at the top edge is a cell that diverged.")
     pruned = sum(line.outcome == "pruned" for line in compared.lines)
     if pruned:
         words.append(
