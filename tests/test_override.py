@@ -16,7 +16,7 @@ from omegaconf import open_dict
 from runner import CONF
 from runner.cell import chosen
 from runner.cells.compose import Composer
-from runner.cells.split import split
+from runner.cells.split import split, with_their_options
 from runner.config import ConfigError, plain, register
 from runner.refused import message
 
@@ -123,7 +123,8 @@ def composing():
 
         def swept(typed):
             try:
-                cells = split(parser.parse_overrides(typed)).cells()
+                own = with_their_options(typed)
+                cells = split(parser.parse_overrides(own)).cells()
             except (ConfigError, HydraException):
                 return None
             composer, made = Composer(loader, master), []

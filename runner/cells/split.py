@@ -1,6 +1,7 @@
 """From what was typed for a sweep to the overrides of each cell, in their order."""
 
 import math
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from typing import NamedTuple
 
@@ -80,13 +81,15 @@ def with_their_options(words: Sequence[str]) -> list[str]:
             parsed += parser.parse_overrides([word]) if "=" in word and word[0] != "-" else [None]
         except HydraException:  # which Hydra will say itself
             parsed.append(None)
-    swept = {one.key_or_group for one in parsed if one and one.is_sweep_override()}
+    known = [one for one in parsed if one is not None]
+    swept = {one.key_or_group for one in known if one.is_sweep_override() and not _merges(one)}
+    often = Counter(one.key_or_group for one in known)
     made = []
     for word, one in zip(words, parsed, strict=True):
         key, _, value = word.partition("=")
-        is_within = one is not None and one.key_or_group.split(".")[0] in swept - {one.key_or_group}
-        is_set = one is not None and not (one.is_sweep_override() or one.is_delete())
-        made.append(f"{key}=choice({value})" if is_within and is_set and value else word)
+        own = one.key_or_group if one and not one.is_sweep_override() else ""
+        is_within = own.split(".")[0] in swept - {own} and often[own] == 1
+        made.append(f"{key}=choice({value})" if is_within and value and key[0] != "~" else word)
     return made
 
 
