@@ -151,6 +151,9 @@ class _Units:
                 if over() and not stopped:
                     stopped = True
                     flag.put_up.remote(over())
+                    for stream, (number, _) in running.items():
+                        if number not in arrivals.begun():  # it would begin only to end
+                            ray.cancel(stream)
                 while waiting and not over() and len(running) < self._room():
                     number, tried = waiting.popleft()
                     left = units[number].only(arrivals.left(number))
