@@ -81,7 +81,7 @@ def test_it_does_what_this_machine_does(engine, runner, tmp_path):
         for more in (["print_every=0"], ["sweep.stack=false", "clip=5"]):
             done = runner(tmp_path / name, *SWEEP, *how, *more)
         search = ["-m", "gradient=by_hand", "lr=tag(log,interval(1e-4,10))", "tracking=off"]
-        search += ["sweep.sampler=tpe", "sweep.samples=9", "epochs=20", *how]
+        search += ["sweep.sampler=tpe", "sweep.samples=9", "sweep.batch=3", "epochs=20", *how]
         lines = runner(tmp_path / name, *search).stdout.splitlines()
         rounds = [line for line in lines if " of 9  best" in line]
         found[name] = [*rounds, done.stdout.partition("\n\n")[2].partition("kept")[0]]

@@ -21,6 +21,8 @@ from runner.executor.result import Result
 
 TRIES = 20
 """A sampler may ask for what was asked for before, so often for each new sample."""
+FEWEST = 8
+"""So many samples are asked for at once, or the root of those that were: a stack is cheap"""
 MOST_CORNERS = 200
 """So many choices of what has no order are tried before it begins."""
 
@@ -105,18 +107,18 @@ class Search:
         self._best: tuple[float, Sample] | None = None
 
     @property
-    def batch(self) -> int:
-        """So many samples at once: by default as many as there will be rounds."""
-        assert self._how.samples
-        return self._how.batch or math.ceil(math.sqrt(self._how.samples))
+    def _batch(self) -> int:
+        """So many samples in the next round: more, the more are known.
+
+        It depends on those before alone, so that a longer search begins as a shorter one.
+        """
+        return self._how.batch or max(FEWEST, math.isqrt(len(self._asked)))
 
     def lines(self) -> list[str]:
         """What a person is told of it."""
         how = self._how
-        lines = [
-            f"search by {how.sampler}: {how.samples} samples, {self.batch} at a time, "
-            f"for the least {self._minimise}"
-        ]
+        own = f", {how.batch} at a time" if how.batch else ""
+        lines = [f"search by {how.sampler}: {how.samples} samples{own}, the least {self._minimise}"]
         if how.sampler == "cmaes" and self._of.keys:
             lines.append(f"  {', '.join(self._of.keys)}: drawn at random, for cmaes has no choices")
         return lines
@@ -124,7 +126,7 @@ class Search:
     def asks(self, samples: int) -> Iterator[list[Sample]]:
         """Samples that are new, a round at once, until so many were asked for or none is new."""
         while len(self._asked) < samples:
-            asked = self._new(min(self.batch, samples - len(self._asked)))
+            asked = self._new(min(self._batch, samples - len(self._asked)))
             if not asked:
                 say(f"{len(self._asked)} samples are all that it finds")
                 return
@@ -189,7 +191,7 @@ class Search:
     def found(self) -> dict[str, str]:
         """Tags of the sweep's run: how it searched, and how much each number has to do with it."""
         how = self._how
-        tags = {"sampler": how.sampler, "minimise": self._minimise, "batch": str(self.batch)}
+        tags = {"sampler": how.sampler, "minimise": self._minimise}
         if importance := self._importance():
             tags["importance"] = json.dumps(importance)
         return tags

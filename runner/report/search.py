@@ -38,8 +38,8 @@ def search(compared: Comparison, made: dict[str, Any]) -> tuple[Section, dict[st
 
 def _section(compared: Comparison, tags: Any, wanted: str) -> Section:
     words = [
-        f"The samples in the order in which {tags.get('sampler')} asked for them, "
-        f"{tags.get('batch')} at a time, and the least {wanted} so far."
+        f"The samples in the order in which {tags.get('sampler')} asked for them, and the least "
+        f"{wanted} so far."
     ]
     if compared.seeded:
         words.append("What counts of a sample is the median over its seeds.")
