@@ -53,6 +53,8 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
     what = "above best" if is_over else "final loss"
     room = WIDTH - 44
     yield f"{'medians of':<{room}}{what:>12}{'from':>11}{'to':>11}{'diverged':>10}"
+    without = sum(not spread.cells for spread, _ in found)
+    found = [one for one in found if one[0].cells]
     for number, (spread, cell) in enumerate(found[:MOST]):
         if len(order) > 1 and (number == 0 or cell.problem != found[number - 1][1].problem):
             yield f"of {cell.problem}"
@@ -63,6 +65,8 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
         yield f"{short:<{room}}{spread.middle:>12.6g}{told}{share:>10}"
     if len(found) > MOST:
         yield f"and {len(found) - MOST} more settings: see the report"
+    if without:
+        yield f"and {without} that ended in no number: pruned, or failed"
     if is_over:
         yield "The seeds draw the data: losses are told less the best one seen on the same"
         yield "data. The report has the excess loss."

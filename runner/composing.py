@@ -26,7 +26,7 @@ from runner.cells.compose import Composer, compose, composed
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
 from runner.cells.split import split, with_their_options
-from runner.config import ConfigError, plain, register
+from runner.config import ConfigError, plain, plain_node, register
 from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
 from runner.refused import message_with_place
@@ -56,7 +56,7 @@ def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:
             raise ConfigError("hydra/launcher: is for the command line: a call starts none")
         params = [f"{key}={value}" for key, value in (master.hydra.sweeper.params or {}).items()]
         parser = OverridesParser.create(config_loader=loader)
-        made = split(parser.parse_overrides([*params, *words]))
+        made = split(parser.parse_overrides([*params, *words]), plain_node(master.sweep))
         if not made.how.is_search:
             return all_at_once(compose(loader, master, made.cells()))
         composer = Composer(loader, master, refuse_grids=True)

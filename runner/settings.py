@@ -46,6 +46,8 @@ def faults(settings: Values) -> Iterator[str]:
         yield f"sweep.prune: expected median or null, got {prune}"
     elif prune and wanted == "epochs_run":
         yield "sweep.prune: expected a loss to be minimised, for it compares epochs by it"
+    elif not prune and wanted != "final_loss" and settings["sampler"] in SAMPLERS:
+        yield "sweep.minimise: is of a search, or of sweep.prune: sweep.sampler=tpe, say"
     elif prune and settings["stack"] is False:
         yield "sweep.prune: compares the cells of a stack, and sweep.stack=false makes none"
 

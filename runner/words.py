@@ -46,7 +46,8 @@ def words(typed: Sequence[str], keywords: Mapping[str, Any], *, swept: bool) -> 
             raise ConfigError(f"{word}: expected words of the form key=value, and no options")
     overrides, objects = list(typed), {}
     for key, value in keywords.items():
-        several = _values(key, value) if swept else [value]
+        of_the_sweep = key == "sweep" or key.startswith("sweep.")  # each is one for all of it
+        several = _values(key, value) if swept and not of_the_sweep else [value]
         if not several:
             raise ConfigError(f"{key}: expected one value or more to sweep, got none")
         given = [one for one in several if is_object(key, one)]

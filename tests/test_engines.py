@@ -168,6 +168,20 @@ def test_a_signal_stops_it(engine, environment, tmp_path):
     assert any(len(run.trajectory().rows) > 1 for run in cut)
 
 
+@pytest.mark.slow
+def test_a_signal_stops_what_waits_for_room(environment, tmp_path):
+    """No machine has so many cores: nothing has begun, and the sweep ends at once."""
+    command = [sys.executable, "-m", "runner", *SWEEP, "hydra/launcher=ray"]
+    command += ["hydra.launcher.num_cpus=1000"]
+    with (tmp_path / "said").open("w") as said:
+        process = subprocess.Popen(command, stdout=said, stderr=said, cwd=tmp_path, env=environment)
+        wait_for(lambda: "they wait until one has" in (tmp_path / "said").read_text(), process)
+        wait_for(lambda: "slices" in (tmp_path / "said").read_text(), process)
+        process.send_signal(signal.SIGINT)
+        assert process.wait(60) == 128 + signal.SIGINT
+    assert "not run       12" in (tmp_path / "said").read_text()
+
+
 def any_begun(folder):
     from runner.journal import paths, summaries
 
@@ -198,6 +212,9 @@ REFUSED = {
     "hydra/launcher=slurm": "hydra/launcher=slurm: ",
     "hydra/launcher=slurm hydra.launcher.jobs=0": "hydra.launcher.jobs: expected 1 or more, got 0",
     "hydra/launcher=ray checkpoint.every=5": "checkpoint.every: expected null",
+    "hydra/launcher=ray hydra.launcher.num_cpus=-1": "num_cpus: expected 0 or more, got -1",
+    "hydra/launcher=ray hydra.launcher.runtime_env=foo": "runtime_env: expected a mapping",
+    "hydra/launcher=slurm hydra.launcher.timeout_min=0": "timeout_min: expected 1 or more, got 0",
     "hydra/launcher=ray hydra.launcher.cores=2": "Key 'cores' not in 'RayLauncherConf'",
 }
 

@@ -13,7 +13,6 @@ from hydra.core.config_search_path import ConfigSearchPath
 from hydra.core.config_store import ConfigStore
 from hydra.core.object_type import ObjectType
 from hydra.core.override_parser.overrides_parser import OverridesParser
-from hydra.core.override_parser.types import Override
 from hydra.core.utils import JobReturn, setup_globals
 from hydra.plugins.launcher import Launcher
 from hydra.plugins.search_path_plugin import SearchPathPlugin
@@ -97,7 +96,8 @@ class RayLauncher(StackLauncher):
         self._cluster = cluster
 
     def engine(self) -> Any:
-        from runner.executor.on_ray import Cluster, OnRay
+        from runner.executor.on_ray import OnRay
+        from runner.executor.ray_cluster import Cluster
 
         return OnRay(Cluster(**self._cluster))
 
@@ -108,30 +108,22 @@ class CellSweeper(sweeper()):  # type: ignore[misc]
     And with each cell made of what its lone run would be made of, in the same order.
     """
 
-    @staticmethod
-    def split_arguments(
-        overrides: list[Override], max_batch_size: int | None
-    ) -> list[list[list[str]]]:
-        """The overrides of each cell, in batches."""
-        from runner.cells.split import batches, split
-
-        return batches(split(overrides).cells(), max_batch_size)
-
     def sweep(self, arguments: list[str]) -> Any:
         """What the launcher returns for each batch. Ends with status 1 if a cell failed."""
         assert self.hydra_context is not None
         assert self.config is not None
-        if not isinstance(self.launcher, StackLauncher):
-            from runner.config import plain_node
-            from runner.settings import check_alone
+        from runner.cells.split import batches, split
+        from runner.config import plain_node
+        from runner.settings import check_alone
 
-            check_alone(plain_node(self.config.sweep), is_swept=True)
+        chosen = plain_node(self.config.sweep)
+        if not isinstance(self.launcher, StackLauncher):
+            check_alone(chosen, is_swept=True)
+            self.split_arguments = lambda own, most: batches(split(own, chosen).cells(), most)
             return super().sweep(arguments)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)
         overrides = parser.parse_overrides([*self._parse_config(), *arguments])
-        from runner.cells.split import batches, split
-
-        made = split(overrides)
+        made = split(overrides, chosen)
         if made.how.is_search:
             returns = [self.launcher.search(made, self.max_batch_size)]
         else:

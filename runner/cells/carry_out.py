@@ -14,6 +14,7 @@ from runner.cell import Cell
 from runner.cells import parent, table, verify
 from runner.cells.done import done
 from runner.cells.plan import Plan, Unit, plan
+from runner.cells.plan_lines import lines
 from runner.cells.progress import Progress
 from runner.cells.source import Source
 from runner.cells.verify import Verified
@@ -78,8 +79,9 @@ def carry_out(
         if source.is_search:  # so that what cannot run is found now, and not after hours
             make(source.span)
             say("\n".join(source.lines))
-        planned = make(next(source.rounds))
-        say("\n".join(planned.lines()))
+        first = next(source.rounds)
+        planned = planned_apart(make, first) if source.is_search else make(first)
+        say("\n".join(lines(planned)))
         if tracked is None:
             source.rounds.close()
             return Ended(planned.cells, "", [], None, [])
@@ -92,6 +94,8 @@ def carry_out(
         pool.close()
     cells, results = sweep.planned.cells, sweep.results
     say(table.printed(cells, results))
+    if found := sweep.found.get("found"):
+        say(f"found       {found}")
     if importance := json.loads(sweep.found.get("importance", "{}")):
         shares = ", ".join(f"{key} {100 * share:.0f} %" for key, share in importance.items())
         say(f"importance  {shares}")
@@ -112,6 +116,24 @@ def _place(cells: Sequence[Cell]) -> tuple[str, str]:
     """The store and the experiment that the runs go to."""
     node = cells[0].values["tracking"]
     return recorded(node["uri"]) if node["uri"] else "", node["experiment"]
+
+
+def planned_apart(make: MakePlan, cells: Sequence[Cell], first: int = 0) -> Plan:
+    """The plan of a round of a search: a cell that cannot run has failed, and the others go on."""
+    bad = {}
+    numbers = range(len(cells))
+    try:
+        return make(cells).among(cells, numbers, first)
+    except ConfigError:
+        for number in numbers:
+            try:
+                make([cells[number]])
+            except ConfigError as error:
+                bad[number] = str(error).splitlines()[-1].strip()
+    good = [number for number in numbers if number not in bad]
+    planned = make([cells[number] for number in good]).among(cells, good, first)
+    failed = [Result(number + first, "failed", reason=why) for number, why in bad.items()]
+    return planned._replace(done=[*planned.done, *failed])
 
 
 class _Sweep:
@@ -160,7 +182,7 @@ class _Sweep:
                 if not cells:
                     break
                 first = len(self.planned.cells)
-                added = self._make(cells).numbered_from(first)
+                added = planned_apart(self._make, cells, first)
                 self.planned, units = self.planned.followed_by(added), added.units
             if not self._received:
                 verified = self._verified()
@@ -174,8 +196,8 @@ class _Sweep:
             self._progress.close()
             with suppress(JournalError):
                 self._progress.results.extend(self._cut_off(run))
+            self.found = self._source.found()
             if run:
-                self.found = self._source.found()
                 parent.end(
                     self._tracked.journal,
                     run,

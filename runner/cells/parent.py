@@ -8,6 +8,7 @@ from runner.caller import asked
 from runner.cell import Cell
 from runner.cells import table
 from runner.cells.plan import Plan
+from runner.cells.plan_lines import lines
 from runner.cells.source import Source
 from runner.cells.verify import Verified
 from runner.executor.result import Result
@@ -28,7 +29,7 @@ def begin(journal: Journal, source: Source, planned: Plan, store: str) -> str:
         params={"swept": ", ".join(keys), **common(cells)},
         tags={
             "command": asked(),
-            "plan": "\n".join([*source.lines, *planned.lines()]),
+            "plan": "\n".join([*source.lines, *lines(planned)]),
             "cells": str(source.most),
             "mlflow.note.content": f"A sweep of {what}; `cells.csv` has them all{report}.",
             **identity.surroundings(),

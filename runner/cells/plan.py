@@ -1,18 +1,14 @@
 """The plan of a sweep: which cells are done, which form stacks, which run alone, and why."""
 
-from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence, Set
-from textwrap import wrap
+from collections.abc import Iterable, Mapping, Sequence, Set
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.cell import TARGET, Cell
+from runner.cell import Cell
 from runner.cells.compose import refuse
-from runner.cells.table import swept, value_of
 from runner.check import check
 from runner.config import ConfigError
-from runner.console import WIDTH
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.executor.result import Result, result
@@ -21,10 +17,7 @@ from runner.fingerprint import fingerprint
 from runner.stack import Parts, impossible, prepare, refusal, slower
 from runner.stop import most_steps
 
-ROOM = "record.most_bytes"
-MUCH = 10**9  # bytes of parameters, told before they are written
 SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
-LOOK: Any = {"subsequent_indent": " " * 16, "break_long_words": False}
 SLICE_CELLS = 500  # beyond it, a step gains nothing, and the first cells are published later
 
 
@@ -64,11 +57,11 @@ class Plan(NamedTuple):
     def units(self) -> list[Unit]:
         return [unit for group in self.groups for unit in group.units]
 
-    def numbered_from(self, first: int) -> "Plan":
-        """The same of cells that come after so many others."""
+    def among(self, cells: Sequence[Cell], numbers: Sequence[int], first: int = 0) -> "Plan":
+        """The same, as those `numbers` of more cells, that come after `first` others."""
 
-        def moved(numbers: Sequence[int]) -> tuple[int, ...]:
-            return tuple(number + first for number in numbers)
+        def moved(own: Sequence[int]) -> tuple[int, ...]:
+            return tuple(numbers[number] + first for number in own)
 
         groups = [
             group._replace(
@@ -77,8 +70,14 @@ class Plan(NamedTuple):
             )
             for group in self.groups
         ]
-        done = [one._replace(cell=one.cell + first) for one in self.done]
-        return self._replace(groups=groups, done=done)
+        data: list[Any] = [None] * len(cells)
+        fingerprints = [""] * len(cells)
+        for own, number in enumerate(numbers):
+            data[number], fingerprints[number] = self.data[own], self.fingerprints[own]
+        done = [one._replace(cell=numbers[one.cell] + first) for one in self.done]
+        return self._replace(
+            cells=cells, data=data, fingerprints=fingerprints, groups=groups, done=done
+        )
 
     def followed_by(self, other: "Plan") -> "Plan":
         """Both together, the other numbered from the end of this."""
@@ -91,69 +90,6 @@ class Plan(NamedTuple):
             self.spaced + other.spaced,
             self.most_bytes + other.most_bytes,
         )
-
-    def headline(self) -> str:
-        """`120 cells: 3 stacks (114), 6 alone, 0 already done`."""
-        stacked = [group for group in self.groups if not group.alone]
-        alone = sum(len(group.numbers) for group in self.groups if group.alone)
-        count = sum(len(group.numbers) for group in stacked)
-        stacks = _count(len(stacked), "stack")
-        cells = _count(len(self.cells), "cell")
-        return f"{cells}: {stacks} ({count}), {alone} alone, {len(self.done)} already done"
-
-    def lines(self) -> list[str]:
-        """The headline, and a line for each group."""
-        own = list(self._group_lines())
-        if self.spaced:
-            which = _count(self.spaced, "cell")
-            own.append(f"of {which}, norms at every step, all parameters at some: {ROOM}")
-        if self.most_bytes >= MUCH:
-            size = f"{self.most_bytes / MUCH:.1f} GB"
-            kept = f"all parameters at every step: up to {size} in the journal"
-            own.append(f"{kept}, and again as Parquet: {ROOM}")
-        told = (f"  {line}" for line in own)
-        return [self.headline(), *(part for line in told for part in wrap(line, WIDTH, **LOOK))]
-
-    def _group_lines(self) -> Iterator[str]:
-        everyone = Counter(
-            (part, str(cell.choices[part])) for cell in self.cells for part in _chosen(cell)
-        )
-        everything = swept(self.cells) if len(self.groups) > 1 else []
-        for group in self.groups:
-            cells = [self.cells[number] for number in group.numbers]
-            own = swept(cells)
-            same = self._parts_of(cells, everyone)
-            same += _constant(cells[0], [key for key in everything if key not in own])
-            varying = ", ".join(own) or "nothing"
-            if group.alone:
-                yield f"alone {len(cells):>6}  {same}: {group.alone}"
-            else:
-                more = f", {len(group.units)} slices" if len(group.units) > 1 else ""
-                more += ", verified afterwards" if group.doubt else ""
-                yield f"stack {len(cells):>6}  {same}: {group.loop} over {varying}{more}"
-
-    def _parts_of(self, cells: Sequence[Cell], everyone: Mapping[Any, int]) -> str:
-        """The options chosen for these cells where others chose differently."""
-        told = [
-            f"{part}={','.join(dict.fromkeys(str(cell.choices[part]) for cell in cells))}"
-            for part in _chosen(cells[0])
-            if everyone[part, str(cells[0].choices[part])] < len(self.cells)
-        ]
-        return " ".join(told) or f"optimizer={cells[0].choices.get('optimizer')}"
-
-
-def _constant(cell: Cell, keys: Sequence[str]) -> str:
-    """The values of what was swept, and is the same in all cells of the one's group."""
-    told = [
-        f"{key}={value_of(cell, key)}"
-        for key in keys
-        if key.removesuffix(TARGET) not in cell.choices
-    ]
-    return "".join(f" {text}" for text in told)
-
-
-def _chosen(cell: Cell) -> list[str]:
-    return [part for part, option in cell.choices.items() if option and "/" not in part]
 
 
 Stack = bool | str
@@ -294,7 +230,3 @@ def _merged(groups: Iterable[Group]) -> list[Group]:
         numbers = tuple(sorted(number for group in some for number in group.numbers))
         merged.append(Group(numbers, tuple(Unit((n,), None) for n in numbers), why, ""))
     return merged
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -6,7 +6,7 @@ drawn. What is drawn follows from `sweep.seed` alone.
 
 import itertools
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -53,15 +53,10 @@ class Axis(NamedTuple):
     interval: IntervalSweep | None = None
 
 
-def sampling(overrides: Sequence[Override]) -> Sampling:
-    """From the overrides of `sweep.*`. Raises ConfigError."""
-    said: dict[str, Any] = {
-        one.key_or_group.removeprefix("sweep."): one.value()
-        for one in overrides
-        if one.key_or_group.startswith("sweep.") and not one.is_sweep_override()
-    }
-    sampler, samples = said.get("sampler", "grid"), said.get("samples")
-    zipped, seed, batch = said.get("zip"), said.get("seed", 0), said.get("batch")
+def sampling(chosen: Mapping[str, Any]) -> Sampling:
+    """From the settings of the sweep. Raises ConfigError."""
+    sampler, samples = chosen["sampler"], chosen["samples"]
+    zipped, seed, batch = chosen["zip"], chosen["seed"], chosen["batch"]
     if sampler not in SAMPLERS:
         sampler_of(str(sampler), 0)
     if samples is not None and (not isinstance(samples, int) or samples < 1):
@@ -82,11 +77,15 @@ def cells(how: Sampling, axes: Sequence[Axis], most: int) -> Iterator[list[tuple
     """Of each cell, the override at each place of an axis. Raises ConfigError."""
     if how.sampler == "grid":
         wheels = _wheels(how, [_spaced(axis, how.samples) for axis in axes])
+        if how.batch:
+            raise ConfigError("sweep.batch: is of a search: sweep.sampler=tpe, say")
         if how.samples is not None and not any(axis.interval for axis in axes):
             raise ConfigError("sweep.samples: expected an interval(...) of which to take them")
         _count([len(wheel) for wheel in wheels], most)
         yield from (_flat(turn) for turn in itertools.product(*wheels))
         return
+    if how.batch:
+        raise ConfigError(f"sweep.batch: is of a search, and {how.sampler} learns nothing")
     of = space(how, axes)
     _count([how.samples or 0, *(len(wheel) for wheel in of.seeds)], most)
     for shares in _shares(how, len(of.scales) + len(of.wheels)):
@@ -165,6 +164,8 @@ def _spaced(axis: Axis, samples: int | None) -> Axis:
             f"{axis.key}: an interval has no end of values: expected sweep.samples, so many of it, "
             "or a choice(...) or a range(...)"
         )
+    if samples == 1:
+        raise ConfigError("sweep.samples: expected 2 or more, for both ends of the interval")
     scale, shares = Scale(axis), np.linspace(0, 1, samples)
     for digits in range(DIGITS, ALL_DIGITS + 1):
         values = [scale.at(share, digits) for share in shares]

@@ -1,11 +1,14 @@
 """Optuna's samplers by name: a search that learns where to look next."""
 
 import inspect
+import warnings
 from typing import Any
 
 from runner.config import ConfigError
 from runner.settings import SAMPLERS
 
+NOT_BY_ROUNDS = ("bruteforce",)
+"""What ends a study by itself, and is a grid"""
 INSTALL = "pip install 'gradient-descent-runner[search]'"
 
 
@@ -14,6 +17,7 @@ def sampler(name: str, seed: int) -> Any:
     own = ", ".join(SAMPLERS)
     try:
         from optuna import samplers
+        from optuna.exceptions import ExperimentalWarning
     except ImportError:
         also = f"or with Optuna ({INSTALL}) tpe, cmaes, gp and others"
         raise ConfigError(f"sweep.sampler: expected one of {own}, {also}; got {name}") from None
@@ -22,12 +26,14 @@ def sampler(name: str, seed: int) -> Any:
         for known in samplers.__all__
         if known.endswith("Sampler") and _needs_a_seed_alone(made := getattr(samplers, known))
     }
-    there = {key: made for key, made in there.items() if key not in SAMPLERS}
+    there = {key: made for key, made in there.items() if key not in (*SAMPLERS, *NOT_BY_ROUNDS)}
     if name not in there:
         known = ", ".join([own, *sorted(there)])
         raise ConfigError(f"sweep.sampler: expected one of {known}; got {name}")
     try:
-        return there[name](seed=seed)
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ExperimentalWarning)  # of samplers as old as Optuna 3
+            return there[name](seed=seed)
     except ImportError as error:  # of what it alone needs
         raise ConfigError(f"sweep.sampler={name}: {error}; {INSTALL}") from error
 

@@ -7,6 +7,7 @@ on by being asked again: it asks for the cells that are done, and is told of the
 import itertools
 import json
 import math
+import warnings
 from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Any
@@ -23,6 +24,8 @@ TRIES = 20
 """A sampler may ask for what was asked for before, so often for each new sample."""
 FEWEST = 8
 """So many samples are asked for at once, or the root of those that were: a stack is cheap"""
+DIGITS = 5
+"""In which values have to differ, if one is to be better"""
 MOST_CORNERS = 200
 """So many choices of what has no order are tried before it begins."""
 
@@ -181,12 +184,16 @@ class Search:
         told = f"  {len(self._told):>{width}} of {samples}"
         if self._best is None:
             return f"{told}  none ended in a number"
-        value, (texts, positions) = self._best
+        value, sample = self._best
+        return f"{told}  best {value:.6g}  {' '.join(self._said(sample))}"
+
+    def _said(self, sample: Sample) -> list[str]:
+        """What is to be typed for the sample."""
+        texts, positions = sample
         keys = [scale.axis.key for scale in self._of.scales]
         said = [f"{key}={text}" for key, text in zip(keys, texts, strict=True)]
         wheels = zip(self._of.wheels, positions, strict=True)
-        said += [text for wheel, at in wheels for _, text in wheel[at]]
-        return f"{told}  best {value:.6g}  {' '.join(said)}"
+        return said + [text for wheel, at in wheels for _, text in wheel[at]]
 
     def found(self) -> dict[str, str]:
         """Tags of the sweep's run: how it searched, and how much each number has to do with it."""
@@ -194,24 +201,35 @@ class Search:
         tags = {"sampler": how.sampler, "minimise": self._minimise}
         if importance := self._importance():
             tags["importance"] = json.dumps(importance)
+        if self._best is not None:
+            value, sample = self._best
+            tags["found"] = f"{' '.join(self._said(sample))}: {self._minimise} {value:.6g}"
         return tags
 
     def _importance(self) -> dict[str, float]:
         """The share of the variance of the samples' ranks that each number alone explains.
 
         By a random forest: fANOVA, Hutter, Hoos and Leyton-Brown, 2014. Ranks, for what nearly
-        diverges would be all of the variance of the losses.
+        diverges would be all of the variance of the losses; what differs by rounding has one.
         """
         import optuna
 
         done = self._study.get_trials(deepcopy=False, states=(self._states.COMPLETE,))
-        values = {trial.value for trial in done if trial.value is not None}
+        values = {_shortly(trial.value) for trial in done if trial.value is not None}
         ranks = {value: rank for rank, value in enumerate(sorted(values))}
         if len(ranks) < 2:
             return {}
-        made = optuna.importance.get_param_importances(
-            self._study,
-            evaluator=optuna.importance.FanovaImportanceEvaluator(seed=self._how.seed),
-            target=lambda trial: float(ranks[trial.value or 0.0]),
-        )
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", optuna.exceptions.ExperimentalWarning)  # of normalize
+            made = optuna.importance.get_param_importances(
+                self._study,
+                evaluator=optuna.importance.FanovaImportanceEvaluator(seed=self._how.seed),
+                target=lambda trial: float(ranks[_shortly(trial.value or 0.0)]),
+                normalize=False,
+            )
         return {key: float(value) for key, value in made.items()}
+
+
+def _shortly(value: float) -> float:
+    """The value without the digits that may be rounding."""
+    return float(f"{value:.{DIGITS}g}")

@@ -11,8 +11,9 @@ from hydra.errors import HydraException
 
 from runner.cells import sample
 from runner.cells.sample import Axis, Sampling
-from runner.config import ConfigError
+from runner.config import ConfigError, Values
 from runner.refused import message, shortly
+from runner.settings import DEFAULTS
 
 MOST_CELLS = 10**6
 """More of them would not fit in memory."""
@@ -39,8 +40,8 @@ class Split(NamedTuple):
         return [self.overrides(turn) for turn in sample.cells(self.how, self.axes, MOST_CELLS)]
 
 
-def split(overrides: Sequence[Override]) -> Split:
-    """What is swept, and how. Raises ConfigError.
+def split(overrides: Sequence[Override], chosen: Values = DEFAULTS) -> Split:
+    """What is swept, and how: by the settings that are `chosen`. Raises ConfigError.
 
     A cell has every override in its place, as its lone run would. A sweep gives way to a later
     value for its key: so the command line has its way with the values of a grid.
@@ -52,7 +53,7 @@ def split(overrides: Sequence[Override]) -> Split:
             one.is_sweep_override() and any(_replaces(two, one) for two in overrides[number + 1 :])
         )
     ]
-    how = sample.sampling(kept)
+    how = sample.sampling(chosen)
     plain = {place: str(one.input_line) for place, one in enumerate(kept) if not _is_swept(one)}
     axes = [
         sample.axis(place, one, _choices(one)) for place, one in enumerate(kept) if _is_swept(one)

@@ -6,47 +6,25 @@ lost, nor through a disk.
 """
 
 import asyncio
-import os
 import queue
-import secrets
-import signal
 import socket
 import threading
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
-from importlib.util import find_spec
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
+from typing import Any
 
-from runner import project
 from runner.cell import Cell
-from runner.config import ConfigError
-from runner.console import complain, prepare
-from runner.executor.alike import Versions, differences, of_this_machine, versions
+from runner.console import prepare
+from runner.executor.alike import versions
 from runner.executor.contract import Tell
+from runner.executor.ray_cluster import Cluster, check_alike, connected, said
 from runner.executor.remote import Arrivals, Begun, Message, carry_out
 from runner.executor.work import Work
 from runner.journal import Journal
 
-INSTALL = "pip install 'gradient-descent-runner[ray]'"
 POLL_SECONDS = 0.1
-CONNECT_SECONDS = 5.0
 AT_ONCE = 8
-STAY = (".git", ".venv", "mlruns", "__pycache__")
-"""What of the project folder does not travel"""
-
-
-class Cluster(NamedTuple):
-    """What a config says of it, in Ray's own words."""
-
-    address: str | None
-    """`auto`, or HOST:PORT; None starts one on this machine"""
-    num_cpus: float
-    """For each unit, as the next two"""
-    num_gpus: float
-    memory: int | None
-    max_retries: int
-    runtime_env: Mapping[str, Any] | None
 
 
 class Flag:
@@ -100,12 +78,8 @@ class OnRay:
 
     def check(self, cells: Sequence[Cell]) -> None:
         """Connect. Raises ConfigError where that fails, or machines are unlike this one."""
-        if find_spec("ray") is None:
-            raise ConfigError(f"hydra/launcher=ray: needs Ray: {INSTALL}")
-        if address := self._cluster.address:
-            _check_reachable(address)
-        self._ray = _connected(self._cluster)
-        _check_alike(self._ray, versions(cells))
+        self._ray = connected(self._cluster)
+        check_alike(self._ray, versions(cells))
 
     def executor(self, journal: Callable[[], Journal], received: Sequence[str]) -> "_Units":
         """One for the units of a round, whose records go into the journal."""
@@ -170,11 +144,11 @@ class _Units:
                     except ray.exceptions.RayError as error:
                         del running[stream]
                         if stopped:
-                            arrivals.cut_off(number, _said(error))
+                            arrivals.cut_off(number, said(error))
                         elif tried < of.max_retries and _is_lost(ray, error):
                             waiting.append((number, tried + 1))
                         else:
-                            arrivals.give_up(number, _said(error))
+                            arrivals.give_up(number, said(error))
                             unit_is_done()
         finally:
             for stream in running:  # an exception, a second Ctrl-C: nobody waits for them
@@ -190,97 +164,3 @@ class _Units:
 def _is_lost(ray: Any, error: Exception) -> bool:
     """Whether its process or machine was lost, so that another may do better."""
     return not isinstance(error, ray.exceptions.RayTaskError | ray.exceptions.TaskCancelledError)
-
-
-def _said(error: Exception) -> str:
-    """What Ray says, in a line."""
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return f"{type(error).__name__}: {lines[0] if lines else 'no reason given'}"
-
-
-def _check_reachable(address: str) -> None:
-    """Ray itself would try for minutes. Raises ConfigError."""
-    host, _, port = address.rpartition(":")
-    if address == "auto":
-        return
-    if not host or not port.isdigit() or "//" in host:
-        raise ConfigError(f"hydra.launcher.address: expected auto or HOST:PORT, got {address}")
-    try:
-        socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
-    except (OSError, OverflowError) as error:
-        raise ConfigError(
-            f"hydra.launcher.address: nothing answers at {address} ({error}): expected the address "
-            "that `ray start --head` has printed, or none for a Ray on this machine"
-        ) from error
-
-
-def _connected(cluster: Cluster) -> Any:
-    """Ray, with a cluster. Raises ConfigError."""
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")  # nobody is told that it is used
-    os.environ.setdefault("RAY_NUM_REDIS_GET_RETRIES", "5")  # seconds, for one that is no Ray
-    environment = dict(cluster.runtime_env or {})
-    own: dict[str, Any] = {"logging_level": "ERROR", "log_to_driver": False}
-    if cluster.address is None:
-        if "RAY_AUTH_MODE" not in os.environ:  # Ray would keep a token in the home folder
-            os.environ |= {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN": secrets.token_hex(32)}
-        own |= {"address": "local", "include_dashboard": False}  # none that is there already
-    else:
-        own["address"] = cluster.address
-        environment.setdefault("working_dir", str(project.folder()))
-        environment["excludes"] = [*STAY, *environment.get("excludes", [])]
-    import ray
-
-    with _own_signals():
-        try:
-            ray.init(runtime_env=environment, **own)
-        except Exception as error:
-            raise ConfigError(f"hydra/launcher=ray: {_said(error)}") from error
-    _tell_what_lacks(ray, cluster)
-    return ray
-
-
-@contextmanager
-def _own_signals() -> Iterator[None]:
-    """Ray takes SIGTERM for itself."""
-    before = {number: signal.getsignal(number) for number in (signal.SIGTERM, signal.SIGINT)}
-    try:
-        yield
-    finally:
-        with suppress(ValueError):  # not the main thread, which alone may
-            for number, handler in before.items():
-                signal.signal(number, handler)
-
-
-def _tell_what_lacks(ray: Any, cluster: Cluster) -> None:
-    """Units that no machine has room for would wait without a word."""
-    wanted = {"CPU": cluster.num_cpus, "GPU": cluster.num_gpus, "memory": cluster.memory or 0}
-    nodes = [node["Resources"] for node in ray.nodes() if node["Alive"]]
-    if not any(all(node.get(k, 0) >= v for k, v in wanted.items()) for node in nodes):
-        asked = ", ".join(f"{value:g} {name}" for name, value in wanted.items() if value)
-        complain(f"ray: no machine has {asked} for a unit now; they wait until one has")
-
-
-def _alive(ray: Any) -> list[str]:
-    return [node["NodeID"] for node in ray.nodes() if node["Alive"]]
-
-
-def _check_alike(ray: Any, here: Versions) -> None:
-    """Ask each machine of the cluster. Raises ConfigError that names what is different."""
-    affinity = ray.util.scheduling_strategies.NodeAffinitySchedulingStrategy
-    asked = {
-        node: ray.remote(num_cpus=0, max_retries=0, scheduling_strategy=affinity(node, soft=False))(
-            of_this_machine
-        ).remote(list(here))
-        for node in _alive(ray)
-    }
-    wrong = []
-    for node, ref in asked.items():
-        try:
-            name, there = ray.get(ref)
-        except Exception as error:  # another Python, which Ray refuses itself; an import that fails
-            if node not in _alive(ray):  # it was lost just then
-                continue
-            raise ConfigError(f"hydra/launcher=ray: {_said(error)}") from error
-        wrong += [f"{name}: {fault}" for fault in differences(here, there)]
-    if wrong:
-        raise ConfigError("\n".join(["machines of the cluster are unlike this one:", *wrong]))

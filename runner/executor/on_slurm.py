@@ -53,8 +53,9 @@ class OnSlurm:
         """Raises ConfigError where there is no SLURM, or no submitit."""
         if find_spec("submitit") is None:
             raise ConfigError(f"hydra/launcher=slurm: needs submitit: {INSTALL}")
-        if self._jobs.jobs < 1:
-            raise ConfigError(f"hydra.launcher.jobs: expected 1 or more, got {self._jobs.jobs}")
+        for name, value in {"jobs": self._jobs.jobs, **self._jobs.parameters}.items():
+            if isinstance(value, int | float) and value < (0 if name == "gpus_per_node" else 1):
+                raise ConfigError(f"hydra.launcher.{name}: expected 1 or more, got {value:g}")
         self._submitter(project.folder() / FOLDER)
 
     def executor(self, journal: Callable[[], Journal], received: Sequence[str]) -> "_Units":

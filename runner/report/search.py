@@ -41,6 +41,8 @@ def _section(compared: Comparison, tags: Any, wanted: str) -> Section:
         f"The samples in the order in which {tags.get('sampler')} asked for them, and the least "
         f"{wanted} so far."
     ]
+    if found := tags.get("found"):
+        words.append(f"Found: {found}.")
     if compared.seeded:
         words.append("What counts of a sample is the median over its seeds.")
     if any(line.outcome == "diverged" for line in compared.lines):
