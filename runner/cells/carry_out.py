@@ -153,7 +153,7 @@ class _Sweep:
         """`close` ends this machine's processes."""
         self._source, self._make, self._chosen, self._tracked = source, make, chosen, tracked
         self._received, self._ask, self._close = received, ask, close
-        self._progress = Progress(source.most)
+        self._progress = Progress(source.most - len(planned.done))
         self._stops = chosen["on_error"] == "stop"
         self.planned = planned
         """All rounds so far"""
