@@ -49,8 +49,8 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
 
 def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:
     """What `python -m runner -m WORDS` would run. Raises ConfigError, as `one_cell` does."""
-    words = with_their_options(words)
     with _hydra(words, config_dir) as loader:
+        words = with_their_options(words)
         master = loader.load_configuration("config", list(words), RunMode.MULTIRUN)
         if master.hydra.launcher.get("_target_") != STACKS:
             raise ConfigError("hydra/launcher: is for the command line: a call starts none")

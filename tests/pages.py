@@ -25,7 +25,8 @@ PAGES = {
         *("lr=0.03,0.1,0.3,1,1.5,3", "seed=1,2,3", "dataset.seed=0", "epochs=60"),
     ],
     "a search": [
-        *("-m", *LINE, "optimizer=momentum", "optimizer.momentum=interval(0,0.99)", "epochs=60"),
+        *("-m", "gradient=by_hand", "model=linear", "model.bias=false", "dataset=ill_conditioned"),
+        *("optimizer=momentum", "optimizer.momentum=interval(0,0.99)", "epochs=60"),
         *("lr=tag(log,interval(1e-3,9))", "sweep.sampler=tpe", "sweep.samples=80"),
         "sweep.prune=median",
     ],

@@ -196,9 +196,10 @@ def test_slurm_names_what_a_job_has_otherwise(runner, tmp_path):
     (tmp_path / "parts" / "model").mkdir(parents=True)
     (tmp_path / "parts" / "model" / "own.yaml").write_text("_target_: own.Own\n")
     (tmp_path / "own.py").write_text(
-        "import pathlib\nimport torch\n\n\nclass Own(torch.nn.Linear):\n"
-        "    def __init__(self):\n        super().__init__(1, 1)\n"
-        "        with open(__file__, 'a') as file:\n            file.write('# changed\\n')\n"
+        "import os\nimport torch\n\n\nclass Own(torch.nn.Linear):\n"
+        "    def __init__(self):\n        super().__init__(1, 1)\n\n\n"
+        "if 'SUBMITIT_EXECUTOR' in os.environ:  # in a job\n"
+        "    with open(__file__, 'a') as file:\n        file.write('# changed')\n"
     )
     typed = ["-m", "--config-dir", "parts", "tracking=off", "lr=0.1,0.2", "model=own"]
     done = runner(tmp_path, *typed, *ENGINES["slurm"], status=1)
