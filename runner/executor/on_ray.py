@@ -19,12 +19,15 @@ from runner.console import prepare
 from runner.executor.alike import versions
 from runner.executor.contract import Tell
 from runner.executor.ray_cluster import Cluster, check_alike, connected, said
-from runner.executor.remote import Arrivals, Begun, Message, carry_out
+from runner.executor.remote import Arrivals, Begun, Message, Recorded, carry_out
+from runner.executor.result import Result
 from runner.executor.work import Work
 from runner.journal import Journal
 
 POLL_SECONDS = 0.1
 AT_ONCE = 8
+TOGETHER = 1000
+"""So many messages of a unit are sent at once"""
 
 
 class Flag:
@@ -41,7 +44,7 @@ class Flag:
         self._why.set_result(why)
 
 
-def unit(number: int, work: Work, flag: Any) -> Iterator[Message]:
+def unit(number: int, work: Work, flag: Any) -> Iterator[list[Message]]:
     """What a worker does with a unit: carry it out, and give all that comes of it."""
     import ray
 
@@ -62,11 +65,17 @@ def unit(number: int, work: Work, flag: Any) -> Iterator[Message]:
 
     for target in (look, compute):
         threading.Thread(target=target, daemon=True).start()
-    yield Begun(number, socket.gethostname())
-    while (message := messages.get()) is not None:
-        if isinstance(message, BaseException):
-            raise message
-        yield message
+    yield [Begun(number, socket.gethostname())]
+    while True:
+        some = [messages.get()]
+        while len(some) < TOGETHER and not messages.empty():  # what has come meanwhile
+            some.append(messages.get())
+        if told := [one for one in some if isinstance(one, Begun | Recorded | Result)]:
+            yield told
+        if isinstance(some[-1], BaseException):
+            raise some[-1]
+        if some[-1] is None:
+            return
 
 
 class OnRay:
@@ -136,8 +145,8 @@ class _Units:
                 for stream in ready:
                     number, tried = running[stream]
                     try:
-                        message = ray.get(next(stream))
-                        arrivals.take([(f"{number}.{tried}", message)])
+                        some = ray.get(next(stream))
+                        arrivals.take((f"{number}.{tried}", message) for message in some)
                     except StopIteration:
                         del running[stream]
                         unit_is_done()
