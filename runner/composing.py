@@ -65,7 +65,7 @@ def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:
         with _hydra(words, config_dir):
             return composed(composer, overrides, among)
 
-    return searched(made.how, made.axes, made.overrides, in_a_round)
+    return searched(made, in_a_round)
 
 
 @contextmanager

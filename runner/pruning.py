@@ -63,7 +63,9 @@ class Pruning:
         vars(self).update(state)
 
 
-def pruning(cells: Sequence[Values], how: str | None, limits: stop.Limits, steps: int) -> Any:
+def pruning(
+    cells: Sequence[Values], how: str | None, limits: stop.Limits, steps: int
+) -> "Pruning | None":
     """For a stack of cells with these configs; None where nothing is given up.
 
     `how`: the quantity that is minimised; `steps`: in an epoch.

@@ -25,9 +25,9 @@ DEFAULTS: Values = {
 
 SAMPLERS = ("grid", "random", "sobol")
 WHICH_CELLS = ("sampler", "samples", "zip", "seed")
+"""Those that say which cells there are, whoever carries them out: see `runner.cells.sample`."""
 MINIMISED = ("final_loss", "best_loss", VALIDATED, "epochs_run")
 """What a run has at its end, and a search can look for the least of"""
-"""Those that say which cells there are, whoever carries them out: see `runner.cells.sample`."""
 
 
 def faults(settings: Values) -> Iterator[str]:

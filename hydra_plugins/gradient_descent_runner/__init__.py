@@ -102,6 +102,18 @@ class RayLauncher(StackLauncher):
         return OnRay(Cluster(**self._cluster))
 
 
+class SlurmLauncher(StackLauncher):
+    """The same as jobs of SLURM: see `runner.executor.on_slurm`."""
+
+    def __init__(self, cluster: str, jobs: int, **parameters: Any) -> None:
+        self._jobs = cluster, jobs, parameters
+
+    def engine(self) -> Any:
+        from runner.executor.on_slurm import Jobs, OnSlurm
+
+        return OnSlurm(Jobs(*self._jobs))
+
+
 class CellSweeper(sweeper()):  # type: ignore[misc]
     """Hydra's own sweeper, without composing every cell twice for `StackLauncher`.
 
@@ -134,18 +146,6 @@ class CellSweeper(sweeper()):  # type: ignore[misc]
         if any(job.status.name == "FAILED" for jobs in returns for job in jobs):
             sys.exit(1)  # the table has said why
         return returns
-
-
-class SlurmLauncher(StackLauncher):
-    """The same as jobs of SLURM: see `runner.executor.on_slurm`."""
-
-    def __init__(self, cluster: str, jobs: int, **parameters: Any) -> None:
-        self._jobs = cluster, jobs, parameters
-
-    def engine(self) -> Any:
-        from runner.executor.on_slurm import Jobs, OnSlurm
-
-        return OnSlurm(Jobs(*self._jobs))
 
 
 @dataclass

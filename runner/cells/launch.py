@@ -58,7 +58,7 @@ def search(
         raise ConfigError("hydra.sweeper.max_batch_size: is sweep.batch where a search goes on")
     composer = Composer(loader, master, refuse_grids=True)
     compose = partial(composed, composer)
-    made = searched(split.how, split.axes, split.overrides, compose)
+    made = searched(split, compose)
     ended = _carried_out(made, master, engine)
     if ended is None:
         return []

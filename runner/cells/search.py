@@ -13,9 +13,10 @@ from statistics import median
 from typing import Any
 
 from runner.cell import Cell
-from runner.cells.sample import Axis, Sampling, Space, space
+from runner.cells.sample import Sampling, Space, space
 from runner.cells.samplers import sampler
 from runner.cells.source import Rounds, Source
+from runner.cells.split import Split
 from runner.config import ConfigError
 from runner.console import say
 from runner.executor.result import Result
@@ -36,14 +37,10 @@ Sample = tuple[tuple[str, ...], tuple[int, ...]]
 """Of each scale its value, of each wheel its position."""
 
 
-def searched(
-    how: Sampling,
-    axes: Sequence[Axis],
-    place: Callable[[Sequence[tuple[int, str]]], list[str]],
-    compose: Compose,
-) -> Source:
-    """The cells of a search; `place` makes overrides of what is swept. Raises ConfigError."""
-    of = space(how, axes)
+def searched(split: Split, compose: Compose) -> Source:
+    """The cells of a search. Raises ConfigError."""
+    how, place = split.how, split.overrides
+    of = space(how, split.axes)
     span = compose([place(turn) for turn in _corners(of)], [])
     made = Search(how, of, span[0].values["sweep"]["minimise"])
     assert how.samples is not None

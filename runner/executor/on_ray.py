@@ -137,7 +137,8 @@ class _Units:
                     for stream, (number, _) in running.items():
                         if number not in arrivals.begun():  # it would begin only to end
                             ray.cancel(stream)
-                while waiting and not over() and len(running) < self._room():
+                room = self._room() if waiting else 0  # Ray is asked: once for all of them
+                while waiting and not over() and len(running) < room:
                     number, tried = waiting.popleft()
                     left = units[number].only(arrivals.left(number))
                     running[carried_out.remote(number, left, flag)] = number, tried

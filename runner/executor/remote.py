@@ -130,8 +130,7 @@ class Arrivals:
 
     def give_up(self, unit: int, reason: str) -> None:
         """No attempt at the unit goes on: fail what is left of it, and mark what had begun."""
-        if attempt := self._attempts.get(unit):
-            self._lose(attempt, reason)
+        self.cut_off(unit, reason)
         for number in sorted(self._left[unit]):
             self._tell(Result(number, "failed", reason=reason))
         self._left[unit] = set()

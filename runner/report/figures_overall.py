@@ -26,7 +26,14 @@ def sensitivity(name: str) -> Any:
         line_dash="dashed",
         line_width=2,
     )
-    shown = "x", "y", "what", "value", "cell", "colour", "marker", "size"
+    _points(made, name, ("at", "@x{%.6g}"), 0.6, "cell")
+    legend(made)
+    return made
+
+
+def _points(made: Any, name: str, where: tuple[str, str], alpha: float | str, more: str) -> None:
+    """A point for each cell, which answers by what it is; `more`: one more column of the source."""
+    shown = "x", "y", "what", "value", "colour", "marker", "size", more
     cells = steady(
         made.scatter(
             "x",
@@ -35,13 +42,11 @@ def sensitivity(name: str) -> Any:
             marker="marker",
             size="size",
             color="colour",
-            fill_alpha=0.6,
+            fill_alpha=alpha,
         )
     )
     _rings(made, name)
-    answer(made, cells, ("run", "@what"), ("at", "@x{%.6g}"), ("value", "@value"))
-    legend(made)
-    return made
+    answer(made, cells, ("run", "@what"), where, ("value", "@value"))
 
 
 def _rings(made: Any, name: str) -> None:
@@ -63,20 +68,7 @@ def samples(name: str, value: str) -> Any:
     made = plot(name, "sample", value)
     best = source(f"{name} best", "x", "y")
     made.step("x", "y", source=best, mode="after", color=INK, line_width=2)
-    shown = "x", "y", "what", "value", "colour", "marker", "size", "alpha"
-    cells = steady(
-        made.scatter(
-            "x",
-            "y",
-            source=source(f"{name} cells", *shown),
-            marker="marker",
-            size="size",
-            color="colour",
-            fill_alpha="alpha",
-        )
-    )
-    _rings(made, name)
-    answer(made, cells, ("run", "@what"), ("sample", "@x"), ("value", "@value"))
+    _points(made, name, ("sample", "@x"), "alpha", "alpha")
     return made
 
 

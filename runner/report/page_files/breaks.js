@@ -233,14 +233,16 @@ function colourBoxes(plot, rows) {
   if (legend) legend.hidden = value.value !== "outcome";
 }
 
+// Rings around the points of a plot that are marked; `drawn` are the cells of its points.
+function markPoints(name, drawn) {
+  const some = new Set(marked()), {x, y} = source(`${name} cells`).data;
+  fill(`${name} marks`, drawn.flatMap((cell, at) =>
+    (some.has(cell) ? [{x: x[at], y: y[at], colour: look(cell).colour}] : [])), ["x", "y", "colour"]);
+}
+
 function markBreaks() {
   const some = new Set(marked());
-  if (plots.has("sensitivity")) {
-    const {x, y} = source("sensitivity cells").data;
-    const rows = cellsDrawn.flatMap((cell, at) =>
-      (some.has(cell) ? [{x: x[at], y: y[at], colour: look(cell).colour}] : []));
-    fill("sensitivity marks", rows, ["x", "y", "colour"]);
-  }
+  if (plots.has("sensitivity")) markPoints("sensitivity", cellsDrawn);
   if (plots.has("heat")) {
     const {left, right, bottom, top} = source("heat boxes").data;
     const rows = boxesDrawn.flatMap((own, at) => {

@@ -32,10 +32,7 @@ function drawSearch() {
 }
 
 function markSearch() {
-  if (!plots.has("search")) return;
-  const some = new Set(marked()), {x, y} = source("search cells").data;
-  fill("search marks", samplesDrawn.flatMap((cell, at) =>
-    (some.has(cell) ? [{x: x[at], y: y[at], colour: look(cell).colour}] : [])), ["x", "y", "colour"]);
+  if (plots.has("search")) markPoints("search", samplesDrawn);
 }
 for (const what of ["filter", "look"]) listen(what, drawSearch);
 for (const what of ["pointed", "kept"]) listen(what, markSearch);
