@@ -18,7 +18,8 @@ def breaks(compared: Comparison, made: dict[str, Any]) -> dict[str, Any] | None:
     if not numbers:
         return None
     numbers.sort(key=lambda key: key.rpartition(".")[2] != "lr")
-    is_map = len(numbers) > 1 and not _are_samples(compared, numbers)
+    are_samples = len(numbers) > 1 and _are_samples(compared, numbers)
+    is_map = len(numbers) > 1 and not are_samples
     plot = "heat" if is_map else "sensitivity"
     draw = figures_overall.heat_map if is_map else figures_overall.sensitivity
     made[plot] = draw(plot)
@@ -29,8 +30,8 @@ def breaks(compared: Comparison, made: dict[str, Any]) -> dict[str, Any] | None:
         "plot": plot,
         "numbers": numbers,
         "choices": values,
-        "words": list(_of_breaks(compared, numbers, plot)),
-        "samples": numbers if len(numbers) > 1 and not is_map else None,
+        "words": list(_of_breaks(compared, numbers, plot, are_samples=are_samples)),
+        "samples": numbers if are_samples else None,
     }
 
 
@@ -48,7 +49,9 @@ def _is_numeric(compared: Comparison, key: str) -> bool:
         return False
 
 
-def _of_breaks(compared: Comparison, numbers: Sequence[str], plot: str) -> Iterator[str]:
+def _of_breaks(
+    compared: Comparison, numbers: Sequence[str], plot: str, *, are_samples: bool
+) -> Iterator[str]:
     if any(line.outcome == "diverged" for line in compared.lines):
         if plot == "heat":
             yield "Hatched is where half of the cells, or more, have diverged."
@@ -60,8 +63,10 @@ def _of_breaks(compared: Comparison, numbers: Sequence[str], plot: str) -> Itera
     if edges and any(key.rpartition(".")[2] == "lr" for key in numbers):
         low, high = min(edges), max(edges)
         said = f"{low:.6g}" if math.isclose(low, high) else f"{low:.6g} to {high:.6g}"
+        # Of samples each has its own.
+        line = "Not drawn is" if are_samples else "The dashed line is"
         yield (
-            "The dashed line is the stability edge, from which on SGD moves away from the minimum: "
+            f"{line} the stability edge, from which on SGD moves away from the minimum: "
             f"2 / lambda_max of the loss's Hessian for plain descent, farther with momentum. It is "
             f"at {said}; other optimizers have none that is known."
         )
