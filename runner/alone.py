@@ -115,6 +115,7 @@ def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
             "final loss": f"{done.final_loss:.8g}",
             **{name: f"{end.metrics[key]:.6g}" for name, key in TOLD.items() if key in end.metrics},
             "seconds": f"{end.metrics['seconds']:.3f}",
+            **({"measures": f"{end.tags['measured']} of them"} if "measured" in end.tags else {}),
             **few,
             "run": name,
         }

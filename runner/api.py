@@ -23,6 +23,7 @@ from runner.composing import many_cells, one_cell
 from runner.config import ConfigError, Values
 from runner.console import quietly
 from runner.find import NotFound, find_all
+from runner.instead import settled, without_replaced
 from runner.isolated import isolated, plain_modes
 from runner.recorded.journals import Journals
 from runner.results import Run, Sweep
@@ -226,7 +227,8 @@ def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Valu
         values[part] = {**node, **kept}
         choices[part] = names[part]
         overrides.append(f"{part}={choices[part]}")
-    return cell._replace(values=values, choices=choices, overrides=overrides)
+    kept = without_replaced(choices)
+    return cell._replace(values=settled(values), choices=kept, overrides=overrides)
 
 
 def _refuse_a_dry_run(cell: Cell) -> None:

@@ -19,6 +19,10 @@ class Batches(Protocol):
     def sizes(self) -> Sequence[int]:
         """How many samples each step of an epoch has."""
 
+    @property
+    def whole(self) -> tuple[Any, Any]:
+        """All samples, as a batch."""
+
     def __iter__(self) -> "Batches": ...
 
     def __next__(self) -> tuple[Any, Any]: ...
@@ -42,6 +46,10 @@ class FullBatch:
         self._of_cells = of_cells
         self._cells: Any = None
         self.sizes = [y.shape[1] if of_cells else len(y)]
+
+    @property
+    def whole(self) -> tuple[Any, Any]:
+        return self.batch
 
     def __iter__(self) -> "FullBatch":
         return self
@@ -127,6 +135,12 @@ class MiniBatches:
         self._cells = np.arange(len(order.seeds))
         self._epoch, self._step = 1, 0
         self._draw()
+
+    @property
+    def whole(self) -> tuple[Any, Any]:
+        if not self._own_data:
+            return self._x, self._y
+        return self._x[self._rows[:, 0]], self._y[self._rows[:, 0]]
 
     def __iter__(self) -> "MiniBatches":
         return self

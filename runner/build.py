@@ -44,9 +44,9 @@ def _named(name: str) -> Any:
 def build(where: str, node: Mapping[str, Any], *arguments: Any, **given: Any) -> Any:
     """Call the node's `_target_` with what is given, and with the node's other keys as keywords.
 
-    Hydra's own keys mean what they mean to Hydra; a loss alone may be `_partial_`, a function of
-    prediction and y with some of its keywords given. Raises ConfigError for an unknown key, a value
-    of the wrong kind, and whatever the target itself refuses.
+    Hydra's own keys mean what they mean to Hydra; a loss, an objective and a measure may be
+    `_partial_`, the function itself with some of its keywords given. Raises ConfigError for an
+    unknown key, a value of the wrong kind, and whatever the target itself refuses.
     """
     function = target(where, node)
     is_partial = _is_partial(where, node, function)
@@ -89,12 +89,17 @@ def _is_partial(where: str, node: Mapping[str, Any], function: Callable[..., Any
     if not isinstance(asked, bool):
         raise ConfigError(f"{where}._partial_: expected true or false, got {asked!r}")
     makes = isinstance(function, type) or node["_target_"].startswith("runner.")
-    if asked and (where != "loss" or makes):
+    if asked and (not _is_function(where) or makes):
         raise ConfigError(
             f"{where}._partial_: expected what {node['_target_']} makes, got a partial of it; "
-            "true is for a loss that is a function of (prediction, y)"
+            "true is for a part that is a function itself: a loss, an objective, a measure"
         )
     return asked
+
+
+def _is_function(where: str) -> bool:
+    """Whether the part there may be one itself, not only what one makes."""
+    return where in ("loss", "objective") or where.startswith("measure.")
 
 
 _instantiated: set[str] = set()

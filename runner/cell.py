@@ -4,6 +4,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
 from runner.config import Values
+from runner.instead import without_replaced
 
 NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "record", "checkpoint", "report")
 """Nodes that say where and how a run is kept and shown."""
@@ -19,7 +20,7 @@ def chosen(choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, An
         key, _, value = text.lstrip("+").partition("=")
         if key.endswith(TARGET) and (group := key.removesuffix(TARGET)) in found:
             found[group] = value.strip("'\"").rpartition(".")[2]
-    return found
+    return without_replaced(found)
 
 
 class Cell(NamedTuple):

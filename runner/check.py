@@ -7,10 +7,12 @@ from typing import Any
 
 import numpy as np
 
+from runner import instead
 from runner.address import tracking_faults
 from runner.config import ConfigError, Values, is_number, leaves
 from runner.dataset.prepare import KEYS
 from runner.dataset.split import LARGEST_SEED
+from runner.measured import faults as measured_faults
 from runner.spacing import LEAST_POINTS
 
 SHUFFLES = ("epoch", "replacement", False)
@@ -91,6 +93,8 @@ def check(
         faults.append("checkpoint.every: is of use with the journal: tracking.keep_journal=true")
     if values["min_delta"] and patience is None:
         faults.append("min_delta: is for patience, which is null: set patience=..., or 0 here")
+    faults += instead.faults(values, overrides)
+    faults += measured_faults(values["measure"])
     faults += _number_faults(values, largest, said=not rules["lr"][0])
     faults += tracking_faults(values["tracking"], (choices or {}).get("tracking"))
     if faults:
@@ -105,7 +109,10 @@ def _number_faults(values: Values, largest: float, *, said: bool) -> Iterator[st
     """
     size = f"at most {largest:.2g} in {values['dtype']}"
     least = float(np.finfo(values["dtype"]).smallest_subnormal)
-    nodes = {"lr": values["lr"], **{part: values[part] for part in ("optimizer", "loss", "model")}}
+    nodes = {
+        "lr": values["lr"],
+        **{part: values[part] for part in ("optimizer", "loss", "model", "objective")},
+    }
     for key, value in leaves(nodes):
         numbers = list(_numbers(value))
         follows = key == "optimizer.lr" and (said or value == values["lr"])

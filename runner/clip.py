@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.optimizer import Update
+from runner.optimizer import Update, scaling
 from runner.program.percell import PerCell
 
 Clip = Callable[[Any], Any]
@@ -49,4 +49,4 @@ def clipped(update: Update, clip: Clip | None) -> Update:
     def after(w: Any, gradient: Any, state: Any, *lr: Any) -> tuple[Any, Any]:
         return update(w, clip(gradient), state, *lr)
 
-    return after
+    return scaling(after, getattr(update, "scale", None))

@@ -37,6 +37,8 @@ STEP = "step"
 """One that has a value at every step from 1 on."""
 EPOCH_END = "epoch"
 """One that has a value at the last step of each epoch."""
+SOME = "some"
+"""One that has a value at every so many steps."""
 SPACED = "spaced"
 """One that has a value at step 0, at steps spaced by their logarithm, at the best and the last."""
 
@@ -74,7 +76,7 @@ class Column:
     tensors: Mapping[str, Shape] = field(default_factory=dict)
     """Name and shape of each tensor whose values its numbers are, in their order, if any."""
     steps: int = 1
-    """In an epoch, for a column that has a value at the end of each."""
+    """In an epoch, for a column that has a value at the end of each; or between two values."""
 
     @property
     def field(self) -> str:
@@ -108,7 +110,7 @@ class Column:
 
     def at(self, steps: NDArray[np.int64]) -> NDArray[np.bool_]:
         """(steps,): whether it has a value at each of them, unless that depends on the run."""
-        if self.every == EPOCH_END:
+        if self.every in (EPOCH_END, SOME):
             there: NDArray[np.bool_] = (steps > 0) & (steps % self.steps == 0)
         else:
             there = steps >= (1 if self.every == STEP else 0)

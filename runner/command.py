@@ -21,6 +21,7 @@ from runner.cell import Cell, chosen
 from runner.config import plain, register
 from runner.console import escaped, harmless
 from runner.initial import pinned
+from runner.instead import settled
 from runner.journal import JournalError
 from runner.refused import message_with_place
 from runner.settings import check_alone
@@ -72,7 +73,7 @@ def job(config: DictConfig) -> float:
         Path(project.folder(), hydra_config.sweep.dir, "multirun.yaml").unlink()
     try:
         with chdir("."):  # the next job begins where this one did
-            values, overrides = pinned(plain(config)), hydra_config.overrides.task
+            values, overrides = pinned(settled(plain(config))), hydra_config.overrides.task
             cell = Cell(values, chosen(hydra_config.runtime.choices, overrides), overrides)
             check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
             return run(cell)

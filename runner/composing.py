@@ -29,6 +29,7 @@ from runner.cells.split import split, with_their_options
 from runner.config import ConfigError, plain, plain_node, register
 from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
+from runner.instead import settled
 from runner.refused import message_with_place
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
@@ -44,7 +45,7 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
             del config["hydra"]
-        return Cell(pinned(plain(config)), chosen(choices, words), list(words))
+        return Cell(pinned(settled(plain(config))), chosen(choices, words), list(words))
 
 
 def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:

@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, fields, is_dataclass
+from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
 
@@ -87,6 +87,8 @@ class Config:
     loss: dict[str, Any] = MISSING
     optimizer: dict[str, Any] = MISSING
     schedule: dict[str, Any] = MISSING
+    objective: dict[str, Any] = field(default_factory=dict)
+    measure: dict[str, Any] = MISSING
     device: Device = MISSING
     tracking: Tracking = MISSING
     gradient: Gradient = MISSING
@@ -152,19 +154,19 @@ def plain_node(node: Any) -> Any:
 
 def _absent(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[str]:
     """What is wrong where a value of the schema is not there: `~key` takes any out."""
-    for field in fields(kind):
-        if field.name not in node:
-            yield f"{prefix}{field.name}: is needed, and cannot be deleted"
-        elif is_dataclass(field.type) and not isinstance(node[field.name], Mapping):
-            if node[field.name] != "???":
-                yield f"{prefix}{field.name}: is needed, got {node[field.name]}"
-        elif is_dataclass(field.type):
-            yield from _absent(node[field.name], field.type, f"{prefix}{field.name}.")
+    for one in fields(kind):
+        if one.name not in node:
+            yield f"{prefix}{one.name}: is needed, and cannot be deleted"
+        elif is_dataclass(one.type) and not isinstance(node[one.name], Mapping):
+            if node[one.name] != "???":
+                yield f"{prefix}{one.name}: is needed, got {node[one.name]}"
+        elif is_dataclass(one.type):
+            yield from _absent(node[one.name], one.type, f"{prefix}{one.name}.")
 
 
 def _unknown(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[str]:
     """What is wrong with each key that the schema lacks: `+key=...` lets any in."""
-    known = {field.name: field.type for field in fields(kind)}
+    known = {one.name: one.type for one in fields(kind)}
     for key, value in node.items():
         if key not in known:
             yield f"{prefix}{key}: there is no such value, only {', '.join(known)}"

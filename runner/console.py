@@ -213,6 +213,9 @@ class Console:
             self._bar = None
 
 
+PLANE = ["w.0", "w.1"]
+
+
 def epoch_line(
     epoch: int,
     names: Sequence[str],
@@ -223,9 +226,11 @@ def epoch_line(
     """`epoch 11: w = 1.665314, loss = 1.16278565`, as the notebook prints it.
 
     The notebook gives a lone w six digits, and three where there is a b too, which it leaves out.
-    Several weights take too much room: then the line holds the loss alone.
+    Two weights alone are a point; more take too much room, then the line holds the loss alone.
     """
     shown = f"w = {parameters[0]:.{6 if len(names) == 1 else 3}f}, " if names[0] == "w" else ""
+    if names == PLANE:
+        shown = f"w = ({parameters[0]:.4g}, {parameters[1]:.4g}), "
     more = "".join(f", {key} = {float(told[key]):.4g}" for key in SHOWN if key in told)
     return f"epoch {epoch}: {shown}loss = {loss:.8f}{more}"
 

@@ -10,8 +10,13 @@ DIGEST_DIGITS = 16  # of 64; MLflow has room for 36 and makes 8 itself
 
 
 def dataset_input(cell: Cell, data: Dataset) -> dict[str, str]:
-    """The fields of MLflow's `Dataset` entity; the shapes as its `NumpyDataset` writes them."""
+    """The fields of MLflow's `Dataset` entity; the shapes as its `NumpyDataset` writes them.
+
+    None for an objective.
+    """
     node = cell.values["dataset"]
+    if node is None:
+        return {}
     target = str(node.get("_target_"))
     shown = {key: str(value)[:200] for key, value in node.items() if key != "_target_"}
     arrays = {"features": data.x, "targets": data.y}

@@ -80,8 +80,8 @@ def varying(params: Sequence[Mapping[str, str]]) -> dict[str, list[str]]:
     return {key: column for key, column in columns.items() if len(set(column)) > 1}
 
 
-OF_THE_PROBLEM = ("dataset", "loss", "validation", "validation_data")
-ALIKE = ("dataset.probe", "loss.gradient_reduction")
+OF_THE_PROBLEM = ("dataset", "loss", "objective", "validation", "validation_data")
+ALIKE = ("dataset.probe", "objective.start", "loss.gradient_reduction")
 """Params of those that change no loss"""
 
 

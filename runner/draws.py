@@ -4,11 +4,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+
 from runner import task
 from runner.build import build, known_as
 from runner.config import ConfigError, Values
 from runner.dataset.prepare import KEYS, Wishes, prepare
-from runner.dataset.samples import Dataset
+from runner.dataset.samples import Dataset, digest
 from runner.model import POLYNOMIAL
 
 
@@ -29,6 +31,8 @@ class Draws:
         Raises ConfigError.
         """
         node, unseen = values["dataset"], values.get("validation_data")
+        if values.get("objective"):
+            return self._none(values)
         wishes = _wishes(values)
         key = json.dumps([node, unseen, wishes])
         if key not in self._prepared:
@@ -38,6 +42,15 @@ class Draws:
                 self._prepared[key] = prepare(own, wishes, other)
             except ValueError as error:
                 raise ConfigError(_placed(str(error))) from error
+        return self._prepared[key]
+
+    def _none(self, values: Values) -> Dataset:
+        """One sample without features, told from others by its objective."""
+        what = json.dumps({k: v for k, v in values["objective"].items() if k != "start"})
+        key = f"{values['dtype']} {what}"
+        if key not in self._prepared:
+            x, y = np.zeros((1, 0), values["dtype"]), np.zeros(1, values["dtype"])
+            self._prepared[key] = Dataset(x, y, None, digest(x, np.frombuffer(what.encode(), "u1")))
         return self._prepared[key]
 
     def _samples(self, where: str, node: Values) -> tuple[Any, Any]:

@@ -55,6 +55,7 @@ def execute(
     Raises JournalError, and checkpoint.Unreadable, before a run begins, for a state that cannot be
     read back.
     """
+    limits = limits.above(experiment.least)
     if every:
         own = experiment.program, experiment.batches, experiment.rates
         checkpoint.unpacked(checkpoint.packed({str(n): one.state() for n, one in enumerate(own)}))
@@ -92,6 +93,8 @@ def train(
     parts: dict[str, Any] = {"program": program, "batches": batches}
     parts |= {"epochs": epochs, "rates": rates}
     parts |= {"pruning": pruning} if pruning else {}
+    if measuring := experiment.measuring:
+        parts["measuring"] = measuring
     if resumed and resumed.state:
         for name, part in {**parts, "cells": cells}.items():
             part.restore(resumed.state[name])
@@ -114,7 +117,8 @@ def train(
             cells.end(ended[0][1], "diverged")
             if not cells.left:
                 return
-        cells.add(step, now, {**seen.told, LR: lr, EVALUATIONS: step.evaluations})
+        taken = measuring.after(steps, step, batch, lr) if measuring else {}
+        cells.add(step, now, {**seen.told, LR: lr, EVALUATIONS: step.evaluations, **taken})
         rates.after(seen)
         if look is not None:
             look.step(seen, step, now)

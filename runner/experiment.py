@@ -8,15 +8,17 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, measure, parts, scheduled, updates, vectors
+from runner import device, measure, measured, parts, scheduled, updates, vectors
 from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches
 from runner.build import known_as
 from runner.column import EVALUATIONS as EVALUATED
-from runner.column import SCHEDULE, START, Column, number
+from runner.column import SCHEDULE, SOME, START, Column, number
 from runner.config import Values
 from runner.dataset.samples import Dataset
 from runner.epoch import Epochs, Right, columns
+from runner.measure.measuring import Measuring
+from runner.measure.problem import Calculus
 from runner.program import CONSTANT
 from runner.program.step import Step
 from runner.rates import EVALUATIONS, LR, Rates
@@ -52,6 +54,10 @@ class Experiment(NamedTuple):
     """What is recorded of each cell."""
     spacing: Spacing | None
     """Of the steps at which all parameters are, where they are not at all."""
+    least: float
+    """What the loss is at least: 0, but for an objective that goes lower; NaN where none knows"""
+    measuring: Measuring | None
+    """Where measures are taken"""
     predict: Predict | None
     """At the dataset's probe point, if it has one; a run by itself is one cell"""
 
@@ -87,19 +93,33 @@ def alone(of: Setup) -> Experiment:
 
 
 def experiment(
-    of: Setup, *, tensors: models.Tensors, closure: bool = False, **built: Any
+    cells: Sequence[Setup],
+    *,
+    tensors: models.Tensors,
+    calculus: Callable[[], Calculus],
+    closure: bool = False,
+    shared: bool = True,
+    **built: Any,
 ) -> Experiment:
-    """The experiment with what was `built` for it, and what it records.
+    """The experiment of one run, or of the cells of a stack, with what was `built` for it.
 
-    `closure`: whether its optimizer evaluates the gradient by itself.
+    `closure`: whether its optimizer evaluates the gradient by itself; `shared`: whether all have
+    the same data. `calculus` is made where measures are taken.
     """
+    of = cells[0]
     recorded, spacing = recording(of, tensors, closure=closure)
+    names = [one.column.name for one in recorded if one.column.every == SOME]
+    data = [cell.data for cell in cells[: 1 if shared else None]]
+    own = built["program"], built["batches"], built["initial"]
+    taken = measured.measuring(cells, names, calculus, *own, data)
     return Experiment(
         loop=of.loop,
         device=of.device,
         tensors=tensors,
         recorded=recorded,
         spacing=spacing,
+        least=parts.least(of.model),
+        measuring=taken,
         **built,
     )
 
@@ -122,7 +142,8 @@ def recording(
     if closure:
         told.append(Column(EVALUATIONS, EVALUATED, (), "int64", START))
     with refused(""):
-        recorded = measure.declared(tensors, of.dtype, whole=whole, told=told)
+        chosen = measured.columns(measured.chosen(of.measure))
+        recorded = measure.declared(tensors, of.dtype, whole=whole, told=told, chosen=chosen)
     return recorded, None if whole else vectors.spacing(*size)
 
 
@@ -140,10 +161,12 @@ def _by_hand(of: Setup) -> Experiment:
     loss = parts.loss_by_hand(of.loss, model.outputs)
     update = updates.by_hand(of)
     w = parts.start(model, of.seed, of.dtype)
+    parts.check_objective(of, model, w)
     unseen = of.data.validation
     return experiment(
-        of,
+        [of],
         tensors=model.tensors,
+        calculus=lambda: measured.by_hand(of, model),
         initial=w,
         program=numpy.Program(w, model, loss, update),
         rates=scheduled.by_hand(of),
@@ -163,6 +186,7 @@ def _tensor(of: Setup) -> Experiment:
     torch.manual_seed(of.seed)
     model = parts.model_by_hand(of.model, of.data)
     initial = parts.start(model, of.seed, of.dtype)
+    parts.check_objective(of, model, initial)
     device.set_threads((of.batch_size or len(of.data.x)) * of.data.x.shape[1] * model.outputs)
     is_scalar = isinstance(model, models.Scalar)  # a product of numbers is cheaper than of matrices
     shape = (model.outputs,) if model.outputs > 1 else ()
@@ -176,17 +200,18 @@ def _tensor(of: Setup) -> Experiment:
 
     made: Any
     closure = False
+    predict: Any = operator.mul if is_scalar else model.predict
     if of.loop == "autograd":
-        predict: Any = operator.mul if is_scalar else model.predict
         made = autograd.Program(w, predict, loss, updates.by_hand(of))
         lr = scheduled.by_hand(of)
     else:
         built, how = updates.by_pytorch(of, list(model.tensors), [w.requires_grad_()])
-        made, closure = optimizer.Program(w, loss, built, **how), how["closure"]
+        made, closure = optimizer.Program(w, predict, loss, built, **how), how["closure"]
         lr = scheduled.by_pytorch(of, built)
     return experiment(
-        of,
+        [of],
         tensors=model.tensors,
+        calculus=lambda: measured.by_pytorch(of, predict, loss, 1 if is_scalar else 2),
         closure=closure,
         initial=initial,
         program=made,
@@ -227,9 +252,14 @@ def _module(of: Setup) -> Experiment:
         values: Array = made.cpu().numpy().reshape(1)
         return values
 
+    def calculus() -> Calculus:
+        asked = networks.evaluated(network, shape)
+        return measured.by_pytorch(of, asked, networks.copied(loss), x.ndim)
+
     return experiment(
-        of,
+        [of],
         tensors=tensors,
+        calculus=calculus,
         closure=how["closure"],
         initial=initial,
         program=made,

@@ -19,12 +19,13 @@ import numpy as np
 
 from runner.config import ConfigError, Values
 from runner.dataset.prepare import KEYS
+from runner.objective import Objective
 from runner.refused import shortly
 
-PARTS = ("dataset", "validation_data", "model", "loss", "optimizer", "schedule")
+PARTS = ("dataset", "validation_data", "model", "loss", "objective", "optimizer", "schedule")
 SAMPLES = ("dataset", "validation_data")
 
-KEPT = {"dataset": KEYS}
+KEPT = {"dataset": KEYS, "objective": ("start",)}
 """Keys of a part's node that are not its class's, and so can be said beside an object."""
 
 _objects: ContextVar[Mapping[str, Any]] = ContextVar("objects")
@@ -71,6 +72,11 @@ def loss(*, object: str, kind: str, repr: str) -> Any:
     return given() if _makes(given) else _copied(given)
 
 
+def objective(*, object: str, kind: str, repr: str) -> Any:
+    """A copy of the function, or of the objective, that was given."""
+    return _copied(_given(object))
+
+
 def dataset(*, object: str, kind: str, repr: str) -> Any:
     """The samples that were given, or what the function returns."""
     given = _given(object)
@@ -115,7 +121,7 @@ def _node(part: str, value: Any) -> tuple[Values, dict[str, Any]]:
         raise ConfigError(f"{part}: expected {fault}, got {shortly(_repr(value))}")
     name = _importable(value)
     node: Values = {"_target_": name or f"{__name__}.{'dataset' if part in SAMPLES else part}"}
-    if name and part == "loss" and not _makes(value):  # the loss itself, not what makes one
+    if name and part in ("loss", "objective") and not _makes(value):  # itself, not what makes one
         node["_partial_"] = True
     if part == "optimizer" and "lr" not in getattr(value, "keywords", {}) and _takes_lr(value):
         node["lr"] = "${lr}"
@@ -134,6 +140,8 @@ def _fault(part: str, value: Any) -> str:
         return "a class or function that makes one from parameters: torch.optim.SGD, say"
     if part == "schedule" and (not callable(value) or hasattr(value, "last_epoch")):
         return "a function that makes one from an optimizer, of torch.optim.lr_scheduler say"
+    if part == "objective" and not (callable(value) or isinstance(value, Objective)):
+        return "a function of w, or a runner.objective.Objective"
     if part in ("model", "loss") and not callable(value):
         return "a torch.nn.Module" if part == "model" else "a function of (prediction, y)"
     return ""

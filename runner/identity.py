@@ -17,6 +17,7 @@ from runner.config import Values, leaves
 from runner.dataset.samples import Dataset
 from runner.dataset_input import dataset_input
 from runner.experiment import Experiment
+from runner.instead import OF_SAMPLES, USUAL
 from runner.journal import Start
 from runner.stop import most_steps
 
@@ -74,7 +75,9 @@ def params(cell: Cell) -> dict[str, str]:
         for group, option in cell.choices.items()
         if option is not None and group not in NOT_THE_EXPERIMENT and "/" not in group
     }
-    return {**chosen, **{key: str(value) for key, value in leaves(defining(cell.values))}}
+    empty = (*USUAL, *OF_SAMPLES) if cell.choices.get("objective") else ()
+    told = {key: value for key, value in cell.values.items() if key not in empty}
+    return {**chosen, **{key: str(value) for key, value in leaves(defining(told))}}
 
 
 def name(cell: Cell) -> str:

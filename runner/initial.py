@@ -21,6 +21,8 @@ def pinned(values: Values) -> Values:
     ConfigError where there is no such run here, or it has none.
     """
     node = values["model"]
+    if node is None:
+        return values
     told = node.get("initial")
     if not (isinstance(told, str) and told.startswith(RUN)) or AFTER in told:
         return values

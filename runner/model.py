@@ -49,6 +49,11 @@ class Linear:
         self.initial = by_name(initial, ("weight", "bias"))
 
     @property
+    def takes_cells(self) -> bool:
+        """Whether `predict` and `gradient` take axes of cells before the others."""
+        return self.outputs > 1
+
+    @property
     def tensors(self) -> Tensors:
         if self.outputs > 1:
             weight: Tensors = {"w": (self.outputs, self.features)}
@@ -72,7 +77,7 @@ class Linear:
         made = x @ weight.swapaxes(-1, -2)
         return made + bias[..., None, :] if self.bias else made
 
-    def gradient(self, x: Array, slope: Array) -> Array:
+    def gradient(self, x: Array, slope: Array, w: Array) -> Array:
         """(parameters,): of a loss whose derivative with respect to the prediction is `slope`."""
         if self.outputs == 1:
             return slope @ x
@@ -114,6 +119,7 @@ class Scalar:
     """f(x) = w x, from the starting value `initial` = {"w": ...}."""
 
     outputs = 1
+    takes_cells = False
 
     def __init__(
         self, features: int, outputs: int = 1, *, initial: Mapping[str, Any] | None = None
@@ -136,7 +142,7 @@ class Scalar:
         """(samples,): of samples (samples, 1) and w (1,)."""
         return x @ w
 
-    def gradient(self, x: Array, slope: Array) -> Array:
+    def gradient(self, x: Array, slope: Array, w: Array) -> Array:
         """(1,): of a loss whose derivative with respect to the prediction is `slope`."""
         return slope @ x
 

@@ -1,6 +1,7 @@
 """Models that are a `torch.nn.Module`: starting values, names, and what comes out of them."""
 
 import copy
+from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
 import numpy as np
@@ -59,6 +60,36 @@ def output(network: Module, x: Tensor) -> Any:
             return asked(x)
     finally:
         asked.train(training)
+
+
+def functional(
+    network: Module, made: tuple[int, ...], kept: Callable[[], Mapping[str, Tensor]] = dict
+) -> Callable[[Any, Any], Any]:
+    """The module as a function of its samples and of all its parameters in one vector.
+
+    `made` is the shape of what it makes of a sample; `kept` gives buffers in the place of its own.
+    """
+    named = dict(network.named_parameters())
+    sizes = [parameter.numel() for parameter in named.values()]
+
+    def predict(x: Any, w: Any) -> Any:
+        parts = zip(named.items(), w.split(sizes), strict=True)
+        own = {name: part.view(parameter.shape) for (name, parameter), part in parts}
+        found = torch.func.functional_call(network, {**own, **kept()}, (x,))
+        return found.reshape(len(x), *made)
+
+    return predict
+
+
+def evaluated(network: Module, made: tuple[int, ...]) -> Callable[[Any, Any], Any]:
+    """A copy in evaluation mode as such a function, with the buffers that the module has by then.
+
+    So what is asked of it leaves no trace in the module.
+    """
+    own = copied(network).eval()
+    if own is network:
+        raise ValueError("the model cannot be copied")
+    return functional(own, made, lambda: dict(network.named_buffers()))
 
 
 def copied(part: Part) -> Part:

@@ -74,6 +74,10 @@ def adam(
     if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
         raise ValueError(f"betas: expected two numbers from 0 to below 1, got {beta1}, {beta2}")
 
+    def scale(state: Any) -> Any:
+        epoch, _, square, highest = state
+        return (highest if amsgrad else square) ** 0.5 / (1 - beta2**epoch) ** 0.5 + eps
+
     def update(w: Any, gradient: Any, state: Any, lr: float = lr) -> tuple[Any, Any]:
         epoch, mean, square, highest = state or (0, w - w, w - w, w - w)
         if decoupled_weight_decay:
@@ -86,11 +90,10 @@ def adam(
         square = _plus_product(beta2 * square, 1 - beta2, direction, direction)
         if amsgrad:
             highest = square.clip(min=highest)
-        scale = (highest if amsgrad else square) ** 0.5 / (1 - beta2**epoch) ** 0.5 + eps
-        w = _plus_quotient(w, -(lr / (1 - beta1**epoch)), mean, scale)
-        return w, (epoch, mean, square, highest)
+        state = epoch, mean, square, highest
+        return _plus_quotient(w, -(lr / (1 - beta1**epoch)), mean, scale(state)), state
 
-    return update
+    return scaling(update, scale)
 
 
 def adamw(
@@ -127,23 +130,25 @@ def rmsprop(
     """`torch.optim.RMSprop`: steps scaled by a running mean of the squared gradient."""
     _require_not_negative(lr=lr, alpha=alpha, eps=eps, weight_decay=weight_decay, momentum=momentum)
 
+    def scale(state: Any) -> Any:
+        square, mean, _ = state
+        return (_plus_product(square, -1, mean, mean) if centered else square) ** 0.5 + eps
+
     def update(w: Any, gradient: Any, state: Any, lr: float = lr) -> tuple[Any, Any]:
         square, mean, velocity = state or (w - w, w - w, w - w)
         direction = _direction(w, gradient, weight_decay, maximize)
         square = _plus_product(alpha * square, 1 - alpha, direction, direction)
-        variance = square
         if centered:
             mean = _towards(mean, direction, 1 - alpha)
-            variance = _plus_product(square, -1, mean, mean)
-        scale = variance**0.5 + eps
+        divisor = scale((square, mean, velocity))
         if momentum:
-            velocity = _plus_quotient(momentum * velocity, 1, direction, scale)
+            velocity = _plus_quotient(momentum * velocity, 1, direction, divisor)
             w = _plus(w, -lr, velocity)
         else:
-            w = _plus_quotient(w, -lr, direction, scale)
+            w = _plus_quotient(w, -lr, direction, divisor)
         return w, (square, mean, velocity)
 
-    return update
+    return scaling(update, scale)
 
 
 def adagrad(
@@ -164,13 +169,30 @@ def adagrad(
         eps=eps,
     )
 
+    def scale(state: Any) -> Any:
+        return state[1] ** 0.5 + eps
+
     def update(w: Any, gradient: Any, state: Any, lr: float = lr) -> tuple[Any, Any]:
         epoch, total = state or (0, w - w + initial_accumulator_value)
         direction = _direction(w, gradient, weight_decay, maximize)
         total = _plus_product(total, 1, direction, direction)
-        w = _plus_quotient(w, -(lr / (1 + epoch * lr_decay)), direction, total**0.5 + eps)
-        return w, (epoch + 1, total)
+        state = epoch + 1, total
+        return _plus_quotient(w, -(lr / (1 + epoch * lr_decay)), direction, scale(state)), state
 
+    return scaling(update, scale)
+
+
+def scale_of(update: Update, state: Any, w: Any) -> Any:
+    """What the last step of the rule was divided by, as w, if by anything; 1 before the first."""
+    scale = getattr(update, "scale", None)
+    if scale is None:
+        return None
+    return w - w + 1 if state is None else scale(state)
+
+
+def scaling(update: Update, scale: Callable[[Any], Any] | None) -> Update:
+    """The update, which tells what it divides a step by, if by anything."""
+    update.scale = scale  # type: ignore[attr-defined]
     return update
 
 

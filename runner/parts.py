@@ -14,7 +14,17 @@ from runner.build import build, known_as, swapped
 from runner.config import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
-from runner.setup import refused
+from runner.objective import Objective
+from runner.objective.minimised import (
+    LOSS,
+    MODEL,
+    USUAL,
+    Minimised,
+    of_function,
+    torch_value,
+    value,
+)
+from runner.setup import Setup, refused
 
 Array = NDArray[np.floating[Any]]
 
@@ -23,19 +33,60 @@ SAMPLES_TRIED = 1024
 
 
 def model_by_hand(node: Values, data: Dataset) -> Any:
-    """The model by hand of the class that the node names."""
+    """The model by hand of the class that the node names, or the objective that stands for it."""
+    if node["_target_"] == MODEL:
+        return minimised(node["objective"])
     return build("model", swapped(node, models.BY_HAND), data.x.shape[1], data.outputs)
+
+
+def minimised(node: Values) -> Minimised:
+    """The objective of the node. Raises ConfigError for what cannot be one."""
+    with refused("objective."):
+        return Minimised(objective(node), node.get("start", USUAL))
+
+
+def objective(node: Values) -> Objective:
+    """The function itself. Raises ConfigError for what cannot be one."""
+    made = build("objective", {key: value for key, value in node.items() if key != "start"})
+    if isinstance(made, Objective):
+        return made
+    if not callable(made):
+        raise ConfigError(f"objective: expected {known_as(node)} to make a function of w")
+    return of_function(made)
+
+
+def least(node: Values) -> float:
+    """What the loss with the model of that node is at least; NaN where nobody knows."""
+    return minimised(node["objective"]).objective.least if node["_target_"] == MODEL else 0.0
+
+
+def check_objective(of: Setup, model: Any, w: Array) -> None:
+    """Refuse an objective without a gradient for that loop, found by asking it for one at w."""
+    if not isinstance(model, Minimised):
+        return
+    name = known_as(of.model["objective"])
+    if of.loop != "numpy":
+        from runner import trial
+
+        trial.check_objective(name, model.objective.value, w, of.device)
+    elif model.objective.gradient is None:
+        raise ConfigError(
+            f"objective: {name} has no gradient by hand: gradient=autograd, or have it return a "
+            "runner.objective.Objective that has one"
+        )
 
 
 def start(model: Any, seed: int, dtype: str) -> Array:
     """The starting values of a model by hand, (parameters,)."""
-    with refused("model."):
+    with refused("objective." if isinstance(model, Minimised) else "model."):
         values: Array = model.start(seed, dtype)
     return values
 
 
 def loss_by_hand(node: Values, outputs: int) -> Any:
     """The loss by hand of the class that the node names, of so many outputs."""
+    if node["_target_"] == LOSS:
+        return value
     loss = build("loss", swapped(node, losses.BY_HAND))
     is_of_scores = task.wanted(node) == CLASSES
     return losses.over_outputs(loss) if outputs > 1 and not is_of_scores else loss
@@ -130,6 +181,8 @@ def torch_loss(node: Values, device_name: str, y: Any, shape: tuple[int, ...], d
 
     from runner import trial
 
+    if node["_target_"] == LOSS:
+        return torch_value
     loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
     if isinstance(loss, torch.nn.Module):
         loss.to(device_name)

@@ -54,6 +54,7 @@ class Recorder:
         told = [one.column for one in self._recorded if one.of is None]
         self._ranks = next((column.name for column in told if column.role == LOSS), None)
         self._names = [column.name for column in told]
+        self._shapes = [(column.name, column.shape) for column in told]
         self._kind = row_type(one.column for one in self._recorded)
         self._broken: list[Column] = []
         initial = np.atleast_2d(initial)
@@ -78,7 +79,9 @@ class Recorder:
         self._times, self._loss = np.empty(self._room), np.empty((self._room, cells))
         shape = (self._room, cells, size if self._copies else 0)
         self._parameters, self._gradient = np.empty(shape, dtype), np.empty(shape, dtype)
-        self._told = {name: np.full((self._room, cells), np.nan) for name in self._names}
+        self._told = {
+            name: np.full((self._room, cells, *shape), np.nan) for name, shape in self._shapes
+        }
 
     @property
     def steps(self) -> int:
@@ -131,7 +134,7 @@ class Recorder:
         with np.errstate(all="ignore"):  # of cells that have diverged
             for column, of in self._recorded:
                 if of is None:
-                    together[column.field] = self._told[column.name][:rows].T
+                    together[column.field] = self._told[column.name][:rows].swapaxes(0, 1)
                     continue
                 values = self._asked(column, of, steps).reshape(rows, cells, *column.shape)
                 together[column.field] = values.swapaxes(0, 1)

@@ -1,6 +1,5 @@
 """What is recorded of a run, or of the cells of a stack, and how each ends."""
 
-import io
 import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
@@ -10,15 +9,13 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import stop
+from runner import ending, stop
 from runner.batches import FullBatch
-from runner.column import BEST, tensor_edges
 from runner.epoch import Seen
 from runner.experiment import Experiment
 from runner.failure import summary, whole
 from runner.journal import End, File, JournalError, Rows, Sink
-from runner.model import Tensors
-from runner.patience import Best, Patience
+from runner.patience import Patience
 from runner.program.step import Step
 from runner.recorder import Figures, Recorder
 
@@ -74,6 +71,7 @@ class Recording:
         self._recorder = Recorder(
             experiment.recorded, experiment.initial, time.time(), experiment.spacing
         )
+        self._measuring = experiment.measuring
         self._epoch_steps, self._tensors = len(experiment.batches.sizes), experiment.tensors
         self.patience: Patience | None = None
         if limits.is_patient:
@@ -169,8 +167,10 @@ class Recording:
             if best and best.epoch:
                 own = own._replace(best_loss=best.loss)
                 said["best_epoch"] = float(best.epoch)
-                self._files[cell] = _as_file(best, self._tensors)
-            end = _end(outcome, own, self._epoch_steps, self._share, said, reason, failure)
+                self._files[cell] = ending.best_file(best, self._tensors)
+            end = ending.end(outcome, own, self._epoch_steps, self._share, said, reason, failure)
+            if self._measuring:
+                end = replace(end, tags={**end.tags, "measured": self._measuring.cost()})
             if self._told:  # a reason of the end before holds no more
                 own_reason = {} if end.reason else {"reason": ""}
                 end = replace(end, tags={**end.tags, **own_reason, "went_on": self._told})
@@ -253,42 +253,6 @@ class Recording:
         rows = rows[rows["step"] > self._known.get((run, rows.dtype.names or ()), -1)]
         if len(rows):
             self._journal.record(run, rows)
-
-
-def _end(
-    outcome: str,
-    figures: Figures,
-    epoch_steps: int,
-    seconds: float,
-    predictions: Mapping[str, float],
-    reason: str | None,
-    failure: BaseException | None,
-) -> End:
-    """The end of a run that recorded so much."""
-    epochs = figures.steps // epoch_steps
-    metrics = {"epochs_run": float(epochs), "seconds": seconds, **predictions}
-    if epochs:
-        metrics |= {"final_loss": figures.final_loss, "best_loss": figures.best_loss}
-        metrics |= {f"final_{name}": value for name, value in figures.told.items()}
-    tags = {"outcome": outcome}
-    if outcome == "diverged":
-        tags["diverged_at"] = str(figures.steps + 1)
-    if failure is None:
-        return End(outcome, metrics, tags, reason)
-    return End(outcome, metrics, tags, whole(failure), summary=summary(failure))
-
-
-def _as_file(best: Best, tensors: Tensors) -> File:
-    """The parameters where it was best, each tensor by its name."""
-    parts = np.split(best.parameters, tensor_edges(tensors))
-    named = zip(tensors.items(), parts, strict=True)
-    return File(BEST, _as_npz({name: part.reshape(shape) for (name, shape), part in named}))
-
-
-def _as_npz(arrays: Mapping[str, Any]) -> bytes:
-    body = io.BytesIO()
-    np.savez(body, allow_pickle=False, **arrays)
-    return body.getvalue()
 
 
 def _failed(run: Run, error: Exception) -> Run:

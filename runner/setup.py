@@ -13,6 +13,7 @@ from runner.batches import Order, starts
 from runner.config import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
+from runner.objective.minimised import LOSS, MODEL
 from runner.stop import most_steps
 
 
@@ -30,6 +31,8 @@ class Setup(NamedTuple):
     drop_last: bool
     most_bytes: int
     """That all parameters of all steps may take, if they are to be recorded."""
+    measure: Values
+    """The measures that are taken beside them, each a node, and how often"""
     model: Values
     """This and the next are nodes: see `runner.build.build`."""
     loss: Values
@@ -70,6 +73,7 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
     `data` is the dataset where it has been drawn already. Raises ConfigError for a combination
     that has no loop, and for a device or a dataset that is not there.
     """
+    model, loss = _minimised(values)
     matched = loop_for(values)
     if data is None:
         data = Draws().dataset(values)
@@ -93,8 +97,9 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
         shuffle=values["shuffle"],
         drop_last=values["drop_last"],
         most_bytes=values["record"]["most_bytes"],
-        model=initial.resolved(values["model"]),
-        loss=values["loss"],
+        measure=values["measure"],
+        model=initial.resolved(model),
+        loss=loss,
         optimizer=values["optimizer"],
         schedule=values["schedule"],
         clip=values["clip"],
@@ -108,17 +113,25 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
 
 def loop_for(values: Values) -> str:
     """The name of the loop that matches the parts. Raises ConfigError where there is none."""
+    model, loss = _minimised(values)
     with refused("no loop for this combination: "):
         return program.match(
             gradient=values["gradient"],
-            model=str(values["model"].get("_target_")),
-            loss=str(values["loss"].get("_target_")),
+            model=str(model.get("_target_")),
+            loss=str(loss.get("_target_")),
             optimizer=str(values["optimizer"].get("_target_")),
             device=values["device"]["name"],
-            reduction=values["loss"].get("gradient_reduction", "mean"),
+            reduction=loss.get("gradient_reduction", "mean"),
             schedule=str(values["schedule"].get("_target_")),
             rule=values["optimizer"].get("by_hand") is True,
         )
+
+
+def _minimised(values: Values) -> tuple[Values, Values]:
+    """The nodes of the model and of the loss; those that an objective is as both."""
+    if values["objective"]:
+        return {"_target_": MODEL, "objective": values["objective"]}, {"_target_": LOSS}
+    return values["model"], values["loss"]
 
 
 def _resolved_device(values: Values) -> str:

@@ -21,7 +21,7 @@ from runner.recorded.run import Run, SourceError
 from runner.seeds import is_seed
 from runner.stop import OUTCOMES, is_ranked
 
-PARTS = ("dataset", "model", "loss", "optimizer", "device")
+PARTS = ("dataset", "model", "loss", "objective", "optimizer", "device")
 NUMBERS = ("lr", "epochs", "tolerance", "seed", "dtype")
 SAMPLES = ("batch_size", "validation")
 TRAINING = ("schedule", "clip", "clip_value", "patience", "max_steps")
@@ -78,6 +78,7 @@ def _run(run: Run) -> Iterator[str]:
         "loop": run.tags.get("loop", ""),
         "outcome": f"{painted(run.outcome, run.outcome)}: {said}",
         "reason": run.reason,
+        "measures": run.tags.get("measured", ""),
         "went on": run.tags.get("went_on", ""),
         **_figures(run),
         "id": run.id,

@@ -45,6 +45,11 @@ class Limits(NamedTuple):
             return self
         return Limits(*(part[cells] for part in self))
 
+    def above(self, least: float) -> "Limits":
+        """The limits for a loss that is at least so much; NaN, of which nobody knows how much."""
+        below = self.below + least
+        return self._replace(below=np.where(np.isnan(below), -math.inf, below)[()])
+
     @property
     def is_patient(self) -> bool:
         """Whether any of them has patience to lose."""

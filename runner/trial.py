@@ -62,6 +62,21 @@ def check_training(name: str, model: Module, x: Tensor) -> None:
         tried.train()(x)
 
 
+def check_objective(name: str, value: Callable[[Any], Any], start: Any, device_name: str) -> None:
+    """Ask an objective for its value and its gradient there. Raises ConfigError for none."""
+    w = torch.tensor(start, device=device_name, requires_grad=True)
+    with torch.random.fork_rng([]):
+        with refused(f"objective: {name} has no value at its start: "):
+            found = value(w)
+        if not isinstance(found, Tensor) or found.numel() != 1:
+            got = tuple(found.shape) if isinstance(found, Tensor) else _kind(found)
+            raise ConfigError(f"objective: expected {name} to return one number, got {got}")
+        if not found.requires_grad:
+            raise ConfigError(f"objective: {name} does not depend on its parameters by PyTorch")
+        with refused(f"objective: {name} has no gradient: "):
+            torch.autograd.grad(found, w)
+
+
 def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
     """Try the loss of y on such predictions. Raises ConfigError unless it can be minimised."""
     if not callable(loss):

@@ -11,6 +11,7 @@ from mlflow import MlflowClient
 
 import runner as api
 from runner import measure
+from runner.column import MEASURE
 from runner.measure import Measure
 from runner.naming import key
 from runner.recorded.journals import Journals
@@ -123,7 +124,7 @@ def test_it_stands_wherever_a_run_is_told(empty_store, here):
 
 
 def _values(trajectory, name):
-    [own] = [values for found, _, values in trajectory.told(measure.MEASURE) if found == name]
+    [own] = [values for found, _, values in trajectory.told(MEASURE) if found == name]
     return own
 
 

@@ -17,9 +17,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from runner import stack
+from runner import closed_form, stack
 from runner.config import plain
-from runner.report import closed_form
 from runner.report.problem import edge, problem
 from tests.conftest import ROOT
 from tests.test_crash import publish

@@ -164,7 +164,7 @@ def trained(draw):
     clip = draw(st.sampled_from(["", "clip", "clip_value"]))
     numbers |= {clip: st.floats(0.1, 3.0)} if clip else {}
     if draw(st.booleans()):
-        numbers |= {"patience": st.integers(1, 6), "min_delta": st.floats(0, 0.1)}
+        numbers |= {"patience": st.integers(1, 6), "min_delta": st.floats(1e-6, 0.1)}
     return words, draw(st.lists(st.fixed_dictionaries(numbers), min_size=2, max_size=5))
 
 

@@ -23,6 +23,7 @@ from runner.cell import Cell, chosen
 from runner.config import ConfigError, Values, plain, plain_node
 from runner.hydra_inside import apply
 from runner.initial import pinned
+from runner.instead import settled
 from runner.refused import message, nameless, shortly
 from runner.run_name import within_sweep
 
@@ -32,7 +33,7 @@ ASKS_HYDRA = re.compile(r"\$\{\s*hydra\s*:")
 
 REFERENCE = re.compile(r"\$\{([a-z_]+)\}")
 
-PARTS = {"dataset", "model", "loss", "optimizer"}
+PARTS = {"dataset", "model", "loss", "objective", "optimizer"}
 """Nodes that take a value of any type as it is."""
 
 ALIKE = {"split_seed"}
@@ -155,6 +156,9 @@ class _Composed:
 
     def values(self, changed: set[str]) -> Values:
         """The plain values, now that those below these keys are changed. Raises ConfigError."""
+        return settled(self._settling(changed))
+
+    def _settling(self, changed: set[str]) -> Values:
         if self._first is not None:
             # The rest is as it was: to resolve all of it takes longer than all else for a cell.
             with suppress(OmegaConfBaseException):
@@ -251,7 +255,7 @@ def _pinned(cells: Sequence[Cell]) -> list[Cell]:
     known: dict[str, Any] = {}
     made = []
     for cell in cells:
-        told = cell.values["model"].get("initial")
+        told = (cell.values["model"] or {}).get("initial")
         if not isinstance(told, str):
             made.append(cell)
             continue

@@ -19,7 +19,7 @@ from runner.recorded.run import FIGURES, KNOWN
 from runner.seeds import is_seed
 from runner.stop import OUTCOMES, is_ranked
 
-DATA = ("dataset", "validation", "validation_data", "split_seed")
+DATA = ("dataset", "objective", "validation", "validation_data", "split_seed")
 """Nodes of a config that say what the data are."""
 BEST, FAILED = 5, 10
 """So many of the best and of the failed cells are printed."""

@@ -7,6 +7,7 @@ may be a DataFrame's, and y may be classes by their names.
 from runner.dataset.files import csv, npz, parquet
 from runner.dataset.generated import (
     blobs,
+    chebyshev,
     least_squares,
     linear,
     moons,
@@ -18,6 +19,7 @@ from runner.dataset.shipped import digits
 
 __all__ = [
     "blobs",
+    "chebyshev",
     "csv",
     "digits",
     "least_squares",

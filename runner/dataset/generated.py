@@ -16,6 +16,16 @@ def points(*, x: list[Any], y: list[Any]) -> tuple[list[Any], list[Any]]:
     return x, y
 
 
+def chebyshev(*, degree: int, samples: int) -> tuple[Array, Array]:
+    """So many even points of [-1, 1], and on them the Chebyshev polynomial T of that degree."""
+    if degree < 0:
+        raise ValueError(f"degree: expected 0 or more, got {degree}")
+    if samples < 1:
+        raise ValueError(f"samples: expected 1 or more, got {samples}")
+    x = np.linspace(-1, 1, samples)
+    return x, np.polynomial.Chebyshev.basis(degree)(x)
+
+
 def linear(
     *,
     coefficients: list[float],

@@ -6,6 +6,8 @@
 | optimizer | autograd | scalar           | any of `torch.optim`           |
 | module    | autograd | any `nn.Module`  | any of `torch.optim`           |
 
+An objective, which has no model, goes through the first three.
+
 Parts are told apart by the name of their class, so that no part is imported to match it.
 """
 
@@ -13,6 +15,7 @@ from runner import loss as losses
 from runner import model as models
 from runner import optimizer as optimizers
 from runner import schedule as schedules
+from runner.objective.minimised import MODEL
 
 SCALAR = "runner.model.Scalar"
 LINEAR = "torch.nn.Linear"
@@ -39,7 +42,8 @@ def match(
     update rule of somebody's own. Raises ValueError where no loop does this, with
     each reason and the nearest combination that has a loop.
     """
-    closed_form = model in models.BY_HAND
+    is_objective = model == MODEL  # whether it has a gradient by hand, itself tells
+    closed_form = is_objective or model in models.BY_HAND
     rule = rule or optimizer.startswith(RULES)
     refused = []
     if gradient == "by_hand":
@@ -48,7 +52,7 @@ def match(
                 f"no gradient by hand for the model {model}: gradient=autograd with this model, "
                 "or model=scalar or model=linear"
             )
-        if loss not in losses.BY_HAND:
+        if loss not in losses.BY_HAND and not is_objective:
             refused.append(
                 f"no gradient by hand for the loss {loss}: gradient=autograd with this loss, "
                 f"or one of {', '.join(losses.BY_HAND)}"
@@ -86,4 +90,4 @@ def match(
         return "numpy"
     if rule:
         return "autograd"
-    return "optimizer" if model == SCALAR else "module"
+    return "optimizer" if model in (SCALAR, MODEL) else "module"

@@ -6,7 +6,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from runner.optimizer import Update
+from runner.optimizer import Update, scale_of
 from runner.program import randomness
 from runner.program.step import Step
 
@@ -47,6 +47,11 @@ class Program:
         with torch.no_grad():
             prediction = self.predict(x, self.w)
             return self.loss(prediction, y).item(), prediction
+
+    def scale(self) -> Any:
+        """(parameters,): what the last step was divided by, if by anything."""
+        found = scale_of(self.update, self.memory, self.w)
+        return None if found is None else found.detach().cpu().numpy()
 
     def state(self) -> dict[str, Any]:
         return {"w": self.w, "memory": self.memory, "random": randomness.state()}

@@ -60,6 +60,10 @@ class Program:
             for module in training:
                 module.training = True
 
+    def scale(self) -> Any:
+        """(parameters,): what the last step was divided by, if by anything."""
+        return self.optimizer.scale()
+
     def state(self) -> dict[str, Any]:
         """What the model, the loss and the optimizer say is their state, and where chance stands.
 

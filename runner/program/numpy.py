@@ -7,7 +7,8 @@ from numpy.typing import NDArray
 
 from runner.loss import Loss
 from runner.model import ByHand
-from runner.optimizer import Update
+from runner.objective.minimised import Minimised
+from runner.optimizer import Update, scale_of
 from runner.program.step import Step
 
 Array = NDArray[np.floating[Any]]
@@ -16,7 +17,7 @@ Array = NDArray[np.floating[Any]]
 class Program:
     """Fits y for batches of x, designed as the model wants it, and y; w is (parameters,)."""
 
-    def __init__(self, w: Array, model: ByHand, loss: Loss, update: Update) -> None:
+    def __init__(self, w: Array, model: ByHand | Minimised, loss: Loss, update: Update) -> None:
         self.w, self.model, self.loss, self.update = w, model, loss, update
         self.memory: Any = None
 
@@ -24,7 +25,7 @@ class Program:
         x, y = batch
         prediction = self.model.predict(x, self.w)
         value, slope = self.loss(prediction, y)
-        gradient = self.model.gradient(x, slope)
+        gradient = self.model.gradient(x, slope, self.w)
         self.w, self.memory = self.update(self.w, gradient, self.memory, *lr)
         return Step(float(value), self.w, gradient, prediction)
 
@@ -33,6 +34,11 @@ class Program:
         x, y = batch
         prediction = self.model.predict(x, self.w)
         return float(self.loss(prediction, y)[0]), prediction
+
+    def scale(self) -> Array | None:
+        """(parameters,): what the last step was divided by, if by anything."""
+        made: Array | None = scale_of(self.update, self.memory, self.w)
+        return made
 
     def state(self) -> dict[str, Any]:
         return {"w": self.w, "memory": self.memory}

@@ -13,20 +13,22 @@ from runner.program.step import Step
 
 
 class Program:
-    """Fits y = x * w for batches of x and y (samples,), w (1,).
+    """Fits y = predict(x, w) for batches of x and y, w (parameters,).
 
-    w is a leaf that requires its gradient, and the one tensor that `optimizer` updates.
+    w is a leaf that requires its gradient, and the one tensor that `optimizer` updates. `predict`
+    is x * w for x (samples,) and one parameter, or that of an objective.
     """
 
     def __init__(
         self,
         w: Tensor,
+        predict: Callable[[Tensor, Tensor], Tensor],
         loss: Callable[[Tensor, Tensor], Tensor],
         optimizer: Optimizer,
         **how: Any,
     ) -> None:
         """`how` it takes its steps: see `runner.program.pytorch.Stepper`."""
-        self.w, self.loss = w, loss
+        self.w, self.predict, self.loss = w, predict, loss
         self.optimizer = Stepper(optimizer, [w], **how)
 
     def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
@@ -34,7 +36,7 @@ class Program:
 
         def evaluate() -> tuple[Tensor, Tensor]:
             self.optimizer.zero_grad()
-            prediction = x * self.w
+            prediction = self.predict(x, self.w)
             value = self.loss(prediction, y)
             self.optimizer.backward(value)
             return value, prediction
@@ -49,8 +51,12 @@ class Program:
         """The loss of a batch, and what is predicted of it."""
         x, y = batch
         with torch.no_grad(), self.optimizer.evaluating():
-            prediction = x * self.w
+            prediction = self.predict(x, self.w)
             return self.loss(prediction, y).item(), prediction
+
+    def scale(self) -> Any:
+        """(parameters,): what the last step was divided by, if by anything."""
+        return self.optimizer.scale()
 
     def state(self) -> dict[str, Any]:
         w = self.w.detach().clone()

@@ -1,6 +1,7 @@
 """What the programs with `torch.optim` share: a step by the optimizer, and copying values out."""
 
 import copy
+import inspect
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from torch import Tensor
 from torch.optim import Optimizer
 
 from runner import hooked
+from runner import optimizer as rules
 
 Clip = Callable[[Sequence[Tensor]], object]
 """Makes the gradients of these parameters smaller, in place."""
@@ -116,6 +118,21 @@ class Stepper:
         finally:
             self._modes[0]()
 
+    def scale(self) -> NDArray[np.floating[Any]] | None:
+        """(parameters,): what the last step was divided by, where the rule by hand tells that."""
+        name = f"torch.optim.{type(self.own).__name__}"
+        if not self._is_own or name not in KEPT:
+            return None
+        made = {}
+        for group in self.own.param_groups:
+            takes = inspect.signature(rules.BY_HAND[name]).parameters
+            update = rules.BY_HAND[name](**{k: v for k, v in group.items() if k in takes})
+            for parameter in group["params"]:
+                own = self.own.state.get(parameter)
+                memory = tuple(_plain(own.get(key)) for key in KEPT[name]) if own else None
+                made[parameter] = rules.scale_of(update, memory, parameter)
+        return flat(made[parameter] for parameter in self._parameters)
+
     def state(self) -> dict[str, Any]:
         own = cloned(self.own.state_dict())
         return {"own": own, "evaluations": self.evaluations}
@@ -123,6 +140,22 @@ class Stepper:
     def restore(self, state: dict[str, Any]) -> None:
         self.own.load_state_dict(cloned(state["own"]))
         self.evaluations = state["evaluations"]
+
+
+KEPT = {
+    **dict.fromkeys(
+        ("torch.optim.Adam", "torch.optim.AdamW"),
+        ("step", "exp_avg", "exp_avg_sq", "max_exp_avg_sq"),
+    ),
+    "torch.optim.RMSprop": ("square_avg", "grad_avg", "momentum_buffer"),
+    "torch.optim.Adagrad": ("step", "sum"),
+}
+"""By what names an optimizer keeps what the rule by hand does, in its order."""
+
+
+def _plain(kept: Any) -> Any:
+    """A count of steps as a number: PyTorch keeps a tensor."""
+    return kept.item() if isinstance(kept, Tensor) and kept.ndim == 0 and kept.numel() else kept
 
 
 def cloned(state: Any) -> Any:

@@ -8,7 +8,8 @@ from numpy.typing import NDArray
 
 from runner.loss import Loss
 from runner.model import ByHand
-from runner.optimizer import Update
+from runner.objective.minimised import Minimised
+from runner.optimizer import Update, scale_of
 from runner.program.percell import of_cells
 from runner.program.step import Step
 
@@ -25,7 +26,7 @@ class Program:
     axis of cells before these, each has its own.
     """
 
-    def __init__(self, w: Array, model: ByHand, loss: Loss, rule: Rule) -> None:
+    def __init__(self, w: Array, model: ByHand | Minimised, loss: Loss, rule: Rule) -> None:
         self.w, self.model, self.loss, self.rule = w, model, loss, rule
         self.memory: Any = None
         self.indices: Index = np.arange(len(w))
@@ -33,26 +34,22 @@ class Program:
 
     def advance(self, batch: tuple[Array, Array], *lr: Any) -> Step:
         x, y = batch
-        prediction = self._predict(x)
+        prediction = predict(self.model, x, self.w)
         value, slope = self.loss(prediction, y)
-        if self.model.outputs > 1:
-            gradient = self.model.gradient(x, slope)
-        else:
-            gradient = slope @ x if x.ndim == 2 else (slope[:, None, :] @ x)[:, 0, :]
-        self.w, self.memory = self.update(self.w, gradient, self.memory, *map(of_cells, lr))
-        return Step(value, self.w, gradient, prediction)
+        slopes = gradient(self.model, x, slope, self.w)
+        self.w, self.memory = self.update(self.w, slopes, self.memory, *map(of_cells, lr))
+        return Step(value, self.w, slopes, prediction)
 
     def evaluate(self, batch: tuple[Array, Array]) -> tuple[Array, Array]:
         """The loss of a batch, (cells,), and what is predicted of it."""
         x, y = batch
-        prediction = self._predict(x)
+        prediction = predict(self.model, x, self.w)
         return self.loss(prediction, y)[0], prediction
 
-    def _predict(self, x: Array) -> Array:
-        if self.model.outputs > 1:
-            made: Array = self.model.predict(x, self.w)
-            return made
-        return self.w @ x.T if x.ndim == 2 else (x @ self.w[:, :, None])[:, :, 0]
+    def scale(self) -> Array | None:
+        """(cells, parameters): what the last step was divided by, if by anything."""
+        made: Array | None = scale_of(self.update, self.memory, self.w)
+        return made
 
     def keep(self, cells: Index) -> None:
         """Go on with those at these indices among the present cells alone."""
@@ -66,6 +63,22 @@ class Program:
     def restore(self, state: dict[str, Any]) -> None:
         self.w, self.memory, self.indices = state["w"], state["memory"], state["indices"]
         self.update = self.rule(self.indices)
+
+
+def predict(model: ByHand | Minimised, x: Array, w: Array) -> Array:
+    """What the model makes of the samples in each cell, w (cells, parameters)."""
+    if model.takes_cells:
+        made: Array = model.predict(x, w)
+        return made
+    return w @ x.T if x.ndim == 2 else (x @ w[:, :, None])[:, :, 0]
+
+
+def gradient(model: ByHand | Minimised, x: Array, slope: Array, w: Array) -> Array:
+    """(cells, parameters): of losses whose derivative with respect to the prediction is `slope`."""
+    if model.takes_cells:
+        return model.gradient(x, slope, w)
+    made: Array = slope @ x if x.ndim == 2 else (slope[:, None, :] @ x)[:, 0, :]
+    return made
 
 
 def cut(memory: Any, cells: Any) -> Any:

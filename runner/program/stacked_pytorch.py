@@ -7,6 +7,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.optimizer import scale_of
 from runner.program import randomness
 from runner.program.percell import of_cells
 from runner.program.stacked import Index, Rule, cut
@@ -53,6 +54,11 @@ class Program:
         self.indices = self.indices[cells]
         self.update = self.rule(self.indices)
 
+    def scale(self) -> Any:
+        """(cells, parameters): what the last step was divided by, if by anything."""
+        found = scale_of(self.update, self.memory, self.w)
+        return None if found is None else found.detach().cpu().numpy()
+
     def state(self) -> dict[str, Any]:
         own = {"w": self.w, "memory": self.memory, "indices": self.indices}
         return {**own, "random": randomness.state()}
@@ -94,6 +100,16 @@ def scalar(losses: Callable[[Tensor, Tensor], Tensor]) -> Forward:
     def forward(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         prediction = x[..., 0] * w
         return losses(prediction, y.expand_as(prediction)).mean(dim=1), prediction
+
+    return forward
+
+
+def objective(predict: Callable[[Tensor, Tensor], Tensor]) -> Forward:
+    """For an objective, whose value is what is predicted of the one sample."""
+
+    def forward(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
+        prediction = predict(x, w)
+        return prediction[..., 0], prediction
 
     return forward
 

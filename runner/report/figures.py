@@ -76,7 +76,7 @@ def paths(name: str, land: Landscape, names: Sequence[str]) -> Any:
             line_color="colour",
             fill_alpha=0.7,
         )
-    least = land.minimum[None, :]
+    least = land.minima
     height = land.loss(least) if one else least[:, 1]
     made.scatter(
         least[:, 0], height, size=16, marker="star", fill_color="#F0E442", line_color="#555555"

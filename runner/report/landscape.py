@@ -24,10 +24,10 @@ class Landscape(NamedTuple):
     """Along each parameter"""
     values: Array
     """(points,), or for two parameters (points of the second, points of the first)"""
-    minimum: Array
-    """(parameters,): in closed form, or the lowest point of the grid"""
+    minima: Array
+    """(minima, parameters): those that are known, or the lowest point of the grid"""
     exact: bool
-    """Whether the minimum is in closed form"""
+    """Whether they are known"""
     low: Array
     high: Array
     heights: tuple[float, float]
@@ -70,7 +70,8 @@ def landscape(
     starts = np.array([track[0] for track in tracks], np.float64)
     kept = [track for track, by_itself in zip(tracks, ended, strict=True) if by_itself]
     near = np.concatenate([starts, *kept]).astype(np.float64)
-    middle = fitted.optimum if fitted.optimum is not None else np.median(near, axis=0)
+    typical = np.median(near, axis=0)
+    middle = fitted.solution.nearest(typical) if fitted.solution else typical
     reach = FARTHEST * np.maximum(np.abs(starts - middle).max(axis=0), 1e-3 * (1 + np.abs(middle)))
     inside = near if whole else near[(np.abs(near - middle) <= reach).all(axis=1)]
     corners = np.concatenate([inside, middle[None, :]])
@@ -88,8 +89,9 @@ def landscape(
         mesh = np.meshgrid(*grid)
         places = np.stack([axis.ravel() for axis in mesh], axis=1)
         values = fitted.loss(places).reshape(mesh[0].shape)
-    exact = fitted.optimum is not None
-    minimum = middle if exact else places[np.nanargmin(values)]
-    top, bottom = float(np.nanmax(values)), float(fitted.loss(minimum[None, :])[0])
+    exact = fitted.solution is not None
+    lowest = places[np.nanargmin(values)][None]
+    minima = fitted.solution.within(low, high) if fitted.solution else lowest
+    top, bottom = float(np.nanmax(values)), float(fitted.loss(minima)[0])
     heights = bottom - 0.05 * (top - bottom), top
-    return Landscape(fitted.loss, grid, values, minimum, exact, low, high, heights)
+    return Landscape(fitted.loss, grid, values, minima, exact, low, high, heights)

@@ -4,14 +4,12 @@ import math
 import time
 from collections import Counter
 from collections.abc import Sequence
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from bokeh.embed import components
 from bokeh.palettes import Cividis256
 from bokeh.resources import Resources
-from jinja2 import Environment, select_autoescape
 from markupsafe import Markup
 
 from runner import project
@@ -25,6 +23,7 @@ from runner.report.comparison import Comparison
 from runner.report.convergence import convergence
 from runner.report.drawn import choose, groups
 from runner.report.embedded import embedded, known
+from runner.report.own_files import own_file, template
 from runner.report.paths import Paths, paths
 from runner.report.search import search
 from runner.report.series import Key, Series, series
@@ -80,7 +79,7 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
         "refresh": refresh,
         "search": searched[1] if searched else None,
     }
-    text: str = _template().render(
+    text: str = template("page.html").render(
         title=compared.sweep.name if compared.sweep else _title(compared),
         facts=_facts(compared),
         questions=OF_ONE if is_one else QUESTIONS,
@@ -97,8 +96,8 @@ def page(compared: Comparison, refresh: float | None = None) -> str:
         data=Markup(embedded(data)),
         bokeh=Markup(Resources(mode="inline", components=["bokeh"]).render_js()) if made else "",
         plots=Markup(script),
-        css=Markup(_own("page.css")),
-        js=Markup("\n".join(_own(f"{name}.js") for name in (*SCRIPTS, "start"))),
+        css=Markup(own_file("page.css")),
+        js=Markup("\n".join(own_file(f"{name}.js") for name in (*SCRIPTS, "start"))),
     )
     return text
 
@@ -140,15 +139,6 @@ def _paths(compared: Comparison) -> tuple[Paths | None, str]:
         return paths(compared), ""
     except ConfigError as error:
         return None, str(error).splitlines()[0].rstrip(".")
-
-
-def _template() -> Any:
-    environment = Environment(autoescape=select_autoescape(default_for_string=True))
-    return environment.from_string(_own("page.html"))
-
-
-def _own(name: str) -> str:
-    return resources.files("runner.report").joinpath("page_files", name).read_text("utf-8")
 
 
 def _facts(compared: Comparison) -> list[tuple[str, str]]:

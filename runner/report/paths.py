@@ -7,7 +7,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.closed_form import LeastSquares
 from runner.config import ConfigError
+from runner.objective.minima import Minima
 from runner.recorded.run import Run
 from runner.report.comparison import Comparison
 from runner.report.drawn import label, thin
@@ -132,14 +134,16 @@ def _of_the_land(
     compared: Comparison, order: Sequence[int], fitted: Problem, land: Landscape, names: Any
 ) -> list[str]:
     """What a reader of the picture should know."""
-    least = f"loss {land.loss(land.minimum[None])[0]:.6g}"
+    least = f"loss {land.loss(land.minima)[0]:.6g}"
+    stars = "the star is the minimum" if len(land.minima) == 1 else "stars are the minima"
     if land.exact:
-        at = ", ".join(f"{v:.6g}" for v in land.minimum)
-        least = f"in closed form: {', '.join(names)} = {at}, {least}"
+        at = "; ".join(", ".join(f"{v:.6g}" for v in one) for one in land.minima)
+        source = "as published" if isinstance(fitted.solution, Minima) else "in closed form"
+        least = f"{source}: {', '.join(names)} = {at}, {least}"
     else:
         least = f"the lowest point of this picture: {least}"
-    words = [f"Circles are starts, squares ends, the star is the minimum ({least})."]
-    if fitted.solution and land.exact and not fitted.solution.is_unique:
+    words = [f"Circles are starts, squares ends, {stars} ({least})."]
+    if isinstance(fitted.solution, LeastSquares) and land.exact and not fitted.solution.is_unique:
         words.append("Of all minima, the one nearest to 0.")
     if any(compared.lines[i].outcome == "diverged" for i in order):
         words.append("A diverged run is drawn up to where it leaves the picture.")

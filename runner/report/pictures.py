@@ -145,7 +145,7 @@ def _landscape(run: Run, rows: Trajectory) -> Figure | None:
     left = bool((inside[-1] < land.low).any() or (inside[-1] > land.high).any())
     if not left:
         axes.plot(*end, marker="s", color=colour(0), markersize=9, label="end", **look)
-    least = land.minimum[0], land.loss(land.minimum[None])[0] if one else land.minimum[1]
+    least = land.minima[:, 0], land.loss(land.minima) if one else land.minima[:, 1]
     axes.plot(*least, marker="*", color="#F0E442", markersize=15, label="minimum", **look)
     axes.set_xlim(land.low[0], land.high[0])
     axes.set_ylim(*(land.heights if one else (land.low[1], land.high[1])))

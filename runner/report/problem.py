@@ -4,22 +4,26 @@ import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runner import closed_form, optimum
 from runner import loss as losses
 from runner import model as models
 from runner.build import build, swapped
+from runner.column import PARAMETERS
 from runner.config import ConfigError, Values, targets
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.identity import DATA
+from runner.objective.minima import Minima
 from runner.parts import model_by_hand
+from runner.parts import objective as objective_of
 from runner.recorded.run import Run
-from runner.report import closed_form
 
 Array = NDArray[np.floating[Any]]
 
@@ -33,8 +37,10 @@ PLAIN = ("runner.optimizer.descent", "torch.optim.SGD")
 CONSTANT = "runner.schedule.constant"
 
 TRUSTED = re.compile(
-    r"runner\.dataset\.(points|linear|polynomial|least_squares|blobs|moons|separable|digits)"
+    r"runner\.dataset\.(points|chebyshev|linear|polynomial|least_squares|blobs|moons|separable|digits)"
     r"|sklearn\.datasets\.(make_\w+|load_(diabetes|iris|wine|digits|linnerud|breast_cancer))"
+    r"|runner\.objective\.(quadratic|rosenbrock|beale|himmelblau|rastrigin|styblinski_tang|saddle"
+    r"|ackley)"
     r"|runner\.model\.(Scalar|polynomial)"
     r"|runner\.mlp\.mlp"
     r"|torch\.nn\.(Linear|MSELoss|L1Loss|HuberLoss|BCEWithLogitsLoss|CrossEntropyLoss)"
@@ -52,30 +58,28 @@ class Problem(NamedTuple):
     """How many there are"""
     data: Dataset
     """As it has come out now"""
-    solution: closed_form.LeastSquares | None = None
-    """For least squares"""
+    solution: closed_form.LeastSquares | Minima | None = None
+    """Where the loss is least: for least squares, and for an objective"""
     curvature: float | None = None
-    """The largest eigenvalue of the loss's Hessian, for least squares"""
+    """The largest eigenvalue of the loss's Hessian, where that is the same everywhere"""
     doubt: str = ""
     """Why a distance from the optimum would mean nothing; empty if it does"""
     least: float = math.nan
-    """The least loss there is, for least squares"""
+    """The least loss there is, where that is known"""
     excess: Callable[[Array], Array] | None = None
     """From parameters, (points, parameters), by how much their loss is above that, (points,):
     computed without the difference of two numbers that are almost equal"""
     of: int | None = None
     """On so many of the samples; None: on all"""
 
-    @property
-    def optimum(self) -> Array | None:
-        """(parameters,), for least squares"""
-        return self.solution.optimum if self.solution else None
-
     def notes(self) -> Iterator[str]:
         """What a reader of distances should know."""
         if self.doubt:
             yield f"no distance from the optimum: {self.doubt}"
-        elif self.solution and not self.solution.is_unique:
+        elif isinstance(self.solution, Minima) and not self.solution.is_unique:
+            count = len(self.solution.points)
+            yield f"the objective has {count} minima: `off` is the distance from the nearest one"
+        elif isinstance(self.solution, closed_form.LeastSquares) and not self.solution.is_unique:
             yield (
                 f"the minimum is not unique, the data have rank {self.solution.rank} for "
                 f"{self.parameters} parameters: `off` is the distance from the nearest one"
@@ -103,17 +107,21 @@ def _parts(run: Run) -> dict[str, Any]:
     config = run.config()
     if not config:
         raise ConfigError("the run has no config")
-    if strange := [part for part in PARTS if not _is_part(config.get(part))]:
+    needed = ("objective",) if config.get("objective") else PARTS
+    if strange := [part for part in needed if not _is_part(config.get(part))]:
         raise ConfigError(f"the run's config has no {', '.join(strange)} that could be built")
     if config.get("dtype") not in DTYPES:
         raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {config.get('dtype')}")
-    parts = {part: config[part] for part in (*PARTS, "dtype")}
+    parts = {part: config.get(part) for part in (*PARTS, "objective", "dtype")}
+    if config.get("objective"):
+        parts["parameters"] = len(run.trajectory().names(PARAMETERS))
     parts |= {key: config[key] for key in SPLIT if config.get(key) is not None}
     if not run.trusted:
         for name in map(str, targets(parts)):
             if not TRUSTED.fullmatch(name):
                 raise ConfigError(f"{name} is not on the short list of what may be built: --trust")
-    parts["model"] = {k: v for k, v in parts["model"].items() if k != "initial"}
+    for part, start in (("model", "initial"), ("objective", "start")):
+        parts[part] = {k: v for k, v in (parts[part] or {}).items() if k != start}
     return parts
 
 
@@ -157,7 +165,7 @@ def edge(run: Run) -> float | None:
     momentum, dampening, decay = how
     if not 0 <= momentum < 1:
         return None
-    times = len(made.data.y) if config["loss"].get("gradient_reduction") == "sum" else 1
+    times = len(made.data.y) if (config.get("loss") or {}).get("gradient_reduction") == "sum" else 1
     at = closed_form.stability_edge(
         times * made.curvature + decay,
         momentum,
@@ -175,9 +183,45 @@ def is_plain(optimizer: Any) -> bool:
     return optimizer.get("_target_") in PLAIN and not any(optimizer.get(key) for key in more)
 
 
+def objective_problem(parts: Values, data: Dataset) -> Problem:
+    """That of an objective."""
+    objective, count = objective_of(parts["objective"]), parts["parameters"]
+    value = objective.value if objective.takes_cells else _each(objective.value)
+
+    def loss(parameters: Array) -> Array:
+        with np.errstate(all="ignore"):
+            found: Array = value(np.asarray(parameters, np.float64))
+        return found
+
+    known = optimum.of_objective(replace(objective, value=value, takes_cells=True))
+    bent = objective.hessian if objective.is_quadratic else None
+    return Problem(
+        loss,
+        count,
+        data,
+        known.solution,
+        float(np.linalg.eigvalsh(bent(np.zeros(count)))[-1]) if bent else None,
+        least=known.least,
+        excess=known.excess,
+    )
+
+
+def _each(value: Callable[[Any], Any]) -> Callable[[Array], Array]:
+    """A function of somebody's, of one of PyTorch's vectors, for many of NumPy's."""
+    import torch
+
+    def of_many(points: Array) -> Array:
+        with torch.no_grad():
+            return np.array([float(value(torch.from_numpy(point))) for point in points])
+
+    return of_many
+
+
 @lru_cache(maxsize=64)
 def _problem(text: str) -> Problem:
     parts: Values = json.loads(text)
+    if parts["objective"]:
+        return objective_problem(parts, Draws().dataset(parts))
     if parts["model"]["_target_"] not in models.BY_HAND:
         raise NoForm(f"model: {parts['model']['_target_']} has no form by hand")
     if parts["loss"]["_target_"] not in losses.BY_HAND:
@@ -196,22 +240,15 @@ def _problem(text: str) -> Problem:
 
     if parts["loss"]["_target_"] != MSE:
         return Problem(loss, design.shape[1], data)
-    solution = closed_form.least_squares(design, y)
-    triangle: Array = np.asarray(np.linalg.qr(design, mode="r"))  # |R a| = |X a| for every a
-
-    def excess(parameters: Array) -> Array:
-        with np.errstate(over="ignore", invalid="ignore"):
-            apart = (np.asarray(parameters, np.float64) - solution.optimum) @ triangle.T
-            value: Array = np.square(apart).sum(axis=1) / len(y)
-        return value
-
+    known = optimum.of_least_squares(design, y)
+    assert isinstance(known.solution, closed_form.LeastSquares)
     return Problem(
         loss,
         design.shape[1],
         data,
-        solution,
+        known.solution,
         closed_form.curvature(design),
-        solution.doubt(parts["dtype"]),
-        float(loss(solution.optimum[None])[0]),
-        excess,
+        known.solution.doubt(parts["dtype"]),
+        known.least,
+        known.excess,
     )

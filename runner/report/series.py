@@ -119,7 +119,7 @@ def quantities(
         yield Key(EXCESS, "excess loss"), ends, over.astype(np.float64)
     steps, parameters = trajectory.parameters
     known = fitted.solution if fitted and not fitted.doubt else None
-    if known and parameters.shape[1:] == known.optimum.shape:
+    if fitted and known and parameters.shape[1:] == (fitted.parameters,):
         yield (
             Key(DISTANCE, "distance to the optimum"),
             steps,

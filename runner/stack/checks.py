@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
-from runner import parts, scheduled, updates
-from runner.build import build, swapped
+from runner import objective, parts, scheduled, updates
+from runner.build import build, known_as, swapped
 from runner.config import Values
 from runner.dataset.samples import Dataset
 from runner.setup import Setup
@@ -76,6 +76,15 @@ def check_loss(
     y = parts.torch_y(known.data, shape, device_name)
     loss = parts.torch_loss(node, device_name, y, shape, dtype)
     return stackable.doubt_of_loss(node["_target_"], loss)
+
+
+def doubt_of_objective(node: Values) -> str | None:
+    """Why the objective may be more than a function of its parameters, if it may."""
+    from runner.stack import stackable
+
+    if str(node["_target_"]).startswith(objective.__name__ + "."):
+        return None
+    return f"the objective {known_as(node)} may keep more than it is told; {stackable.ASK}"
 
 
 def check_optimizer(of: Setup) -> None:

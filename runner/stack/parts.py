@@ -14,9 +14,16 @@ from runner.build import declared, swapped
 from runner.config import Values
 from runner.dataset.samples import Dataset
 from runner.experiment import recording
+from runner.objective.minimised import MODEL
 from runner.program import CONSTANT
 from runner.setup import Setup, setup
-from runner.stack.checks import Known, check_loss, check_optimizer, network_of
+from runner.stack.checks import (
+    Known,
+    check_loss,
+    check_optimizer,
+    doubt_of_objective,
+    network_of,
+)
 from runner.stack.hyperparameters import hyperparameters, rule_of
 
 Array = NDArray[np.floating[Any]]
@@ -74,9 +81,10 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
     """
     of = setup(values, data)
     form, doubt, known = "", None, Known(of.data)
-    if of.model["_target_"] in models.BY_HAND:
+    if of.model["_target_"] in (MODEL, *models.BY_HAND):
         model = parts.model_by_hand(of.model, of.data)
         tensors, start = model.tensors, parts.start(model, of.seed, of.dtype)
+        parts.check_objective(of, model, start)
         shape: tuple[int, ...] = (model.outputs,) if model.outputs > 1 else ()
         if of.loop == "module":  # for what nn.Linear itself refuses
             shape = network_of(_shared(of.model), "null", 0, of.dtype, of.device, known).shape
@@ -84,7 +92,10 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         initial = json.dumps(of.model.get("initial"))
         network = network_of(_shared(of.model), initial, of.seed, of.dtype, of.device, known)
         shape, tensors, start, form, doubt = network
-    doubt = doubt or check_loss(json.dumps(of.loss), of.loop, of.device, of.dtype, shape, known)
+    if of.model["_target_"] == MODEL:
+        doubt = doubt_of_objective(of.model["objective"])
+    else:
+        doubt = doubt or check_loss(json.dumps(of.loss), of.loop, of.device, of.dtype, shape, known)
     check_optimizer(of)
     numbers, options = hyperparameters(of.optimizer)
     schedule, every = scheduled.node_of(of)
@@ -97,7 +108,7 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         "data": [of.data.x.shape, of.data.y.shape, of.data.probe is None, len(of.data.classes)],
         "validation": None if of.data.validation is None else of.data.validation.x.shape,
         "batches": [of.batch_size, of.shuffle, of.drop_last],
-        "model": {k: v for k, v in of.model.items() if k != "initial"},
+        "model": _without_start(of.model),
         "form": form,
         "tensors": tensors,
         "loss": of.loss,
@@ -105,6 +116,7 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         "schedule": [options_of_schedule, every],
         "clips": [of.clip is None, of.clip_value is None],
         "patience": of.patience is None,
+        "measure": of.measure,
         "steps": of.most_steps if is_spaced else None,  # the spacing depends on it
         # The rules ask whether a hyperparameter is 0.
         "zeros": {key: [value == 0 for value in some] for key, some in numbers.items()},
@@ -113,6 +125,13 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
     return Parts(of, tensors, start, shape, is_spaced, numbers, own, structure, doubt)
 
 
+def _without_start(node: Values) -> Values:
+    """The model's node, or the objective's, as it is for cells that begin elsewhere."""
+    if node["_target_"] == MODEL:
+        return {**node, "objective": {k: v for k, v in node["objective"].items() if k != "start"}}
+    return {k: v for k, v in node.items() if k != "initial"}
+
+
 def _shared(node: Values) -> str:
     """The model's node without starting values: what makes one module of many cells."""
-    return json.dumps({key: value for key, value in node.items() if key != "initial"})
+    return json.dumps(_without_start(node))

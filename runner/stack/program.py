@@ -6,13 +6,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import device, parts, scheduled
+from runner import device, measured, parts, scheduled
 from runner import loss as losses
 from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches, Order
 from runner.build import build
 from runner.dataset.samples import Dataset
 from runner.experiment import Experiment, Predict, experiment
+from runner.measure.problem import Calculus
+from runner.objective.minimised import MODEL
 from runner.program import SCALAR
 from runner.program.stacked import Index, Rule
 from runner.stack.hyperparameters import rules
@@ -33,6 +35,8 @@ def stack(cells: Sequence[Parts]) -> Experiment:
 
 def is_closed_form(cell: Parts) -> bool:
     """Whether model and loss are of those whose gradient needs no `torch.func`."""
+    if cell.setup.model["_target_"] == MODEL:
+        return parts.minimised(cell.setup.model["objective"]).takes_cells
     known = cell.setup.model["_target_"] in models.BY_HAND and cell.data.outputs == 1
     return known and _losses_of_samples(cell) is not None
 
@@ -47,25 +51,28 @@ def _by_hand(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
     made = stacked.Program(initial, model, loss, _rules(cells))
     some = _samples(cells, model.design, lambda data: data.y, np.asarray, shared)
     at_probe = _prediction(cells, model)
-    return _experiment(cells, initial, made, some, at_probe)
+    return _experiment(
+        cells, initial, made, some, at_probe, lambda: measured.by_hand(first.setup, model)
+    )
 
 
 def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment:
     """The three loops of PyTorch."""
     import torch
 
+    from runner import network as networks
     from runner.program import stacked_pytorch
 
     first, of = cells[0], cells[0].setup
-    by_hand = of.model["_target_"] in models.BY_HAND
-    losses_of_samples = _losses_of_samples(first) if is_closed_form(first) else None
-    is_network = of.loop == "module" and losses_of_samples is None
+    by_hand = of.model["_target_"] in (MODEL, *models.BY_HAND)
+    closed_form = is_closed_form(first)
+    is_network = of.loop == "module" and not closed_form
     predict: Any = None
     network: Any = None
     model = parts.model_by_hand(of.model, of.data) if by_hand else None
     if is_network:
         network, _ = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
-        predict = _functional(network, first.shape)
+        predict = networks.functional(network, first.shape)
     elif model is not None:
         predict = model.predict
     design = np.asarray if is_network or model is None else model.design
@@ -83,17 +90,26 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
     w = torch.tensor(initial, device=of.device)
     forward: stacked_pytorch.Forward
     evaluate: stacked_pytorch.Evaluate
-    if losses_of_samples is None:
+    if not closed_form:
         loss = parts.torch_loss(of.loss, of.device, y(of.data), shape, of.dtype)
         whole = stacked_pytorch.Functional(predict, loss)
         forward, evaluate = whole.forward, whole.evaluate
     else:
-        kind = "scalar" if of.model["_target_"] == SCALAR else "linear"
-        forward = getattr(stacked_pytorch, kind)(losses_of_samples)
+        if of.model["_target_"] == MODEL:
+            forward = stacked_pytorch.objective(predict)
+        else:
+            kind = "scalar" if of.model["_target_"] == SCALAR else "linear"
+            forward = getattr(stacked_pytorch, kind)(_losses_of_samples(first))
         evaluate = stacked_pytorch.differentiated(forward)
     made = stacked_pytorch.Program(w, forward, evaluate, _rules(cells))
     at_probe = _network_prediction(cells, network) if is_network else _prediction(cells, model)
-    return _experiment(cells, initial, made, x_and_y, at_probe)
+
+    def calculus() -> Calculus:
+        asked = networks.evaluated(network, first.shape) if is_network else predict
+        loss = parts.torch_loss(of.loss, of.device, y(of.data), shape, of.dtype)
+        return measured.by_pytorch(of, asked, loss, 2)
+
+    return _experiment(cells, initial, made, x_and_y, at_probe, calculus)
 
 
 def _flat(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -140,11 +156,14 @@ def _experiment(
     program: Any,
     samples: tuple[Batches, FullBatch | None],
     predict: Predict | None,
+    calculus: Callable[[], Calculus],
 ) -> Experiment:
     first = cells[0]
     return experiment(
-        first.setup,
+        [cell.setup for cell in cells],
         tensors=first.tensors,
+        calculus=calculus,
+        shared=all(cell.data is first.data for cell in cells),
         initial=initial,
         program=program,
         rates=scheduled.stacked([cell.setup for cell in cells], [cell.rates for cell in cells]),
@@ -163,21 +182,6 @@ def _losses_of_samples(cell: Parts) -> Any:
     return build("loss", {**node, "reduction": "none"})
 
 
-def _functional(network: Any, made: tuple[int, ...]) -> Callable[[Any, Any], Any]:
-    """The module as a function of its samples and of all its parameters in one vector."""
-    import torch
-
-    named = dict(network.named_parameters())
-    sizes = [parameter.numel() for parameter in named.values()]
-
-    def predict(x: Any, w: Any) -> Any:
-        parts = zip(named.items(), w.split(sizes), strict=True)
-        own = {name: part.view(parameter.shape) for (name, parameter), part in parts}
-        return torch.func.functional_call(network, own, (x,)).reshape(len(x), *made)
-
-    return predict
-
-
 def _prediction(cells: Sequence[Parts], model: Any) -> Predict | None:
     probes = [cell.data.probe for cell in cells if cell.data.probe is not None]
     if not probes or model.outputs > 1:
@@ -189,11 +193,13 @@ def _prediction(cells: Sequence[Parts], model: Any) -> Predict | None:
 def _network_prediction(cells: Sequence[Parts], network: Any) -> Predict | None:
     import torch
 
+    from runner import network as networks
+
     probes = [cell.data.probe for cell in cells if cell.data.probe is not None]
     if not probes:
         return None
     points = torch.tensor(np.stack(probes), device=cells[0].setup.device)
-    predict = _functional(network, ())
+    predict = networks.functional(network, ())
 
     def predictions(parameters: Array, indices: Index) -> Array:
         own = torch.tensor(parameters, device=points.device)

@@ -4,6 +4,7 @@ A measure is computed from many steps at once, and changes none of them.
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
 
@@ -85,8 +86,11 @@ def declared(
     *,
     whole: bool,
     told: Sequence[Column] = (),
+    chosen: Sequence[Column] = (),
 ) -> list[Recorded]:
     """What a run with these parameters records, `told` the columns that the driver knows of.
+
+    `chosen` are measures of the config's, which the driver tells as well.
 
     Where its `whole` trajectory would take too much room, there are norms at every step, and all
     parameters at some. Raises ValueError for a measure that cannot be one.
@@ -106,8 +110,16 @@ def declared(
     if not whole:
         column = vector(NORMS, NORMS, each, "float64", START)
         made.append(Recorded(column, lambda steps: tensor_norms(steps.parameters, tensors)))
+    for column in chosen:
+        apart = _apart(column.name, Measure(_never, MEASURE, column.shape), taken)
+        taken |= {apart.name, *map(key, apart.labels())}
+        made.append(Recorded(replace(column, name=apart.name), None))
     made += [Recorded(column, None) for column in told]
     return [*made, Recorded(own, lambda steps: steps.parameters)]
+
+
+def _never(steps: Steps) -> Array:
+    raise AssertionError("the driver tells it")
 
 
 def _apart(name: str, measure: Measure, taken: set[str]) -> Column:

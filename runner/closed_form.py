@@ -43,6 +43,15 @@ class LeastSquares(NamedTuple):
             far: Array = np.linalg.norm(seen, axis=-1)
         return far
 
+    def nearest(self, w: Array) -> Array:
+        """The minimum, (parameters,), that is nearest to w, (parameters,)."""
+        found: Array = self.optimum + self.blind @ (self.blind.T @ (w - self.optimum))
+        return found
+
+    def within(self, low: Array, high: Array) -> Array:
+        """What is told of the minima: (1, parameters)."""
+        return self.optimum[None]
+
     def doubt(self, dtype: DTypeLike) -> str:
         """Why a distance from the optimum means nothing for data in that dtype; empty if it does.
 

@@ -1,0 +1,56 @@
+"""An objective stands in the place of a dataset, a model and a loss: one or the other is given."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from omegaconf import OmegaConf
+
+from runner import CONF
+from runner.config import ConfigError, Values
+
+USUAL = {"dataset": "line", "model": "scalar", "loss": "mse"}
+"""What `conf/config.yaml` has for those that it stands in the place of."""
+
+OF_SAMPLES = ("batch_size", "shuffle", "drop_last", "validation", "validation_data", "split_seed")
+"""What says how samples are taken, of which an objective has none."""
+
+
+def settled(values: Values) -> Values:
+    """The values; with an objective, None for each part in whose place it stands.
+
+    Raises ConfigError where such a part is another than the usual one, so somebody has named it.
+    """
+    if not values["objective"]:
+        return values
+    for part, option in USUAL.items():
+        usual = OmegaConf.to_container(OmegaConf.load(CONF / part / f"{option}.yaml"))
+        if values[part] not in (None, usual):
+            raise ConfigError(
+                f"{part}: an objective is minimised without a dataset, a model and a loss, and "
+                f"this config has both, {values[part].get('_target_', values[part])} as well"
+            )
+    return {**values, **dict.fromkeys(USUAL)}
+
+
+def without_replaced(choices: Mapping[str, Any]) -> dict[str, Any]:
+    """The option chosen for each group that counts."""
+    dropped = USUAL if choices.get("objective") else ()
+    return {group: option for group, option in choices.items() if group not in dropped}
+
+
+def faults(values: Values, overrides: Sequence[str]) -> list[str]:
+    """What was typed, and has no meaning beside an objective."""
+    if not values["objective"]:
+        return []
+    keys = [text.lstrip("+~").partition("=")[0] for text in overrides]
+    tops = dict.fromkeys(key.partition("@")[0].partition(".")[0] for key in keys)
+    told = [
+        f"{top}: an objective stands in its place: one of both"
+        if top in USUAL
+        else f"{top}: is said of samples, and an objective has none"
+        for top in tops
+        if top in (*USUAL, *OF_SAMPLES)
+    ]
+    if values["tracking"]["log_model"]:
+        told.append("tracking.log_model: an objective has no model")
+    return told

@@ -1,0 +1,56 @@
+"""Where a loss is least, and how far above that it is, where that is known."""
+
+import math
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner import closed_form
+from runner.objective import Objective
+from runner.objective.minima import Minima
+
+Array = NDArray[np.floating[Any]]
+
+
+class Optimum(NamedTuple):
+    """What is known, in float64."""
+
+    solution: closed_form.LeastSquares | Minima | None
+    """Where the loss is least"""
+    least: float
+    """The least loss there is; NaN where nobody knows it"""
+    excess: Callable[[Array], Array] | None
+    """From parameters, (points, parameters), by how much their loss is above that, (points,)"""
+
+
+def of_least_squares(design: Array, y: Array) -> Optimum:
+    """Of mean((X w - y)^2), X (samples, parameters).
+
+    The excess is not the difference of two numbers that are almost equal: (w - w*)'X'X(w - w*) / n.
+    """
+    solution = closed_form.least_squares(design, y)
+    triangle: Array = np.asarray(np.linalg.qr(design, mode="r"))  # |R a| = |X a| for every a
+
+    def excess(parameters: Array) -> Array:
+        with np.errstate(over="ignore", invalid="ignore"):
+            apart = (np.asarray(parameters, np.float64) - solution.optimum) @ triangle.T
+            value: Array = np.square(apart).sum(axis=1) / len(y)
+        return value
+
+    residual = design @ solution.optimum - y
+    return Optimum(solution, float(residual @ residual) / len(y), excess)
+
+
+def of_objective(objective: Objective) -> Optimum:
+    """As it is published."""
+
+    def excess(parameters: Array) -> Array:
+        with np.errstate(all="ignore"):
+            own: Array = objective.value(np.asarray(parameters, np.float64)) - objective.least
+        return own
+
+    minima = None if objective.minima is None else Minima(objective.minima)
+    known = not math.isnan(objective.least) and objective.takes_cells
+    return Optimum(minima, objective.least, excess if known else None)
