@@ -1,0 +1,101 @@
+"""Known results, reproduced: `python -m runner.study [NAME]`."""
+
+import argparse
+import sys
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from runner import project
+from runner.config import ConfigError
+from runner.console import complain, prepare, say
+from runner.study import found
+from runner.study.carry_out import carry_out
+from runner.study.claim import AT_LEAST, AT_MOST, Claim, Findings
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """List the studies, or run one; with --check the exit status is 1 where it does not hold."""
+    parser = argparse.ArgumentParser(
+        prog="python -m runner.study",
+        description="Known results on gradient descent, each reproduced and held against theory.",
+    )
+    parser.add_argument(
+        "name", nargs="?", metavar="NAME", help="a study; without one, all are listed"
+    )
+    parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="for each of its experiments")
+    parser.add_argument("--check", action="store_true", help="exit with 1 unless it holds")
+    parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes")
+    parser.add_argument("--dir", type=Path, metavar="FOLDER", help="studies of your own")
+    typed = parser.parse_args(arguments)
+    project.folder()
+    try:
+        if typed.name is None:
+            _list(typed.dir)
+            return 0
+        study = found.find(typed.name, typed.dir)
+        findings = _run(study, typed.words, typed.html)
+    except (ConfigError, RuntimeError) as error:
+        complain(str(error))
+        return 2
+    return 1 if typed.check and not findings.holds else 0
+
+
+def _list(own: Path | None) -> None:
+    listed = [(name, found.find(name, own).title) for name in found.names(own)]
+    width = max(len(name) for name, _ in listed) + 2
+    for name, title in listed:
+        say(f"{name:<{width}}{title}")
+
+
+def _run(study: found.Study, words: Sequence[str], html: Path | None) -> Findings:
+    from runner.report import study_page
+
+    began, runs = time.monotonic(), {}
+    say(f"{study.name}: {study.title}")
+    for name, sweep in carry_out(study, words):
+        runs[name] = sweep
+        cells = f"{len(sweep)} cell{'' if len(sweep) == 1 else 's'}"
+        say(f"  {name:<20}{cells:<14}after {time.monotonic() - began:.0f} s")
+    findings = study.check(runs, study.values)
+    say("")
+    rows = told(findings.claims)
+    say("\n".join(table(rows)))
+    page = study_page.page(study.title, study.text, rows, findings.pictures, findings.holds)
+    path = study_page.write(study.name, page, html)
+    say(f"\n{'holds' if findings.holds else 'does not hold'}: {study.name}")
+    say(f"page: {project.shown(path)}")
+    return findings
+
+
+def told(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
+    """A row for each, and one above."""
+    rows: list[tuple[str, ...]] = [
+        ("quantity", "theory", "measured", "from", "to", "tolerance", "")
+    ]
+    signs = {AT_MOST: "<= ", AT_LEAST: ">= "}
+    for claim in claims:
+        numbers = [
+            f"{value:.5g}" for value in (claim.middle, min(claim.measured), max(claim.measured))
+        ]
+        theory = f"{signs.get(claim.kind, '')}{claim.theory:.5g}"
+        verdict = "holds" if claim.holds else "DOES NOT HOLD"
+        rows.append((claim.quantity, theory, *numbers, f"{claim.tolerance:.2g}", verdict))
+    return rows
+
+
+def table(rows: Sequence[Sequence[str]]) -> list[str]:
+    """The rows as lines."""
+    widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
+    return [
+        "  ".join(
+            text.ljust(width) if n in (0, 6) else text.rjust(width)
+            for n, (text, width) in enumerate(zip(row, widths, strict=True))
+        ).rstrip()
+        for row in rows
+    ]
+
+
+if __name__ == "__main__":
+    prepare()
+    sys.exit(main())

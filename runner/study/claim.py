@@ -1,0 +1,58 @@
+"""A claim: a quantity as a theory has it, as it was measured, and whether the two agree."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+from statistics import median
+
+from runner.report.theory import Picture
+
+NEAR, AT_MOST, AT_LEAST = "near", "at most", "at least"
+
+
+@dataclass(frozen=True)
+class Claim:
+    """What is measured once for each seed, and must hold for every one."""
+
+    quantity: str
+    theory: float
+    measured: Sequence[float]
+    tolerance: float
+    """Relative to the theory; absolute where that is 0"""
+    kind: str = NEAR
+
+    @property
+    def holds(self) -> bool:
+        """Whether each of them agrees; one that is no number does not."""
+        return bool(self.measured) and all(map(self._agrees, self.measured))
+
+    def _agrees(self, measured: float) -> bool:
+        room = self.tolerance * self._size
+        low = self.theory - room if self.kind != AT_MOST else -float("inf")
+        high = self.theory + room if self.kind != AT_LEAST else float("inf")
+        return low <= measured <= high
+
+    def mistaken(self, by: float) -> "Claim":
+        """The same of a theory that is wrong by so many tolerances."""
+        return replace(self, theory=self.theory + by * self.tolerance * self._size)
+
+    @property
+    def _size(self) -> float:
+        return abs(self.theory) or 1.0
+
+    @property
+    def middle(self) -> float:
+        """The median of what was measured."""
+        return median(self.measured)
+
+
+@dataclass(frozen=True)
+class Findings:
+    """What a study has found."""
+
+    claims: Sequence[Claim]
+    pictures: Sequence[Picture] = field(default_factory=tuple)
+
+    @property
+    def holds(self) -> bool:
+        """Whether all that is claimed does."""
+        return bool(self.claims) and all(claim.holds for claim in self.claims)

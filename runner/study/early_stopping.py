@@ -1,0 +1,112 @@
+"""To stop early is close to a ridge penalty: after s steps, to one of 1 / (lr s).
+
+Descent from 0 on f = mean((X w - y)^2), H = 2/n X'X its Hessian, has after s steps w = (1 - (1 -
+lr H)^s) H^-1 b, b = 2/n X'y. Ridge regression, f + mu/2 |w|^2, has (H + mu)^-1 b. Along an
+eigenvector of curvature h both shrink the solution of least squares by a factor: the one by 1 - (1
+- lr h)^s, close to 1 - exp(-u) with u = lr s h, the other, for mu = 1 / (lr s), by u / (1 + u).
+These differ by 0.20363 at most, at u = 2.5129, and never below 0; for steps instead of a flow, by
+up to lr L / (2 e) more. That the largest difference is attained is what tests the mapping: as a
+bound alone it would hold for half the penalty as well. scikit-learn's alpha is n / (2 lr s).
+
+Along each direction squared bias and variance are at most 1.6862 times those of ridge: the bias by
+at most 1, the variance by ((1 - exp(-u)) (1 + u) / u)^2. So the expected estimation error, for any
+true w, is. It is computed here from the factors that were measured.
+
+Source: Ali, Kolter and Tibshirani 2019, "A continuous-time view of early stopping for least
+squares regression", theorem 1 (their time is 2 lr s here).
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner import closed_form, dataset
+from runner.study import Claim, Curve, Findings, Picture
+from runner.study.claim import AT_LEAST, AT_MOST
+
+Array = NDArray[np.floating[Any]]
+LARGEST = 0.20363
+"""Of 1 - exp(-u) - u / (1 + u), at u = 2.5129"""
+RISK = 1.6862
+SEEN = 1e-3
+"""Of the largest part of the solution: what is less along a direction tells no factor"""
+
+
+def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
+    [sweep] = runs.values()
+    apart, least, ridges, risks, curves = [], [], [], [], []
+    for run in sweep:
+        steps, factors, h, part, variance = filters(run)
+        lr = float(run.params["lr"])
+        u = lr * steps[:, None] * h
+        ridge = u / (1 + u)
+        seen = np.abs(part) > SEEN * np.abs(part).max()
+        gap = (factors - ridge)[:, seen]
+        apart.append(float(gap.max()))
+        least.append(float(gap.min()))
+        ridges.append(referee(run, int(steps[len(steps) // 2]), h, part))
+        risk = expected(factors, part, variance) / expected(ridge, part, variance)
+        risks.append(float(risk[steps > 0].max()))
+        order = np.argsort(u[:, seen], axis=None)
+        curves.append(Curve(u[:, seen].ravel()[order], gap.ravel()[order]))
+    lr, largest = float(sweep[0].params["lr"]), 2.0
+    more = lr * largest / (2 * np.e)
+    claims = [
+        Claim("largest difference of the factors", LARGEST + more / 2, apart, values["tolerance"]),
+        Claim("least difference of the factors", 0.0, least, 1e-9, AT_LEAST),
+        Claim("from scikit-learn's ridge, relative", 0.0, ridges, 1e-9),
+        Claim("expected error, by ridge's", RISK, risks, lr * largest, AT_MOST),
+    ]
+    known = np.geomspace(1e-3, 1e3, 400)
+    line = 1 - np.exp(-known) - known / (1 + known)
+    picture = Picture(
+        "Stopped early, less ridge",
+        "u = lr s h",
+        "difference of what is left of the solution",
+        [*curves, Curve(known, line, "1 - exp(-u) - u / (1 + u)", is_theory=True, colour=1)],
+        log="x",
+        words="Each direction of each of eight data sets, after each of 200 steps.",
+    )
+    return Findings(claims, [picture])
+
+
+def filters(run: Any) -> tuple[NDArray[np.int64], Array, Array, Array, Array]:
+    """Steps, and by what the solution is shrunk after each, (steps, directions); and along each
+    eigenvector the curvature, the solution's own part and its variance from the labels' noise.
+    """
+    x, y = samples(run)
+    h, vectors = np.linalg.eigh(2 / len(x) * x.T @ x)
+    part = vectors.T @ closed_form.optimum(x, y)
+    steps = run.parameter_steps
+    with np.errstate(divide="ignore", invalid="ignore"):
+        factors = (run.parameters @ vectors) / part
+    variance = 2 * float(run.config["dataset"]["noise"]) ** 2 / (len(x) * h)
+    return steps, factors, h, part, variance
+
+
+def expected(factors: Array, part: Array, variance: Array) -> Array:
+    """The expected squared error, (steps,), were the solution's part the true one."""
+    made: Array = ((1 - factors) ** 2 * part**2 + factors**2 * variance).sum(axis=1)
+    return made
+
+
+def referee(run: Any, step: int, h: Array, part: Array) -> float:
+    """How far scikit-learn's ridge is from the factors u / (1 + u), relative to the solution."""
+    from sklearn.linear_model import Ridge
+
+    x, y = samples(run)
+    lr = float(run.params["lr"])
+    alpha = len(x) / (2 * lr * step)
+    found = Ridge(alpha=alpha, fit_intercept=False, solver="svd").fit(x, y).coef_
+    _, vectors = np.linalg.eigh(2 / len(x) * x.T @ x)
+    u = lr * step * h
+    own = vectors @ (u / (1 + u) * part)
+    return float(np.linalg.norm(found - own) / np.linalg.norm(own))
+
+
+def samples(run: Any) -> tuple[Array, Array]:
+    config = run.config["dataset"]
+    keys = ("condition", "features", "samples", "noise", "seed")
+    return dataset.least_squares(**{key: config[key] for key in keys})

@@ -1,0 +1,79 @@
+"""Which studies there are, and what each is."""
+
+import importlib
+import inspect
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from omegaconf import OmegaConf
+from omegaconf.errors import OmegaConfBaseException
+
+from runner import CONF
+from runner.config import ConfigError
+from runner.failure import said
+from runner.study.claim import Findings
+
+KEYS = ("theory", "experiments", "common")
+
+Runs = Mapping[str, Any]
+"""By experiment, its `runner.results.Sweep`"""
+
+
+class Study(NamedTuple):
+    """A study that can be run."""
+
+    name: str
+    title: str
+    """In a line"""
+    text: str
+    """Half a page, paragraphs apart by an empty line: what the result is, and where it is from"""
+    experiments: Mapping[str, Mapping[str, Any]]
+    """By name, what `runner.sweep` is told"""
+    check: Callable[[Runs, Mapping[str, Any]], Findings]
+    """From what was run, and the config's other values"""
+    values: Mapping[str, Any]
+
+
+def folders(own: Path | None) -> list[Path]:
+    """Where studies are looked for; first in one's own folder."""
+    return [*([own] if own else []), CONF / "study"]
+
+
+def names(own: Path | None = None) -> list[str]:
+    """Of all studies."""
+    return sorted({path.stem for folder in folders(own) for path in folder.glob("*.yaml")})
+
+
+def find(name: str, own: Path | None = None) -> Study:
+    """The study of that name. Raises ConfigError."""
+    paths = [folder / f"{name}.yaml" for folder in folders(own)]
+    path = next((path for path in paths if path.is_file()), None)
+    if path is None:
+        raise ConfigError(f"{name}: no such study; there are {', '.join(names(own))}")
+    try:
+        node: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
+    except (OmegaConfBaseException, ValueError, OSError) as error:
+        raise ConfigError(f"{path}: {said(error)}") from error
+    if not isinstance(node, dict) or not isinstance(node.get("experiments"), dict):
+        raise ConfigError(f"{path}: expected theory: MODULE and experiments: {{NAME: {{...}}}}")
+    module = _theory(path, node.get("theory"))
+    title, _, text = inspect.cleandoc(module.__doc__ or name).partition("\n\n")
+    experiments = {
+        key: {**node.get("common", {}), **(values or {})}
+        for key, values in node["experiments"].items()
+    }
+    own_values = {key: value for key, value in node.items() if key not in KEYS}
+    return Study(name, " ".join(title.split()), text, experiments, module.check, own_values)
+
+
+def _theory(path: Path, name: Any) -> Any:
+    if not isinstance(name, str):
+        raise ConfigError(f"{path}: theory: expected the name of a module, got {name}")
+    try:
+        module = importlib.import_module(name)
+    except Exception as error:  # whatever somebody's module raises
+        raise ConfigError(f"{path}: theory: {name} cannot be loaded: {said(error)}") from error
+    if not callable(getattr(module, "check", None)):
+        raise ConfigError(f"{path}: theory: {name} has no function check(runs, values)")
+    return module

@@ -1,0 +1,62 @@
+"""Of all solutions descent finds the nearest to where it began; from 0, the one of least norm.
+
+Where there are more parameters than samples, the squares can be made 0 in infinitely many ways.
+Every gradient is a combination of the samples, so w never leaves w0 plus the span of these:
+momentum and mini-batches in any order do not change that. The solution in there is the start's
+projection onto all solutions, w0 + A^+ (y - A w0), A the samples with a column of ones for the
+bias, A^+ its pseudo-inverse; from 0 that is A^+ y, the solution of least norm. Nothing in the loss
+asks for it. Mini-batches get there at a constant learning rate, for at a solution each sample's
+gradient is 0.
+
+Source: Moore 1920, Penrose 1955 for the pseudo-inverse; the argument is that of Zhang et al. 2017,
+"Understanding deep learning requires rethinking generalization", section 5.
+"""
+
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from runner import dataset
+from runner.study import Claim, Curve, Findings, Picture
+
+Array = NDArray[np.floating[Any]]
+OPTIMIZERS = ("sgd", "momentum", "nesterov")
+
+
+def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
+    claims, curves = [], []
+    for name, sweep in runs.items():
+        for number, optimizer in enumerate(OPTIMIZERS):
+            some = [run for run in sweep if run.params["optimizer"] == optimizer]
+            apart, last = [], []
+            for run in some:
+                goal = limit(run)
+                apart.append(np.linalg.norm(run.parameters - goal, axis=1))
+                last.append(float(apart[-1][-1] / np.linalg.norm(goal)))
+            quantity = f"{name}, {optimizer}: |w - limit| / |limit|"
+            claims.append(Claim(quantity, 0.0, last, values["tolerance"]))
+            if name == "from elsewhere":
+                steps = some[0].parameter_steps
+                curves.append(Curve(steps[1:], apart[0][1:], optimizer, colour=number))
+    picture = Picture(
+        "From any start to its own projection onto the solutions",
+        "epoch",
+        "distance from the limit of the theory",
+        curves,
+        log="xy",
+        words="One seed of each optimizer, the full batch; the floor is the rounding of float64.",
+    )
+    return Findings(claims, [picture])
+
+
+def limit(run: Any) -> Array:
+    """W0 + A^+ (y - A w0)."""
+    config = run.config["dataset"]
+    keys = ("coefficients", "intercept", "samples", "low", "high", "noise", "seed")
+    x, y = dataset.linear(**{key: config[key] for key in keys})
+    ones = np.hstack([x, np.ones((len(x), 1))])
+    start = run.parameters[0].astype(np.float64)
+    found: Array = start + np.linalg.pinv(ones) @ (y - ones @ start)
+    return found
