@@ -6,6 +6,7 @@ them. They are taken as the tests look at the same pages, by `tests/browser.py`.
 
 import io
 import os
+import shutil
 import subprocess
 import sys
 import tempfile
@@ -23,6 +24,12 @@ SWEEP = (
     *("-m", "gradient=by_hand", "dataset=noisy_line", "model=linear", "epochs=80"),
     *("optimizer=sgd,momentum,nesterov,adam", "lr=0.03,0.3"),
 )
+STUDIES = (
+    ("landscapes", 1, "landscapes.gif"),
+    ("rates", 1, "rates.png"),
+    ("edge_of_stability", 1, "edge_of_stability.png"),
+)
+"""Studies, which of their pictures, and what it is called here"""
 WIDTH = 1000
 
 
@@ -34,6 +41,15 @@ def main() -> None:
         command = [sys.executable, "-m", "runner", *SWEEP]
         subprocess.run(command, cwd=folder, env=environment, check=True)
         report(browser, _drawn(folder))
+        for study, number, name in STUDIES:
+            words = [study, "--pictures", "pictures"]
+            subprocess.run(
+                [sys.executable, "-m", "runner.study", *words],
+                cwd=folder,
+                env=environment,
+                check=True,
+            )
+            shutil.copy(folder / "pictures" / f"{study}-{number}{Path(name).suffix}", HERE / name)
         with opened(folder, environment, "--port", str(unused_port())) as (_, said):
             charts(browser, address_in(said))
 

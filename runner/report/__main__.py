@@ -12,6 +12,7 @@ import numpy as np
 
 from runner import project
 from runner.address import fault
+from runner.config import ConfigError
 from runner.console import complain, prepare, say
 from runner.find import NotFound, find
 from runner.recorded.run import SourceError
@@ -43,6 +44,7 @@ def main() -> int:
     parser.add_argument("--csv", type=Path, metavar="FILE", help="every figure in full precision")
     parser.add_argument("--to", type=_loss, help="the loss to reach (each run's own tolerance)")
     parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes")
+    parser.add_argument("--film", type=Path, metavar="FILE", help="their paths, as a GIF")
     parser.add_argument("--uri", help="the MLflow store to look in, instead of the journals")
     parser.add_argument(
         "--follow",
@@ -61,7 +63,7 @@ def main() -> int:
         warnings.simplefilter("ignore", RuntimeWarning)  # of runs that have diverged
         try:
             return _report(typed)
-        except (NotFound, SourceError) as error:
+        except (ConfigError, NotFound, SourceError) as error:
             complain(str(error))
         except KeyboardInterrupt:  # as one leaves what goes on
             return 0
@@ -89,6 +91,12 @@ def _report(typed: argparse.Namespace) -> int:
     path = write(compared, html, PAUSE if is_followed else None)
     more = ", written anew as it goes on" if is_followed else ""
     say(f"{'report':<12}{project.shown(path)}{more}")
+    if typed.film:
+        from runner.report import animation
+
+        film = animation.as_gif(animation.of_runs(compared))
+        (project.folder() / typed.film).write_bytes(film)
+        say(f"{'film':<12}{typed.film}")
     while is_followed:
         time.sleep(PAUSE)
         compared = _compared(typed)

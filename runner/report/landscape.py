@@ -73,6 +73,9 @@ def landscape(
     typical = np.median(near, axis=0)
     middle = fitted.solution.nearest(typical) if fitted.solution else typical
     reach = FARTHEST * np.maximum(np.abs(starts - middle).max(axis=0), 1e-3 * (1 + np.abs(middle)))
+    # One that begins where it is to end may well go as far as in the other direction.
+    gone = np.abs(near - middle)
+    reach = np.maximum(reach, gone[(gone <= reach.max()).all(axis=1)].max(axis=0))
     inside = near if whole else near[(np.abs(near - middle) <= reach).all(axis=1)]
     corners = np.concatenate([inside, middle[None, :]])
     low, high = corners.min(axis=0), corners.max(axis=0)

@@ -16,6 +16,7 @@ Array = NDArray[np.floating[Any]]
 
 INK = "#808080"
 """Of what has no colour of its own: seen on white and on black"""
+BLACK = "#000000"
 SIZE = (8.0, 4.2)  # inches
 MOST = 1500
 """So many points of a curve are drawn: more are not seen."""
@@ -33,8 +34,11 @@ class Curve:
     """Once for curves that belong together"""
     is_theory: bool = False
     is_points: bool = False
+    """Whether it is points that are marked, minima say"""
     colour: int = 0
     """Curves that belong together have the same."""
+    steps: Any = None
+    """(points,): where it is a track, after which step each of them is"""
 
 
 @dataclass(frozen=True)
@@ -55,6 +59,8 @@ class Picture:
     """From where to where the vertical axis goes, where the curves do not say"""
     levels: tuple[Array, Array, Array] | None = field(default=None, repr=False)
     """Along x, along y, and the heights (y, x) that lie under the curves"""
+    moves: bool = False
+    """Whether its curves are tracks that are shown step by step"""
 
 
 def drawn(picture: Picture) -> Figure:
@@ -65,10 +71,10 @@ def drawn(picture: Picture) -> Figure:
     axes.patch.set_alpha(0)
     if picture.levels:
         along_x, along_y, heights = picture.levels
-        lowest = float(heights.min())
-        axes.contour(
-            along_x, along_y, np.log10(heights - lowest + 1e-3), 18, colors=INK, linewidths=0.5
-        )
+        above = heights - np.nanmin(heights)
+        above = np.log10(above + 1e-3 * (float(np.nanmedian(above)) or 1.0))
+        axes.contourf(along_x, along_y, above, 20, cmap="Greys_r", alpha=0.4)
+        axes.contour(along_x, along_y, above, 20, colors=INK, linewidths=0.4)
     for curve in picture.curves:
         _add(axes, curve)
     axes.set(title=picture.title, xlabel=picture.x, ylabel=picture.y)
@@ -91,13 +97,15 @@ def drawn(picture: Picture) -> Figure:
 def _add(axes: Any, curve: Curve) -> None:
     x, rows = np.asarray(curve.x, float), np.atleast_2d(np.asarray(curve.y, float))
     some = np.unique(np.linspace(0, len(x) - 1, min(MOST, len(x))).round().astype(int))
-    look: dict[str, Any] = {"color": colour(curve.colour), "linewidth": 1.2}
+    own = colour(curve.colour)
+    look: dict[str, Any] = {"color": INK if own == BLACK else own, "linewidth": 1.2}
     if curve.is_theory:
         look |= {"linestyle": (0, (5, 3)), "linewidth": 2.2, "zorder": 3}
     elif len(rows) > 1:
         look |= {"alpha": 0.55}
     if curve.is_points:
-        look |= {"linestyle": "none", "marker": "o", "markersize": 5}
+        look = {"linestyle": "none", "marker": "*", "markersize": 14, "zorder": 4}
+        look |= {"color": "#F0E442", "markeredgecolor": "black"}
     for number, row in enumerate(rows):
         axes.plot(x[some], row[some], label=curve.label if number == 0 else None, **look)
 
@@ -113,5 +121,10 @@ def as_svg(picture: Picture) -> str:
 def as_png(picture: Picture, path: Any) -> None:
     """The same as a file, on white."""
     made = drawn(picture)
-    made.patch.set(alpha=1, facecolor="white")
+    on_white(made)
     made.savefig(path, dpi=110)
+
+
+def on_white(made: Figure) -> None:
+    """Give it a ground of its own."""
+    made.patch.set(alpha=1, facecolor="white")

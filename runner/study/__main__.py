@@ -26,6 +26,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("words", nargs="*", metavar="KEY=VALUE", help="for each of its experiments")
     parser.add_argument("--check", action="store_true", help="exit with 1 unless it holds")
     parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes")
+    parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="each as a file as well")
     parser.add_argument("--dir", type=Path, metavar="FOLDER", help="studies of your own")
     typed = parser.parse_args(arguments)
     project.folder()
@@ -35,6 +36,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             return 0
         study = found.find(typed.name, typed.dir)
         findings = _run(study, typed.words, typed.html)
+        if typed.pictures:
+            _draw(study, findings, project.folder() / typed.pictures)
     except (ConfigError, RuntimeError) as error:
         complain(str(error))
         return 2
@@ -66,6 +69,13 @@ def _run(study: found.Study, words: Sequence[str], html: Path | None) -> Finding
     say(f"\n{'holds' if findings.holds else 'does not hold'}: {study.name}")
     say(f"page: {project.shown(path)}")
     return findings
+
+
+def _draw(study: found.Study, findings: Findings, folder: Path) -> None:
+    from runner.report import study_page
+
+    for path in study_page.pictures_in(folder, study.name, findings.pictures):
+        say(f"picture: {project.shown(path)}")
 
 
 def told(claims: Sequence[Claim]) -> list[tuple[str, ...]]:

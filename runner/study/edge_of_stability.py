@@ -12,8 +12,7 @@ the batches: g'Hg / g'g, with the gradient and the Hessian of each step's own ba
 changes the loss of its own batch by -lr g'g + lr^2 / 2 g'Hg, which on average is 0 where the mean
 of g'Hg by the mean of g'g is 2 / lr. Andreyev and Beneventano take the mean of the quotients
 instead, which gives batches that are fitted already the same weight; on a problem as small as this
-one it settles 6 to 18 % lower. It is drawn, and claimed to lie above the sharpness of the full
-batch.
+one that settles 6 to 18 % below 2 / lr, so it is not claimed.
 
 Sources: Cohen et al. 2021, "Gradient descent on neural networks typically occurs at the edge of
 stability"; Andreyev and Beneventano, "Edge of stochastic stability", arXiv 2412.20553.
@@ -26,7 +25,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.study import Claim, Curve, Findings, Picture
-from runner.study.claim import AT_LEAST, AT_MOST
+from runner.study.claim import AT_MOST
 
 Array = NDArray[np.floating[Any]]
 ROSE = 0.8
@@ -83,8 +82,8 @@ def of_batches(name: str, sweep: Any, values: Mapping[str, Any]) -> tuple[list[C
     squares = np.array([run.trajectory["grad_norm"].to_numpy()[every] ** 2 for run in sweep])
     third = len(every) // 3
     of_means = (quotients * squares)[:, -third:].mean(axis=1) / squares[:, -third:].mean(axis=1)
-    mean, below = quotients[:, -third:].mean(axis=1), np.array(late(full))
-    middle, over = float(np.median(of_means)), float(np.median(mean / below))
+    below = np.array(late(full))
+    middle = float(np.median(of_means))
     width = 200  # steps of a running mean
     frame = np.ones(width) / width
     smooth = [
@@ -94,7 +93,6 @@ def of_batches(name: str, sweep: Any, values: Mapping[str, Any]) -> tuple[list[C
     claims = [
         Claim(f"{name}: mean g'Hg / mean g'g", theory, [middle], values["tolerance_batch"]),
         Claim(f"{name}: full-batch, of that", 1.0, (below / of_means).tolist(), 0.0, AT_MOST),
-        Claim(f"{name}: mean g'Hg/g'g, of full", 1.0, [over], 0.0, AT_LEAST),
     ]
     curves = [
         Curve(every[width - 1 :], np.array(smooth), "batch sharpness, over 200 steps", colour=0),

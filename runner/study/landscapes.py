@@ -27,6 +27,7 @@ Array = NDArray[np.floating[Any]]
 PIT = np.array([[-1.9899122337085497, 2.9848557010394807]])
 """The local minimum of Rastrigin's beside its start"""
 STEEP, APART, TIP = 1e-6, 1e-5, 1e-6
+MOVES = "rosenbrock"
 SHOWN = ("rosenbrock", "himmelblau", "saddle", "rastrigin")
 
 
@@ -47,7 +48,7 @@ def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
                 worst = max(float(steep[-1]) / STEEP, off / APART)
             claims.append(Claim(quantity, 1.0, [worst], 0.0, AT_MOST))
             if name in SHOWN:
-                w = run.parameters[: 4000 if name == "rosenbrock" else 400]
+                w = run.parameters[: 1500 if name == MOVES else 400]
                 curves[name].append(Curve(w[:, 0], w[:, 1], optimizer, colour=number))
     claims.sort(key=lambda claim: claim.quantity.partition(",")[0])
     return Findings(claims, [picture(name, own) for name, own in curves.items()])
@@ -78,4 +79,12 @@ def picture(name: str, curves: list[Curve]) -> Picture:
     known = minima(name).within(low - margin, high + margin)
     stars = Curve(known[:, 0], known[:, 1], "minimum", is_points=True, colour=6)
     words = "Paths of seven optimizers from one start; contours by the logarithm of the height."
-    return Picture(name, "w.0", "w.1", [*curves, stars], words=words, levels=(x, y, heights))
+    return Picture(
+        name,
+        "w.0",
+        "w.1",
+        [*curves, stars],
+        words=words,
+        levels=(x, y, heights),
+        moves=name == MOVES,
+    )

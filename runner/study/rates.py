@@ -101,5 +101,5 @@ def over(number: int, name: str, errors: Array, theory: float, power: int) -> li
     line += np.log(np.median(own[:, middle])) - line[middle]
     return [
         Curve(shown, own, name, colour=number),
-        Curve(shown, np.exp(line), is_theory=True, colour=number),
+        Curve(shown[middle // 3 :], np.exp(line)[middle // 3 :], is_theory=True, colour=number),
     ]
