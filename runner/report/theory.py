@@ -113,7 +113,9 @@ def _add(axes: Any, curve: Curve) -> None:
 def as_svg(picture: Picture) -> str:
     """The same as a part of a page."""
     content = io.StringIO()
-    drawn(picture).savefig(content, format="svg", metadata={"Date": None})
+    drawn(picture).savefig(
+        content, format="svg", metadata=dict.fromkeys(("Creator", "Date", "Format", "Type"))
+    )
     text = content.getvalue()
     return text[text.index("<svg") :]
 

@@ -32,8 +32,10 @@ class Claim:
         return low <= measured <= high
 
     def mistaken(self, by: float) -> "Claim":
-        """The same of a theory that is wrong by so many tolerances."""
-        return replace(self, theory=self.theory + by * self.tolerance * self._size)
+        """The same of a theory that is wrong by so many tolerances, with as much room."""
+        room = self.tolerance * self._size
+        wrong = replace(self, theory=self.theory + by * room)
+        return replace(wrong, tolerance=room / wrong._size)
 
     @property
     def _size(self) -> float:

@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
+from yaml import YAMLError
 
 from runner import CONF
 from runner.config import ConfigError
@@ -53,7 +54,7 @@ def find(name: str, own: Path | None = None) -> Study:
         raise ConfigError(f"{name}: no such study; there are {', '.join(names(own))}")
     try:
         node: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
-    except (OmegaConfBaseException, ValueError, OSError) as error:
+    except (OmegaConfBaseException, YAMLError, OSError) as error:
         raise ConfigError(f"{path}: {said(error)}") from error
     if not isinstance(node, dict) or not isinstance(node.get("experiments"), dict):
         raise ConfigError(f"{path}: expected theory: MODULE and experiments: {{NAME: {{...}}}}")
