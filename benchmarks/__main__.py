@@ -3,9 +3,20 @@
 import logging
 import sys
 
-from benchmarks import batches, engines, large, loops, publishing, report, stacks, startup, sweeps
+from benchmarks import (
+    batches,
+    engines,
+    large,
+    loops,
+    measures,
+    publishing,
+    report,
+    stacks,
+    startup,
+    sweeps,
+)
 
-ALL = loops, batches, large, publishing, report, stacks, startup, sweeps, engines
+ALL = loops, batches, large, measures, publishing, report, stacks, startup, sweeps, engines
 COLUMNS = "{:<34}{:<36}{:>12}{:>12}{:>9}{:>9}"
 
 

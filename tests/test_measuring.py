@@ -1,6 +1,8 @@
 """Measures that a config chooses: against dense Hessians and closed forms, and without a trace."""
 
 import re
+import subprocess
+import sys
 
 import numpy as np
 import pytest
@@ -13,6 +15,7 @@ from runner import CONF, measure, objective
 from runner.column import norms
 from runner.config import ConfigError
 from runner.measure import spectrum
+from runner.recorded.journals import Journals
 
 NAMES = sorted(path.stem for path in (CONF / "measure").glob("*.yaml"))
 ANYWHERE = ["learning_rate", "update_norm", "parameter_norm", "cosine", "sharpness", "trace"]
@@ -272,6 +275,24 @@ def test_what_is_due_does_not_depend_on_where_a_run_was_stopped(tmp_path):
         assert np.flatnonzero(~np.isnan(values)).tolist() == [
             step for step in range(every, len(values), every) if name != "cosine" or step > 1
         ]
+
+
+@pytest.mark.slow
+def test_a_run_that_goes_on_takes_those_that_it_would_have_taken(environment, tmp_path):
+    words = [*CLASSES, "batch_size=32", "measure.every=3", "measure=[cosine,sharpness]", "lr=0.1"]
+    words += ["tracking=off", "print_every=0", "dtype=float64", "tolerance=0"]
+    for text in ("epochs=4 checkpoint.every=7", "epochs=8"):
+        command = [sys.executable, "-m", "runner", *words, *text.split()]
+        subprocess.run(command, env=environment, cwd=tmp_path, check=True)
+    whole = runner.load("latest")
+    journals = Journals()
+    [other] = {*journals.parentless()} - {whole.id}
+    command = [sys.executable, "-m", "runner.resume", other, "epochs=8"]
+    subprocess.run(command, env=environment, cwd=tmp_path, check=True)
+    went_on = runner.load(other)
+    assert went_on.epochs == whole.epochs == 8
+    for name in ("loss", "cosine", "sharpness"):
+        np.testing.assert_array_equal(went_on.trajectory[name], whole.trajectory[name])
 
 
 @pytest.mark.parametrize(

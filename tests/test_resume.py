@@ -27,6 +27,7 @@ EXPERIMENTS = {
     "numpy": [
         *("gradient=by_hand", "dataset=noisy_line", "model=linear", "optimizer=adam"),
         *("schedule=cosine", "clip=5", "lr=0.01", "epochs=20000", "checkpoint.every=700"),
+        "measure=[cosine,distance]",
     ],
     "autograd": [
         *("dataset=noisy_line", "model=linear", "optimizer=by_hand", "schedule=plateau"),
