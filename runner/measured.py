@@ -80,7 +80,8 @@ def measuring(
         return [_known(of[0], own) for own in data]
 
     lr = np.array([_rate(one) for one in of])
-    problem = Problem(calculus(), batches, known, program.scale)
+    with refused("measure: "):
+        problem = Problem(calculus(), batches, known, program.scale)
     made = Measuring(taken, problem, initial, lr)
     with refused(""):
         made.tried()
