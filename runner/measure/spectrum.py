@@ -18,6 +18,9 @@ class Products(Protocol):
 DENSE = 256
 """Up to so many rows the whole matrix is computed: its products are made together."""
 
+TOGETHER = 16
+"""So many probes of a trace are."""
+
 
 def largest(products: Products, shape: tuple[int, ...], count: int) -> Array:
     """(cells, count), float64: the largest eigenvalues, the largest first; NaN of what has none.
@@ -59,9 +62,10 @@ def trace(products: Products, shape: tuple[int, ...], probes: int) -> Array:
         return own
     rng = np.random.default_rng(0)
     total = np.zeros(cells)
-    for _ in range(probes):
-        signs = np.broadcast_to(rng.choice((-1.0, 1.0), n), (cells, 1, n))
-        total += np.vecdot(signs, products(signs))[:, 0]
+    for first in range(0, probes, TOGETHER):
+        some = min(TOGETHER, probes - first)
+        signs = np.broadcast_to(rng.choice((-1.0, 1.0), (some, n)), (cells, some, n))
+        total += np.vecdot(signs, products(signs)).sum(axis=1)
     return total / probes
 
 
