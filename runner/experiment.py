@@ -254,7 +254,9 @@ def _module(of: Setup) -> Experiment:
 
     def calculus() -> Calculus:
         asked = networks.evaluated(network, shape)
-        return measured.by_pytorch(of, asked, networks.copied(loss), x.ndim)
+        learns = [np.full(p.numel(), p.requires_grad) for p in network.parameters()]
+        own = networks.copied(loss)
+        return measured.by_pytorch(of, asked, own, x.ndim, np.concatenate(learns))
 
     return experiment(
         [of],

@@ -26,8 +26,8 @@ def settled(values: Values) -> Values:
         usual = OmegaConf.to_container(OmegaConf.load(CONF / part / f"{option}.yaml"))
         if values[part] not in (None, usual):
             raise ConfigError(
-                f"{part}: an objective is minimised without a dataset, a model and a loss, and "
-                f"this config has both, {values[part].get('_target_', values[part])} as well"
+                f"{part}: an objective stands in its place, and something else in this config "
+                f"names or changes it, {values[part].get('_target_', values[part])}: one of both"
             )
     return {**values, **dict.fromkeys(USUAL)}
 

@@ -80,9 +80,15 @@ def measuring(
         return [_known(of[0], own) for own in data]
 
     lr = np.array([_rate(one) for one in of])
-    with refused("measure: "):
-        problem = Problem(calculus(), batches, known, program.scale)
-    made = Measuring(taken, problem, initial, lr)
+    for name, one in taken.items():
+        if one.every > of[0].most_steps:
+            raise ConfigError(
+                f"measure.{name}: is taken after every {one.every} steps, and there are "
+                f"{of[0].most_steps} at most: measure.every=1, say"
+            )
+    problem = Problem(calculus, batches, known, program.scale)
+    seeds = np.array([one.seed for one in of])
+    made = Measuring(taken, problem, initial, lr, seeds)
     with refused(""):
         made.tried()
     return made
@@ -99,12 +105,14 @@ def by_hand(of: Setup, model: Any) -> Calculus:
     return OfModel(model, loss, own)
 
 
-def by_pytorch(of: Setup, predict: Any, loss: Any, x_axes: int) -> Calculus:
-    """Derivatives for the other loops."""
+def by_pytorch(
+    of: Setup, predict: Any, loss: Any, x_axes: int, learns: NDArray[np.bool_] | None = None
+) -> Calculus:
+    """Derivatives for the other loops; `learns`: which parameters do, where not all."""
     from runner.measure.by_pytorch import ByPyTorch
 
     has_samples = of.model["_target_"] != MODEL
-    return ByPyTorch(predict, loss, x_axes, of.device, has_samples=has_samples)
+    return ByPyTorch(predict, loss, x_axes, of.device, has_samples=has_samples, learns=learns)
 
 
 def _instrument(name: str, node: Values) -> Instrument:

@@ -229,6 +229,84 @@ def test_preconditioned_sharpness_is_of_what_the_step_was_divided_by(optimizer, 
         assert found == pytest.approx(values.real.max(), rel=1e-9)
 
 
+class Branch(torch.nn.Module):
+    """What torch.func cannot map: a value that decides, and a gradient of its own."""
+
+    def __init__(self):
+        super().__init__()
+        self.layer = torch.nn.Linear(4, 3)
+
+    def forward(self, x):
+        made = self.layer(x)
+        return Cube.apply(made) if float(made.detach().sum()) > -1e9 else made
+
+
+class Cube(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx, x):
+        ctx.save_for_backward(x)
+        return x**3
+
+    @staticmethod
+    def backward(ctx, slope):
+        (x,) = ctx.saved_tensors
+        return 3 * x**2 * slope
+
+
+def test_what_cannot_be_mapped_is_differentiated_one_after_another():
+    words = ("dataset=iris", "loss=cross_entropy", "measure.every=2", "lr=0.01")
+    run = ours(*words, model=Branch, taken=OF_SAMPLES)
+    bare = ours(*words[:2], words[3], model=Branch)
+    np.testing.assert_array_equal(run.parameters, bare.parameters)
+    x, y = samples()
+
+    def loss(w):
+        scores = (x @ w[:12].reshape(3, 4).T + w[12:]) ** 3
+        return torch.nn.functional.cross_entropy(scores, y)
+
+    at = torch.tensor(run.parameters[3])
+    hessian = torch.autograd.functional.hessian(loss, at).numpy()
+    row = run.trajectory.loc[4]
+    assert row["sharpness"] == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-6)
+    assert row["trace"] == pytest.approx(np.trace(hessian), rel=1e-6)
+
+
+def test_what_is_frozen_is_no_direction_of_the_loss():
+    frozen = "optimizer.groups=[{params: '0.*', frozen: true}]"
+    run = ours(*CLASSES, f"+{frozen}", "measure.every=4", taken=OF_SAMPLES, lr=0.5)
+    hessian = dense(run, 4)[25:, 25:]  # of the last layer
+    row = run.trajectory.loc[4]
+    assert row["sharpness"] == pytest.approx(np.linalg.eigvalsh(hessian)[-1], rel=1e-6)
+    assert row["trace"] == pytest.approx(np.trace(hessian), rel=1e-6)
+
+
+def test_probes_of_a_trace_are_drawn_anew(monkeypatch):
+    monkeypatch.setattr(spectrum, "DENSE", 1)
+    words = ("objective=quadratic", "objective.dimension=6", "objective.rotation=1")
+    words = (*words, "measure.every=1", "measure.trace.probes=50", "lr=0.01", "gradient=by_hand")
+    runs = swept(*words, taken=["trace"], seed=[0, 1, 2, 3], epochs=50)
+    known = np.trace(objective.quadratic(dimension=6, rotation=1).hessian(np.zeros(6)))
+    apart = np.array([run.trajectory["trace"].to_numpy()[1:] for run in runs]) - known
+    assert len(np.unique(apart.round(12))) > 100
+    spread = apart.std()
+    assert abs(apart.mean()) < 4 * spread / np.sqrt(apart.size)  # nothing that stays
+    alone = ours(*words, taken=["trace"], seed=2, epochs=50)
+    np.testing.assert_allclose(alone.trajectory["trace"], runs[2].trajectory["trace"], rtol=1e-12)
+
+
+def raising(at):
+    if at.step > 4:
+        raise RuntimeError("in the middle")
+    return at.loss
+
+
+def test_one_that_raises_later_is_told_by_its_name():
+    node = "+measure.late={_target_: test_measuring.raising, _partial_: true}"
+    node = node.replace("test_measuring", __name__)
+    with pytest.raises(ValueError, match=r"measure\.late: raised RuntimeError: in the middle"):
+        ours(node, "measure.every=1")
+
+
 def test_the_angle_is_exact_where_it_is_small():
     run = ours(
         "objective=quadratic",
@@ -309,6 +387,13 @@ def test_a_run_that_goes_on_takes_those_that_it_would_have_taken(environment, tm
         ([], ["preconditioned_sharpness"], "the optimizer divides its steps by nothing"),
         (["objective=beale"], ["gradient_noise"], "an objective has no samples"),
         (["+measure.mine=3"], ["cosine"], "measure.mine: expected a measure"),
+        (["measure.every={_target_: a.b}"], ["cosine"], "measure.every: expected a whole number"),
+        (["measure.every=13"], ["cosine"], "is taken after every 13 steps, and there are 12 at"),
+        (
+            ["dataset=linnerud", "model=linear"],
+            ["distance"],
+            "least squares with a linear model of one output",
+        ),
     ],
 )
 def test_what_cannot_be_taken_is_refused(words, taken, said):

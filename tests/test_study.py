@@ -1,8 +1,10 @@
 """Studies: each holds, and does not where its theory is wrong; those of a user's own."""
 
 import json
+import signal
 import subprocess
 import sys
+import time
 from functools import cache
 
 import numpy as np
@@ -90,7 +92,10 @@ def test_a_claim_holds_for_every_seed_or_not_at_all():
     assert near.holds
     assert not Claim("a", 2.0, [1.9, 2.11], 0.05).holds
     assert not Claim("a", 2.0, [2.0, float("nan")], 0.05).holds
-    assert not Claim("a", 2.0, [], 0.05).holds
+    with pytest.raises(ValueError, match="a: measured: expected one value or more"):
+        Claim("a", 2.0, [], 0.05)
+    with pytest.raises(ValueError, match="a: kind: expected near, at most, at least, got 'atmost'"):
+        Claim("a", 2.0, [2.0], 0.05, "atmost")
     assert not near.mistaken(2).holds
     assert not near.mistaken(-2).holds
     assert Claim("a", 0.0, [1e-9], 1e-8).holds
@@ -166,7 +171,7 @@ def test_a_study_of_ones_own(folder, monkeypatch, capsys):
     assert "does not hold: halving" in said
     assert "DOES NOT HOLD" in said
     assert (folder / "drawn" / "halving-1.png").read_bytes().startswith(b"\x89PNG")
-    assert main(["halving", "lr=0.4", "--dir", "studies"]) == 0  # without --check
+    assert main(["halving", "--dir", "studies", "lr=0.4"]) == 0  # without --check
 
 
 def test_the_command_as_a_user_has_it(folder, monkeypatch, environment):
@@ -211,6 +216,59 @@ def test_what_cannot_be_a_study_is_one_message(words, config, said, folder, caps
     (folder / "own" / "mine.yaml").write_text(json.dumps(config))
     assert main([*words, "--dir", "own"]) == 2
     assert said in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("body", "said"),
+    [
+        ("return 3", "mine: expected check to return Findings, got int"),
+        ("runs['two']", "its theory raised KeyError: 'two'; the experiments are one"),
+    ],
+)
+def test_a_theory_that_makes_nothing_is_one_message(body, said, folder, monkeypatch, capsys):
+    theory = f"theory_{len(body)}"
+    (folder / f"{theory}.py").write_text(f"def check(runs, values):\n    {body}\n")
+    monkeypatch.syspath_prepend(str(folder))
+    experiments = {"one": {"objective": "saddle", "epochs": 3, "gradient": "by_hand"}}
+    config = {"theory": theory, "experiments": experiments}
+    (folder / "mine.yaml").write_text(json.dumps(config))
+    assert main(["mine", "--dir", "."]) == 2
+    assert said in capsys.readouterr().err
+
+
+def test_where_nothing_can_be_written_is_said_before_anything_runs(folder, capsys):
+    (folder / "file").write_text("")
+    for words, said in (
+        (["--html", "."], "--html: .: expected a file"),
+        (["--pictures", "file"], "--pictures: file: expected a folder"),
+        (["--dir", "nowhere"], "--dir: nowhere: there is no such folder"),
+    ):
+        assert main(["rates", *words]) == 2
+        told = capsys.readouterr()
+        assert said in told.err
+        assert "after" not in told.out
+
+
+def test_a_study_that_cannot_be_read_does_not_hide_the_others(folder, capsys):
+    (folder / "bad.yaml").write_text("theory: [")
+    assert main(["--dir", "."]) == 0
+    said = capsys.readouterr().out
+    assert "rates" in said
+    assert "cannot be read: " in said
+
+
+def test_a_study_is_interrupted_without_a_traceback(folder, environment):
+    command = [sys.executable, "-m", "runner.study", "edge_of_stability"]
+    with subprocess.Popen(
+        command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
+    ) as process:
+        process.stdout.readline()  # its title: it runs from now on
+        time.sleep(3)
+        process.send_signal(signal.SIGINT)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == 130
+    assert b"interrupted" in said
+    assert b"Traceback" not in said
 
 
 def test_a_broken_yaml_is_one_message(folder):

@@ -1,12 +1,15 @@
 """Derivatives by PyTorch, of any loss that it can differentiate twice."""
 
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
 from torch import Tensor
+
+from runner.measure import apart
 
 Array = NDArray[np.floating[Any]]
 Batch = tuple[Tensor, Tensor]
@@ -30,19 +33,63 @@ class ByPyTorch:
         device: str,
         *,
         has_samples: bool = True,
+        learns: NDArray[np.bool_] | None = None,
     ) -> None:
-        """`x_axes`: how many x has where all cells share it."""
+        """`x_axes`: how many x has where all cells share it; `learns`, (parameters,): which are
+        trained, for the loss is taken as a function of these alone.
+        """
         self._axes, self._device, self._has_samples = x_axes, device, has_samples
+        mask = None if learns is None or learns.all() else torch.tensor(learns, device=device)
 
         def value(w: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            return loss(predict(x, w), y)
+            own = w if mask is None else torch.where(mask, w, w.detach())
+            return loss(predict(x, own), y)
 
-        self._slope = torch.func.grad(value)
+        self._value, self._slope = value, torch.func.grad(value)
+        self._is_mapped = True
 
     def gradient(self, w: Array, batch: Batch) -> Array:
-        return self._mapped(self._slope, w, batch)
+        def one(own: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            return apart.gradient(self._value, own, x, y)
+
+        made: Array = self._either(lambda: self._mapped(self._slope, w, batch), one, batch, w)
+        return made
 
     def products(self, w: Array, directions: Array, batch: Batch) -> Array:
+        def one(own: Tensor, some: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            return apart.products(self._value, own, some, x, y)
+
+        own = w, directions.astype(w.dtype)
+        together = partial(self._products, w, directions, batch)
+        made: Array = self._either(together, one, batch, *own)
+        return made
+
+    def noise(self, w: Array, batch: Batch) -> Array:
+        if not self._has_samples:
+            raise ValueError("an objective has no samples")
+
+        def one(own: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            return torch.tensor(apart.noise(self._value, own, x, y), dtype=torch.float64)
+
+        made: Array = self._either(partial(self._noise, w, batch), one, batch, w)
+        return made
+
+    def _either(
+        self, together: Callable[[], Any], one: Callable[..., Tensor], batch: Batch, *own: Array
+    ) -> Any:
+        """What is mapped over all cells, or where a part cannot be mapped, one after another."""
+        if self._is_mapped:
+            try:
+                return together()
+            except Exception:  # whatever torch.func says of a part of somebody's
+                self._is_mapped = False
+        made = []
+        for cell, given in enumerate(zip(*own, strict=True)):
+            x, y = batch if self._axis(batch) is None else (part[cell] for part in batch)
+            made.append(self._asked(one, *map(self._tensor, given), x, y))
+        return np.stack(made)
+
+    def _products(self, w: Array, directions: Array, batch: Batch) -> Array:
         together = max(1, AT_ONCE // directions[:, 0].size)
 
         def of_cell(own: Tensor, some: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -56,9 +103,7 @@ class ByPyTorch:
         made: Array = self._asked(mapped, self._tensor(w), some, *batch)
         return made
 
-    def noise(self, w: Array, batch: Batch) -> Array:
-        if not self._has_samples:
-            raise ValueError("an objective has no samples")
+    def _noise(self, w: Array, batch: Batch) -> Array:
         cells, parameters = w.shape
 
         def of_sample(own: Tensor, x: Tensor, y: Tensor) -> Tensor:

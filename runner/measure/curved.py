@@ -58,12 +58,18 @@ def preconditioned_sharpness() -> Instrument:
 def trace(*, probes: int = 100) -> Instrument:
     """The sum of the eigenvalues of the Hessian; of more than 256 parameters an estimate.
 
-    That takes so many `probes`, the same at every step: Hutchinson 1990, "A stochastic estimator of
-    the trace of the influence matrix". Its relative error is about sqrt(2 / probes) at most.
+    That takes so many `probes`, drawn anew from the seed for each step: Hutchinson 1990, "A
+    stochastic estimator of the trace of the influence matrix". Its relative error is about
+    sqrt(2 / probes) at most.
     """
     if probes < 1:
         raise ValueError(f"probes: expected 1 or more, got {probes}")
-    return Instrument(lambda at: spectrum.trace(_hessian(at), at.before.shape, probes))
+
+    def of(at: Moment) -> Array:
+        seeds = [[seed, at.step] for seed in at.seeds.tolist()]
+        return spectrum.trace(_hessian(at), at.before.shape, probes, seeds)
+
+    return Instrument(of)
 
 
 def gradient_noise() -> Instrument:

@@ -26,10 +26,15 @@ class Measuring:
     """The measures of a run, or of the cells of a stack that are still computed."""
 
     def __init__(
-        self, taken: Mapping[str, Taken], problem: Problem, initial: Array, lr: Array
+        self,
+        taken: Mapping[str, Taken],
+        problem: Problem,
+        initial: Array,
+        lr: Array,
+        seeds: NDArray[np.int64],
     ) -> None:
         """`taken` by the columns' names; `lr` (cells,), for steps that are told no other."""
-        self._taken, self._problem, self._lr = taken, problem, lr
+        self._taken, self._problem, self._lr, self._seeds = taken, problem, lr, seeds
         self._at: Array = np.atleast_2d(initial)
         self._last: Array | None = None
         self._cells = np.arange(len(self._at))
@@ -37,17 +42,10 @@ class Measuring:
 
     def tried(self) -> None:
         """Take each once, at the start, as if a step had led nowhere. Raises ValueError."""
-        whole = self._problem.whole
-        slope = self._problem.calculus.gradient(self._at, whole)
-        at = self._moment(0, np.zeros(len(self._at)), slope, self._at, self._lr, whole)
+        now = np.zeros(len(self._at)), np.ones_like(self._at), self._at, self._lr
+        at = self._moment(0, *now, self._problem.whole)
         for name, (instrument, _) in self._taken.items():
-            try:
-                with np.errstate(all="ignore"):
-                    self._asked(instrument, at)
-            except Exception as error:
-                known = isinstance(error, ValueError)
-                why = str(error) if known else f"raised {type(error).__name__}: {error}"
-                raise ValueError(f"measure.{name}: {why}") from error
+            self._asked(name, instrument, at)
 
     def after(self, number: int, step: Step, batch: Any, lr: Any) -> dict[str, Array]:
         """What is due after that step, which is told where it is reached: by name, (cells, ...)."""
@@ -60,8 +58,7 @@ class Measuring:
             at = self._moment(number, loss, slope, after, rate, batch)
             for name, (instrument, _) in due.items():
                 began = time.perf_counter()
-                with np.errstate(all="ignore"):
-                    made[name] = self._asked(instrument, at)
+                made[name] = self._asked(name, instrument, at)
                 self._spent[name] += (time.perf_counter() - began) / len(self._at)
         self._at, self._last = after, slope
         return made
@@ -70,15 +67,22 @@ class Measuring:
         self, number: int, loss: Array, slope: Array, after: Array, lr: Array, batch: Any
     ) -> Moment:
         now = (loss, slope, self._last, self._at, after, lr)
-        return Moment(number, *now, batch, self._problem, self._cells)
+        return Moment(number, *now, batch, self._problem, self._cells, self._seeds[self._cells])
 
     @staticmethod
-    def _asked(instrument: Instrument, at: Moment) -> Array:
-        found = np.asarray(instrument.of(at))
+    def _asked(name: str, instrument: Instrument, at: Moment) -> Array:
+        """Raises ValueError, with the measure's name, for whatever it raises or gives."""
         expected = (len(at.loss), *instrument.shape)
+        try:
+            with np.errstate(all="ignore"):
+                found = np.asarray(instrument.of(at))
+        except Exception as error:
+            known = isinstance(error, ValueError)
+            why = str(error) if known else f"raised {type(error).__name__}: {error}"
+            raise ValueError(f"measure.{name}: {why}") from error
         if found.shape != expected or found.dtype.kind not in "fiub":
             raise ValueError(
-                f"expected real numbers of shape {expected}, got {found.dtype} of "
+                f"measure.{name}: expected real numbers of shape {expected}, got {found.dtype} of "
                 f"shape {found.shape}"
             )
         return found.astype(np.float64)

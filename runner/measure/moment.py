@@ -31,10 +31,13 @@ class Moment(NamedTuple):
     lr: Array
     """(cells,), float64"""
     batch: Batch
-    """The samples of the step"""
+    """The samples of the step, x and y as the loop has them: with an axis of cells before the
+    others only where cells have samples of their own"""
     problem: Problem
     cells: NDArray[np.int64]
     """Which of the stack's they are"""
+    seeds: NDArray[np.int64]
+    """(cells,): theirs"""
 
     def slope(self) -> Array:
         """(cells, parameters): of the loss of all samples for training, before the update."""

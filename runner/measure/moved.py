@@ -34,8 +34,8 @@ def distance() -> Instrument:
         found = at.distance()
         if found is None:
             raise ValueError(
-                "nobody knows where this loss is least: that is known of least "
-                "squares with a model by hand, and of objectives"
+                "nobody knows where this loss is least: that is known of least squares with a "
+                "linear model of one output, and of objectives"
             )
         return found
 
@@ -49,8 +49,8 @@ def excess_loss() -> Instrument:
         found = at.excess()
         if found is None:
             raise ValueError(
-                "nobody knows the least of this loss: that is known of least "
-                "squares with a model by hand, and of objectives"
+                "nobody knows the least of this loss: that is known of least squares with a "
+                "linear model of one output, and of objectives"
             )
         return found
 

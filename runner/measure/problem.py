@@ -1,6 +1,7 @@
 """What a program minimises, as measures ask it: nothing here touches what is trained."""
 
 from collections.abc import Callable, Sequence
+from functools import cached_property
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,14 +38,21 @@ class Problem:
 
     def __init__(
         self,
-        calculus: Calculus,
+        calculus: Callable[[], Calculus],
         batches: Batches,
         known: Callable[[], Sequence[Optimum | None]],
         scale: Callable[[], Array | None],
     ) -> None:
-        """`known` of each cell, or one of all; `scale` is what a step was divided by."""
-        self.calculus, self._batches, self.scale = calculus, batches, scale
+        """`calculus` is made once it is asked for; `known` of each cell, or one of all; `scale` is
+        what a step was divided by.
+        """
+        self._make, self._batches, self.scale = calculus, batches, scale
         self._ask, self._known = known, list[Optimum | None]()
+
+    @cached_property
+    def calculus(self) -> Calculus:
+        """Its derivatives."""
+        return self._make()
 
     @property
     def whole(self) -> Batch:

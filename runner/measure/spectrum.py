@@ -1,6 +1,6 @@
 """Eigenvalues and traces of symmetric matrices that are known by their products with vectors."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -54,17 +54,19 @@ def largest(products: Products, shape: tuple[int, ...], count: int) -> Array:
     return found
 
 
-def trace(products: Products, shape: tuple[int, ...], probes: int) -> Array:
-    """(cells,), float64; of larger matrices the mean of v'Hv over random signs v."""
+def trace(
+    products: Products, shape: tuple[int, ...], probes: int, seeds: Sequence[Sequence[int]]
+) -> Array:
+    """(cells,), float64; of larger matrices the mean of v'Hv over signs v drawn from the seeds."""
     cells, n = shape
     if n <= DENSE:
         own: Array = np.trace(dense(products, shape), axis1=1, axis2=2)
         return own
-    rng = np.random.default_rng(0)
+    drawn = [np.random.default_rng(seed) for seed in seeds]
     total = np.zeros(cells)
     for first in range(0, probes, TOGETHER):
         some = min(TOGETHER, probes - first)
-        signs = np.broadcast_to(rng.choice((-1.0, 1.0), (some, n)), (cells, some, n))
+        signs = np.stack([rng.choice((-1.0, 1.0), (some, n)) for rng in drawn])
         total += np.vecdot(signs, products(signs)).sum(axis=1)
     return total / probes
 

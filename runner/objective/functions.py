@@ -179,14 +179,16 @@ def ackley(*, dimension: int = 2) -> Objective:
     the survey's is 35. The start, 0.5 for each parameter, is ours: in the minimum's own basin.
 
     The minimum, 0, is the tip of a cone, where r has no derivative. By hand, gradient and Hessian
-    take those of r's term as 0 there; PyTorch's autograd gives NaN. Just beside it the gradient's
-    norm is still 4 / sqrt(n), so at a fixed rate plain gradient descent ends hopping about the tip.
+    take those of r's term as 0 there, and so does PyTorch. Just beside it the gradient's norm is
+    still 4 / sqrt(n), so at a fixed rate plain gradient descent ends hopping about the tip.
     """
     require_dimension(dimension, 1)
 
     def value(w: Any) -> Any:
         of = _library(w)
-        radius = (w**2).mean(-1) ** 0.5
+        square = (w**2).mean(-1)
+        inside = square > 0
+        radius = of.where(inside, of.where(inside, square, 1) ** 0.5, 0)  # whose slope is finite
         below = -2 * (of.sin(math.pi * w) ** 2).mean(-1)  # mean(cos(2 pi w)) - 1
         return -20 * of.expm1(-radius / 5) - math.e * of.expm1(below)
 

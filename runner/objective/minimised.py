@@ -63,7 +63,10 @@ class Minimised:
             drawn: Array = np.random.default_rng(seed).uniform(low, high).astype(dtype)
             return drawn
         if isinstance(self._start, str):
-            raise ValueError(f"start: it tells none that is {self._start}; give the values")
+            raise ValueError(
+                f"start: expected usual, drawn, or the values, as far as it tells these; got "
+                f"{self._start}"
+            )
         return filled(np.zeros(self.parameters, dtype), "start", self._start)
 
 

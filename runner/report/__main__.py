@@ -80,6 +80,8 @@ def main() -> int:
 def _report(typed: argparse.Namespace) -> int:
     """Do what was typed. Raises NotFound, SourceError, and OSError for files."""
     html = typed.html and project.folder() / typed.html
+    if typed.film and typed.film.suffix != ".gif":
+        raise ConfigError(f"--film: expected the name of a .gif, got {typed.film}")
     compared = _compared(typed)
     is_followed = typed.follow and _goes_on(compared)
     if is_followed:

@@ -1,6 +1,7 @@
 """Known results, reproduced: `python -m runner.study [NAME]`."""
 
 import argparse
+import signal
 import sys
 import time
 from collections.abc import Sequence
@@ -28,27 +29,46 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--html", type=Path, metavar="FILE", help="where the page goes")
     parser.add_argument("--pictures", type=Path, metavar="FOLDER", help="each as a file as well")
     parser.add_argument("--dir", type=Path, metavar="FOLDER", help="studies of your own")
-    typed = parser.parse_args(arguments)
+    typed = parser.parse_intermixed_args(arguments)
     project.folder()
     try:
         if typed.name is None:
             _list(typed.dir)
             return 0
         study = found.find(typed.name, typed.dir)
+        _check_places(typed.html, typed.pictures)
         findings = _run(study, typed.words, typed.html)
         if typed.pictures:
             _draw(study, findings, project.folder() / typed.pictures)
+    except KeyboardInterrupt:
+        complain("interrupted: what was run until then is in mlruns/journal")
+        return 128 + signal.SIGINT
     except (ConfigError, RuntimeError) as error:
         complain(str(error))
+        return 2
+    except OSError as error:
+        complain(f"{error.filename or 'the page'}: cannot be written: {error.strerror}")
         return 2
     return 1 if typed.check and not findings.holds else 0
 
 
 def _list(own: Path | None) -> None:
-    listed = [(name, found.find(name, own).title) for name in found.names(own)]
-    width = max(len(name) for name, _ in listed) + 2
-    for name, title in listed:
+    names = found.names(own)
+    width = max(map(len, names)) + 2
+    for name in names:
+        try:
+            title = found.find(name, own).title
+        except ConfigError as error:  # the others are listed all the same
+            title = f"cannot be read: {str(error).splitlines()[0]}"
         say(f"{name:<{width}}{title}")
+
+
+def _check_places(html: Path | None, pictures: Path | None) -> None:
+    """Refuse what cannot be written to, before anything is run."""
+    if html and (project.folder() / html).is_dir():
+        raise ConfigError(f"--html: {html}: expected a file, and this is a folder")
+    if pictures and (project.folder() / pictures).is_file():
+        raise ConfigError(f"--pictures: {pictures}: expected a folder, and this is a file")
 
 
 def _run(study: found.Study, words: Sequence[str], html: Path | None) -> Findings:
@@ -60,7 +80,7 @@ def _run(study: found.Study, words: Sequence[str], html: Path | None) -> Finding
         runs[name] = sweep
         cells = f"{len(sweep)} cell{'' if len(sweep) == 1 else 's'}"
         say(f"  {name:<20}{cells:<14}after {time.monotonic() - began:.0f} s")
-    findings = study.check(runs, study.values)
+    findings = found.findings(study, runs)
     say("")
     rows = told(findings.claims)
     say("\n".join(table(rows)))
@@ -85,9 +105,8 @@ def told(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
     ]
     signs = {AT_MOST: "<= ", AT_LEAST: ">= "}
     for claim in claims:
-        numbers = [
-            f"{value:.5g}" for value in (claim.middle, min(claim.measured), max(claim.measured))
-        ]
+        values = claim.middle, min(claim.measured), max(claim.measured)
+        numbers = [f"{value + 0.0:.5g}" for value in values]  # no -0
         theory = f"{signs.get(claim.kind, '')}{claim.theory:.5g}"
         verdict = "holds" if claim.holds else "DOES NOT HOLD"
         rows.append((claim.quantity, theory, *numbers, f"{claim.tolerance:.2g}", verdict))

@@ -6,7 +6,7 @@ from statistics import median
 
 from runner.report.theory import Picture
 
-NEAR, AT_MOST, AT_LEAST = "near", "at most", "at least"
+KINDS = NEAR, AT_MOST, AT_LEAST = "near", "at most", "at least"
 
 
 @dataclass(frozen=True)
@@ -19,11 +19,19 @@ class Claim:
     tolerance: float
     """Relative to the theory; absolute where that is 0"""
     kind: str = NEAR
+    """`near`, `at most` or `at least`"""
+
+    def __post_init__(self) -> None:
+        if self.kind not in KINDS:
+            known = ", ".join(KINDS)
+            raise ValueError(f"{self.quantity}: kind: expected {known}, got {self.kind!r}")
+        if not len(self.measured):
+            raise ValueError(f"{self.quantity}: measured: expected one value or more, got none")
 
     @property
     def holds(self) -> bool:
         """Whether each of them agrees; one that is no number does not."""
-        return bool(self.measured) and all(map(self._agrees, self.measured))
+        return all(map(self._agrees, self.measured))
 
     def _agrees(self, measured: float) -> bool:
         room = self.tolerance * self._size

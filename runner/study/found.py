@@ -42,16 +42,19 @@ def folders(own: Path | None) -> list[Path]:
 
 
 def names(own: Path | None = None) -> list[str]:
-    """Of all studies."""
+    """Of all studies. Raises ConfigError where there is no such folder."""
+    if own is not None and not own.is_dir():
+        raise ConfigError(f"--dir: {own}: there is no such folder")
     return sorted({path.stem for folder in folders(own) for path in folder.glob("*.yaml")})
 
 
 def find(name: str, own: Path | None = None) -> Study:
     """The study of that name. Raises ConfigError."""
+    known = names(own)
     paths = [folder / f"{name}.yaml" for folder in folders(own)]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        raise ConfigError(f"{name}: no such study; there are {', '.join(names(own))}")
+        raise ConfigError(f"{name}: no such study; there are {', '.join(known)}")
     try:
         node: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     except (OmegaConfBaseException, YAMLError, OSError) as error:
@@ -66,6 +69,22 @@ def find(name: str, own: Path | None = None) -> Study:
     }
     own_values = {key: value for key, value in node.items() if key not in KEYS}
     return Study(name, " ".join(title.split()), text, experiments, module.check, own_values)
+
+
+def findings(study: Study, runs: Runs) -> Findings:
+    """What its theory makes of the runs. Raises ConfigError for a theory that makes nothing."""
+    try:
+        made = study.check(runs, study.values)
+    except Exception as error:  # whatever somebody's module raises
+        known = ", ".join(runs)
+        raise ConfigError(
+            f"{study.name}: its theory raised {type(error).__name__}: {error}; "
+            f"the experiments are {known}"
+        ) from error
+    if not isinstance(made, Findings):
+        kind = type(made).__name__
+        raise ConfigError(f"{study.name}: expected check to return Findings, got {kind}")
+    return made
 
 
 def _theory(path: Path, name: Any) -> Any:
