@@ -37,6 +37,7 @@ NEEDS = {
     "model/mlp": ["gradient=autograd"],
     "optimizer/muon": ["gradient=autograd", "dataset=plane", "model=linear", "model.bias=false"],
     **{f"optimizer/{name}": ["gradient=autograd"] for name in WITHOUT_RULE},
+    "dataset/chebyshev": ["dataset.degree=3"],  # the slope of an even one is 0
     "measure/angle": ["measure.angle.direction=[1]"],
     "measure/preconditioned_sharpness": ["optimizer=adam"],
     "tracking/server": ["tracking.uri=http://127.0.0.1:5000"],
