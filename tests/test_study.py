@@ -12,10 +12,12 @@ import pytest
 
 from runner.config import ConfigError
 from runner.objective.minima import Minima
+from runner.report import study_page
 from runner.study import Claim, Findings, adam_fails, early_stopping, found, landscapes, rates
-from runner.study.__main__ import main
+from runner.study.__main__ import main, told
 from runner.study.carry_out import carry_out
 from runner.study.claim import AT_LEAST, AT_MOST, NEAR
+from tests.browser import visit
 from tests.conftest import ROOT
 
 NAMES = found.names()
@@ -60,6 +62,35 @@ def test_it_holds_and_a_wrong_theory_does_not(name, runs, monkeypatch):
         monkeypatch.setattr(landscapes, "minima", lambda name: Minima(known(name).points + 2e-5))
         wrong = study.check(of, study.values)
         assert not any(claim.holds for claim in wrong.claims)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", ["rates", "landscapes"])
+def test_its_page_in_a_browser(name, runs, browser, folder):
+    """Light and dark, wide and narrow: whole, within the window, and asking nobody."""
+    study, of = runs(name)
+    findings = study.check(of, study.values)
+    rows = told(findings.claims)
+    text = study_page.page(study.title, study.text, rows, findings.pictures, holds=True)
+    (folder / "page.html").write_text(text)
+    address = (folder / "page.html").as_uri()
+    for width, scheme in ((1200, "light"), (400, "dark")):
+        settings = {"viewport": {"width": width, "height": 800}, "color_scheme": scheme}
+        with visit(browser, address, **settings) as (page, refused):
+            said = []
+            page.on("console", lambda message, said=said: said.append(message.text))
+            page.on("pageerror", lambda error, said=said: said.append(str(error)))
+            page.goto(address)
+            drawings = page.locator("figure > svg, figure > img").all()
+            assert len(drawings) == len(findings.pictures)
+            for one in drawings:
+                box = one.bounding_box()
+                assert 200 < box["width"] <= width
+                assert box["height"] > 100
+            assert page.locator("tbody tr").count() == len(findings.claims)
+            assert page.evaluate("document.documentElement.scrollWidth") <= width
+            assert not said
+            assert not refused
 
 
 @pytest.mark.slow

@@ -84,7 +84,7 @@ def of_batches(name: str, sweep: Any, values: Mapping[str, Any]) -> tuple[list[C
     of_means = (quotients * squares)[:, -third:].mean(axis=1) / squares[:, -third:].mean(axis=1)
     below = np.array(late(full))
     middle = float(np.median(of_means))
-    width = 200  # steps of a running mean
+    width = 70  # values of a running mean, one in three steps
     frame = np.ones(width) / width
     smooth = [
         np.convolve(a * b, frame, "valid") / np.convolve(b, frame, "valid")
@@ -95,7 +95,7 @@ def of_batches(name: str, sweep: Any, values: Mapping[str, Any]) -> tuple[list[C
         Claim(f"{name}: full-batch, of that", 1.0, (below / of_means).tolist(), 0.0, AT_MOST),
     ]
     curves = [
-        Curve(every[width - 1 :], np.array(smooth), "batch sharpness, over 200 steps", colour=0),
+        Curve(every[width - 1 :], np.array(smooth), "batch sharpness, over 210 steps", colour=0),
         Curve(steps, full, "sharpness of the full batch", colour=1),
         Curve([0, steps[-1]], [theory, theory], "2 / lr", is_theory=True, colour=0),
     ]
