@@ -95,8 +95,9 @@ def test_pictures_are_there():
         for page in PAGES
         for name in re.findall(r"!\[[^]]+\]\((.*?)\)", page.read_text())
     }
-    assert shown == set(ROOT.glob("docs/*.png"))
-    assert all(path.stat().st_size < 300_000 for path in shown)
+    assert shown == {*ROOT.glob("docs/*.png"), *ROOT.glob("docs/*.gif")}
+    most = {".png": 300_000, ".gif": 600_000}  # bytes
+    assert all(path.stat().st_size < most[path.suffix] for path in shown)
 
 
 @pytest.mark.slow
