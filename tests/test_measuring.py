@@ -40,6 +40,11 @@ LOOPS = {
 QUIET = ("tracking=off", "print_every=0", "dtype=float64", "tolerance=0")
 
 
+def some(*soon):
+    """The loops; those that are looked at with all else, and the others with what is slow."""
+    return [pytest.param(one, marks=[] if one in soon else pytest.mark.slow) for one in LOOPS]
+
+
 @pytest.fixture(autouse=True)
 def folder(tmp_path, monkeypatch, one_thread):
     monkeypatch.chdir(tmp_path)
@@ -107,7 +112,7 @@ def test_nor_does_it_where_chance_plays_a_part(tmp_path):
         np.testing.assert_array_equal(run.trajectory[name], bare.trajectory[name])
 
 
-@pytest.mark.parametrize("loop", LOOPS)
+@pytest.mark.parametrize("loop", some("numpy", "module"))
 def test_a_stack_takes_those_of_its_lone_runs(loop):
     words, taken = LOOPS[loop]
     words = [word for word in words if not word.startswith("lr=")]

@@ -1,5 +1,6 @@
 """Objectives: functions of the parameters alone, through every loop that fits, and their pages."""
 
+import itertools
 import re
 import subprocess
 import sys
@@ -63,8 +64,14 @@ def test_what_stands_in_its_place_is_what_the_config_has():
     assert {part: chosen[part] for part in instead.USUAL} == instead.USUAL
 
 
-@pytest.mark.parametrize("name", NAMES)
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize(
+    ("name", "rule"),
+    [
+        pytest.param(name, rule, marks=[] if rule == soon else pytest.mark.slow)
+        for name, soon in zip(NAMES, itertools.cycle(RULES))  # one of each at once
+        for rule in RULES
+    ],
+)
 def test_a_trajectory_is_that_of_a_bare_loop(name, rule):
     lr, known = 1e-3, option(name)
     w = torch.tensor(known.start, requires_grad=True)
@@ -93,7 +100,7 @@ def test_the_update_by_hand_is_the_autograd_loop():
     np.testing.assert_array_equal(parameters(run), parameters(twin))
 
 
-@pytest.mark.parametrize("gradient", ["autograd", "by_hand"])
+@pytest.mark.parametrize("gradient", ["autograd", pytest.param("by_hand", marks=pytest.mark.slow)])
 def test_a_stack_is_its_lone_runs(gradient):
     words = ("objective=rosenbrock,ackley,quadratic", "objective.start=drawn", "sweep.stack=true")
     sweep = runner.sweep(
