@@ -1,6 +1,7 @@
 """An objective stands in the place of a dataset, a model and a loss: one or the other is given."""
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import Any
 
 from omegaconf import OmegaConf
@@ -22,14 +23,19 @@ def settled(values: Values) -> Values:
     """
     if not values["objective"]:
         return values
-    for part, option in USUAL.items():
-        usual = OmegaConf.to_container(OmegaConf.load(CONF / part / f"{option}.yaml"))
-        if values[part] not in (None, usual):
+    for part in USUAL:
+        if values[part] is not None and values[part] != _usual(part):
             raise ConfigError(
                 f"{part}: an objective stands in its place, and something else in this config "
                 f"names or changes it, {values[part].get('_target_', values[part])}: one of both"
             )
     return {**values, **dict.fromkeys(USUAL)}
+
+
+@cache
+def _usual(part: str) -> Any:
+    """The node of the usual option, read once: each cell of a sweep asks for it."""
+    return OmegaConf.to_container(OmegaConf.load(CONF / part / f"{USUAL[part]}.yaml"))
 
 
 def without_replaced(choices: Mapping[str, Any]) -> dict[str, Any]:

@@ -99,7 +99,7 @@ def by_hand(of: Setup, model: Any) -> Calculus:
     if isinstance(model, Minimised):
         return OfObjective(model)
     loss = parts.loss_by_hand(of.loss, model.outputs)
-    own = build("loss", {**swapped(of.loss, curvature.BY_HAND)})
+    own = build("loss", swapped(of.loss, curvature.BY_HAND))
     if model.outputs > 1 and wanted(of.loss) != CLASSES:
         own = curvature.over_outputs(own)
     return OfModel(model, loss, own)

@@ -29,32 +29,12 @@ def parameter_norm() -> Instrument:
 
 def distance() -> Instrument:
     """From the parameters after the update to the nearest point where the loss is least."""
-
-    def of(at: Moment) -> Array:
-        found = at.distance()
-        if found is None:
-            raise ValueError(
-                "nobody knows where this loss is least: that is known of least squares with a "
-                "linear model of one output, and of objectives"
-            )
-        return found
-
-    return Instrument(of)
+    return Instrument(lambda at: _known(at.distance(), "where this loss is least"))
 
 
 def excess_loss() -> Instrument:
     """The loss of all samples before the update, less the least that it can be."""
-
-    def of(at: Moment) -> Array:
-        found = at.excess()
-        if found is None:
-            raise ValueError(
-                "nobody knows the least of this loss: that is known of least squares with a "
-                "linear model of one output, and of objectives"
-            )
-        return found
-
-    return Instrument(of)
+    return Instrument(lambda at: _known(at.excess(), "the least of this loss"))
 
 
 def cosine() -> Instrument:
@@ -97,4 +77,13 @@ def angle(*, direction: Sequence[float]) -> Instrument:
 def _cosines(one: Array, other: Array) -> Array:
     a, b = one.astype(np.float64), other.astype(np.float64)
     found: Array = np.vecdot(a / norms(a)[:, None], b / norms(b)[:, None])
+    return found
+
+
+def _known(found: Array | None, what: str) -> Array:
+    if found is None:
+        raise ValueError(
+            f"nobody knows {what}: that is known of least squares with a linear model of one "
+            "output, and of objectives"
+        )
     return found

@@ -24,6 +24,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.closed_form import stability_edge
 from runner.study import Claim, Curve, Findings, Picture
 from runner.study.claim import AT_MOST
 
@@ -46,9 +47,7 @@ def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
 
 def edge(method: str, lr: float, b: float) -> float:
     """Where the sharpness should stay."""
-    if method == "nesterov":
-        return 2 * (1 + b) / ((1 + 2 * b) * lr)
-    return 2 * (1 + b) / lr if method == "heavy ball" else 2 / lr
+    return stability_edge(1.0, b, nesterov=method == "nesterov") / lr
 
 
 def of_full_batch(name: str, sweep: Any, values: Mapping[str, Any]) -> tuple[list[Claim], Picture]:

@@ -25,6 +25,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.closed_form import stability_edge
 from runner.study import Claim, Curve, Findings, Picture
 
 Array = NDArray[np.floating[Any]]
@@ -47,7 +48,8 @@ def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
             continue
         rates = np.array([float(run.params["lr"]) for run in sweep])
         logs = np.array([growth_of(run) for run in sweep])
-        theory = theory_of(method or name, float(beta) if method else 0.0)
+        momentum = float(beta) if method else 0.0
+        theory = stability_edge(1.0, momentum, nesterov=method == "nesterov")
         claims.append(Claim(f"{name}: lr L", theory, [edge(rates, logs > 0)], values["tolerance"]))
         growth += [
             Curve(rates, logs, name, colour=number),
@@ -75,11 +77,6 @@ def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
         words="Five seeds of a tanh network on 20 points, with two pairs of betas.",
     )
     return Findings(claims, [edges, adam])
-
-
-def theory_of(method: str, b: float) -> float:
-    """The learning rate times L from which on it grows."""
-    return 2 * (1 + b) / (1 + 2 * b) if method == "nesterov" else 2 * (1 + b)
 
 
 def growth_of(run: Any) -> float:
