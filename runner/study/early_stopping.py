@@ -22,9 +22,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import closed_form, dataset
+from runner import closed_form
 from runner.study import Claim, Curve, Findings, Picture
 from runner.study.claim import AT_LEAST, AT_MOST
+from runner.study.samples import samples
 
 Array = NDArray[np.floating[Any]]
 LARGEST = 0.20363
@@ -76,7 +77,7 @@ def filters(run: Any) -> tuple[NDArray[np.int64], Array, Array, Array, Array]:
     """Steps, and by what the solution is shrunk after each, (steps, directions); and along each
     eigenvector the curvature, the solution's own part and its variance from the labels' noise.
     """
-    x, y = samples(run)
+    x, y = samples(run)[:2]
     h, vectors = np.linalg.eigh(2 / len(x) * x.T @ x)
     part = vectors.T @ closed_form.optimum(x, y)
     steps = run.parameter_steps
@@ -96,7 +97,7 @@ def referee(run: Any, step: int, h: Array, part: Array) -> float:
     """How far scikit-learn's ridge is from the factors u / (1 + u), relative to the solution."""
     from sklearn.linear_model import Ridge
 
-    x, y = samples(run)
+    x, y = samples(run)[:2]
     lr = float(run.params["lr"])
     alpha = len(x) / (2 * lr * step)
     found = Ridge(alpha=alpha, fit_intercept=False, solver="svd").fit(x, y).coef_
@@ -104,9 +105,3 @@ def referee(run: Any, step: int, h: Array, part: Array) -> float:
     u = lr * step * h
     own = vectors @ (u / (1 + u) * part)
     return float(np.linalg.norm(found - own) / np.linalg.norm(own))
-
-
-def samples(run: Any) -> tuple[Array, Array]:
-    config = run.config["dataset"]
-    keys = ("condition", "features", "samples", "noise", "seed")
-    return dataset.least_squares(**{key: config[key] for key in keys})

@@ -22,8 +22,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import dataset
 from runner.study import Claim, Curve, Findings, Picture
+from runner.study.samples import samples
 
 Array = NDArray[np.floating[Any]]
 EARLY, LATE = 10_000, 100_000
@@ -33,7 +33,7 @@ def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
     [sweep] = runs.values()
     slopes, rests, falls, curves, angles = [], [], [], [], []
     for run in sweep:
-        direction, margin = largest_margin(run.params)
+        direction, margin = largest_margin(run)
         steps, w = run.parameter_steps[1:], run.parameters[1:].astype(np.float64)
         size = np.linalg.norm(w, axis=1)
         along = w @ direction
@@ -76,14 +76,11 @@ def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
     return Findings(claims, [growth, fall])
 
 
-def largest_margin(params: Mapping[str, str]) -> tuple[Array, float]:
+def largest_margin(run: Any) -> tuple[Array, float]:
     """The direction, (features,), and the margin along it."""
     from sklearn.svm import SVC
 
-    numbers = {key: params[f"dataset.{key}"] for key in ("margin", "features", "samples", "seed")}
-    x, y = dataset.separable(
-        margin=float(numbers.pop("margin")), **{key: int(text) for key, text in numbers.items()}
-    )
+    x, y = samples(run)[:2]
     signs = np.where(np.asarray(y) == np.max(y), 1, -1)
     referee = SVC(kernel="linear", C=1e6, tol=1e-10)
     referee.fit(np.concatenate([x, -x]), np.concatenate([signs, -signs]))

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import dataset
 from runner.study import Claim, Curve, Findings, Picture
+from runner.study.samples import samples
 
 Array = NDArray[np.floating[Any]]
 OPTIMIZERS = ("sgd", "momentum", "nesterov")
@@ -53,9 +53,7 @@ def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
 
 def limit(run: Any) -> Array:
     """W0 + A^+ (y - A w0)."""
-    config = run.config["dataset"]
-    keys = ("coefficients", "intercept", "samples", "low", "high", "noise", "seed")
-    x, y = dataset.linear(**{key: config[key] for key in keys})
+    x, y = samples(run)[:2]
     ones = np.hstack([x, np.ones((len(x), 1))])
     start = run.parameters[0].astype(np.float64)
     found: Array = start + np.linalg.pinv(ones) @ (y - ones @ start)

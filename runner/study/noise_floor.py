@@ -23,8 +23,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import closed_form, dataset
+from runner import closed_form
 from runner.study import Claim, Curve, Findings, Picture
+from runner.study.samples import samples
 
 Array = NDArray[np.floating[Any]]
 
@@ -79,9 +80,7 @@ def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:
 
 def known(run: Any) -> Known:
     """Of the data that the run was on."""
-    config = run.config["dataset"]
-    keys = ("condition", "features", "samples", "noise", "seed")
-    x, y = dataset.least_squares(**{key: config[key] for key in keys})
+    x, y = samples(run)[:2]
     optimum = closed_form.optimum(x, y)
     slopes = 2 * x * (x @ optimum - y)[:, None]
     return Known(optimum, 2 / len(x) * x.T @ x, np.cov(slopes.T, bias=True))
