@@ -4,6 +4,8 @@ import os
 import shutil
 from contextlib import contextmanager
 
+from tests.waiting import PATIENCE
+
 NAMES = "chromium", "chromium-browser", "google-chrome"
 QUIET = (
     "--disable-gpu",
@@ -53,7 +55,7 @@ def visit(browser, address, **settings):
         route.abort()
 
     with browser.new_context(service_workers="block", **settings) as context:
-        context.set_default_timeout(60_000)
+        context.set_default_timeout(1000 * PATIENCE)
         context.route(lambda url: not url.startswith((address, "data:", "blob:")), refuse)
         # MLflow opens its assistant, over a quarter of the page, to whom it has not seen before.
         context.add_init_script(

@@ -12,8 +12,9 @@ import signal
 import socket
 import subprocess
 import sys
-import time
 from pathlib import Path
+
+from tests.waiting import wait_for
 
 DEPLOY = Path(__file__).resolve().parents[1] / "deploy"
 NAMES = "head", "worker"
@@ -103,11 +104,9 @@ class Machines:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 90
-        while b"Ray runtime started" not in (self.folder / f"{name}.log").read_bytes():
-            assert self._processes[name].poll() is None, (self.folder / f"{name}.log").read_text()
-            assert time.monotonic() < deadline, (self.folder / f"{name}.log").read_text()
-            time.sleep(0.2)
+        log = self.folder / f"{name}.log"
+        begun = wait_for(lambda: b"Ray runtime started" in log.read_bytes(), self._processes[name])
+        assert begun, log.read_text()
 
     def pids(self, name):
         """Of all that runs there."""

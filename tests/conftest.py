@@ -10,17 +10,34 @@ import tempfile
 import time
 import urllib.request
 from pathlib import Path
+from zlib import crc32
 
 import pytest
 
 from runner import project
 from tests.browser import chromium, installed
+from tests.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
 
 NO_DRAWING = {"RUNNER_PICTURES": "false", "RUNNER_PAGE": "false"}
 
 SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMETRY": "true"}
+
+
+def pytest_addoption(parser):
+    """A test's share is that of its name: the same one at each commit."""
+    parser.addoption("--share", default="1/1", metavar="K/N", help="run the Kth of N shares")
+
+
+def pytest_collection_modifyitems(config, items):
+    """Leave out what is in other shares."""
+    share, shares = map(int, config.getoption("share").split("/"))
+    if not 1 <= share <= shares:
+        raise pytest.UsageError(f"--share: expected 1/{shares} to {shares}/{shares}")
+    others = [one for one in items if crc32(one.nodeid.encode()) % shares != share - 1]
+    config.hook.pytest_deselected(items=others)
+    items[:] = [one for one in items if crc32(one.nodeid.encode()) % shares == share - 1]
 
 
 @pytest.fixture(autouse=True)
@@ -164,7 +181,7 @@ def runner(environment, empty_store):
             env={**environment, **variables},
             capture_output=True,
             text=True,
-            timeout=300,  # of a busy machine
+            timeout=PATIENCE,
         )
         assert done.returncode == status, done.stderr
         return done
@@ -233,7 +250,7 @@ class TrackingServer:
                 stderr=log,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + 120
+        deadline = time.monotonic() + PATIENCE
         while True:
             try:
                 with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
@@ -343,7 +360,7 @@ def postgres():
 
 def _databases(psycopg2, folder, process):
     """A function that creates a database in the server whose socket lies in the folder."""
-    deadline = time.monotonic() + 60
+    deadline = time.monotonic() + PATIENCE
     while True:
         try:
             connection = psycopg2.connect(host=folder, user="runner", dbname="postgres")

@@ -23,6 +23,7 @@ import runner as api
 from runner.recorded.journals import Journals
 from runner.words import words
 from tests.parts import Small
+from tests.waiting import PATIENCE
 
 OFF = "tracking=off"  # no publisher: what is recorded is in the journals
 
@@ -58,7 +59,10 @@ def assert_same(run, other):
 
 SAME = [
     ["gradient=by_hand", "optimizer=adam", "lr=0.1"],
-    ["dataset=plane", "model=linear", "loss=huber", "dtype=float64", "seed=3", "epochs=20"],
+    pytest.param(
+        ["dataset=plane", "model=linear", "loss=huber", "dtype=float64", "seed=3", "epochs=20"],
+        marks=pytest.mark.slow,
+    ),
 ]
 
 
@@ -283,7 +287,7 @@ def test_an_interrupted_call_keeps_its_run(signals, here, environment):
         assert process.poll() is None
     for name in signals:
         process.send_signal(getattr(signal, name))
-    said, _ = process.communicate(timeout=60)
+    said, _ = process.communicate(timeout=PATIENCE)
     assert said.endswith("then interrupted\n") == (signals == ["SIGINT"])
     assert process.returncode == (0 if signals == ["SIGINT"] else -signal.SIGTERM)
     run = api.load("latest")
@@ -520,6 +524,7 @@ def test_a_ctrl_c_while_hydra_cleans_up_is_a_ctrl_c(monkeypatch):
         api.run(OFF, lr=0.1)
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="needs fork")
 def test_a_child_that_is_forked_in_the_middle_of_a_call(here, environment):
     script = here / "script.py"
@@ -539,7 +544,7 @@ def test_a_child_that_is_forked_in_the_middle_of_a_call(here, environment):
     )
     command = [sys.executable, "-W", "ignore", str(script)]
     done = subprocess.run(
-        command, cwd=here, env=environment, capture_output=True, text=True, timeout=60
+        command, cwd=here, env=environment, capture_output=True, text=True, timeout=PATIENCE
     )
     assert done.stdout == "converged\n", done.stderr
 
@@ -670,6 +675,7 @@ def test_what_is_resumed_is_found(here):
     assert all_done.cells.lr.tolist() == [0.1, 0.2]
 
 
+@pytest.mark.slow
 def test_a_journal_that_is_not_kept(published, here):
     """What is returned has been read by then; MLflow has it later."""
     run = api.run("tracking.keep_journal=false", lr=0.1)

@@ -16,7 +16,6 @@ import pytest
 
 from runner import project
 from runner.check import check
-from runner.composing import one_cell
 from runner.config import ConfigError
 from runner.experiment import compose
 
@@ -337,19 +336,18 @@ def test_what_cannot_be_fitted_is_one_message(typed, front_door, files, capfd):
     assert sorted(Path(files).iterdir()) == before
 
 
-def tried(words):
-    values = one_cell(words, None).values
-    check(values)
-    return compose(values)
+def tried(cell):
+    check(cell.values)
+    return compose(cell.values)
 
 
 @pytest.mark.parametrize("typed", COMPOSED, ids=lambda typed: typed[:70])
 @pytest.mark.filterwarnings("error")
-def test_what_cannot_be_fitted_is_refused(typed, files, monkeypatch):
-    """The same of a call from Python: a whole command takes several times as long."""
+def test_what_cannot_be_fitted_is_refused(typed, files, composer, monkeypatch):
+    """The same where its parts are put together: a command takes many times as long."""
     monkeypatch.chdir(files)
     with project.here(), pytest.raises(ConfigError, match=re.escape(REFUSED[typed])) as refused:
-        tried(shlex.split(typed))
+        tried(composer.cell(shlex.split(typed)))
     assert len(str(refused.value)) < 1500 + 2 * len(typed)
 
 
@@ -364,7 +362,11 @@ def test_the_good_ones_are_fitted(name, files, front_door):
     assert (status, said) == (0, "")
 
 
-@pytest.mark.parametrize("sweep", [[], ["-m", "lr=0.1,0.2", "hydra/launcher=basic"]], ids=str)
+@pytest.mark.parametrize(
+    "sweep",
+    [[], pytest.param(["-m", "lr=0.1,0.2", "hydra/launcher=basic"], marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_a_path_is_of_the_folder_where_the_command_is_started(sweep, runner, tmp_path):
     """Wherever Hydra has the job run."""
     (tmp_path / "own.csv").write_text(GOOD)

@@ -9,13 +9,13 @@ import io
 import math
 import subprocess
 import sys
-import time
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tests.pages import PAGES, column, marks, opened, shown
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -59,15 +59,6 @@ def published(runner, store, tmp_path_factory):
         return Sweep(folder, client, runs)
 
     return publish
-
-
-def wait_for(found, seconds=120):
-    """What it gives, once it gives something."""
-    deadline = time.monotonic() + seconds
-    while not (there := found()):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    return there
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import pytest
@@ -19,7 +18,7 @@ from runner.journal import paths, summaries
 from runner.recorded.journals import Journals
 from tests.cluster import Machines
 from tests.conftest import ROOT, TrackingServer, unused_port
-from tests.test_crash import wait_for
+from tests.waiting import PATIENCE, recorded_steps, wait_for
 
 pytestmark = pytest.mark.slow
 
@@ -120,7 +119,7 @@ class Driver:
 
     def end(self, status=0):
         """Wait for it; what it printed."""
-        assert self.process.wait(timeout=240) == status, self.said
+        assert self.process.wait(PATIENCE) == status, self.said
         return self.said
 
 
@@ -191,8 +190,7 @@ def test_the_driver_is_cut_off(machines, local, tmp_path):
 def test_a_signal_stops_it(machines, tmp_path):
     """What runs ends after its step, no more is begun, and what was recorded is there."""
     driver = Driver(machines, tmp_path / "led", "epochs=20000", "tolerance=0").start()
-    wait_for(machines.units, driver.process)
-    time.sleep(3)
+    wait_for(lambda: any(recorded_steps(driver.folder)), driver.process)
     children = subprocess.run(
         ["pgrep", "-f", "runner -m optimizer"], capture_output=True, text=True
     )

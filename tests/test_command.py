@@ -12,6 +12,8 @@ import pyarrow.parquet as pq
 import pytest
 import yaml
 
+from tests.waiting import PATIENCE, wait_for
+
 REFUSED = {
     # what is typed: words of the one message
     "optimizer=adm": ("Could not find 'optimizer/adm'", "adam", "sgd"),
@@ -417,13 +419,13 @@ def test_nowhere_to_print_does_not_end_the_run(to, typed, tmp_path, environment,
     done = subprocess.run(script, cwd=tmp_path, env=environment, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr
-    deadline, runs = time.monotonic() + 60, []  # `| true` waits for nobody
-    while time.monotonic() < deadline and (
-        not runs or {r.info.status for r in runs} != {"FINISHED"}
-    ):
-        runs = store(tmp_path)[1] if (tmp_path / "mlruns" / "mlflow.db").exists() else []
-    assert len(runs) == (1 if typed == ["seed=1"] else 3)
-    assert {run.info.status for run in runs} == {"FINISHED"}
+    expected = ["FINISHED"] * (1 if typed == ["seed=1"] else 3)
+
+    def statuses():
+        there = (tmp_path / "mlruns" / "mlflow.db").exists()
+        return [run.info.status for run in store(tmp_path)[1]] if there else []
+
+    wait_for(lambda: statuses() == expected)  # `| true` waits for nobody
 
 
 def test_what_an_earlier_run_left_does_not_spoil_the_next(tmp_path, runner, store):
@@ -459,7 +461,7 @@ def test_bar_on_a_terminal_only(tmp_path, environment):
         stderr=theirs,
     )
     os.close(theirs)
-    seen, deadline = b"", time.monotonic() + 60
+    seen, deadline = b"", time.monotonic() + PATIENCE
     while b"epochs/s" not in seen and time.monotonic() < deadline:
         seen += os.read(ours, 4096)
     process.send_signal(signal.SIGINT)
@@ -472,6 +474,6 @@ def test_bar_on_a_terminal_only(tmp_path, environment):
             break
         seen += more
     os.close(ours)
-    process.wait(60)
+    process.wait(PATIENCE)
     assert b"epochs/s" in seen
     assert b"interrupted" in seen

@@ -21,8 +21,8 @@ import pytest
 
 from runner.journal import End, File, Reader, Start
 from runner.signals import signals
+from tests.waiting import PATIENCE, wait_for
 
-DEADLINE = 120  # seconds, for what takes a few
 TRIES = 3  # to kill what may be over before
 
 # Big batches make slow steps: a run of seconds has few enough points to look at each.
@@ -72,19 +72,10 @@ def printed(process):
     return process.out.read_text(errors="replace")
 
 
-def wait_for(what, of=None):
-    """Wait until `what()` is true or, if that is given, the process `of` has ended."""
-    deadline = time.monotonic() + DEADLINE
-    while not (found := what()) and (of is None or of.poll() is None):
-        assert time.monotonic() < deadline, "it does not come"
-        time.sleep(0.01)
-    return found
-
-
 def publish(folder, environment, *typed, status=0):
     """Run `python -m runner.publish` to its end; what it printed."""
     process = start(folder, environment, "runner.publish", *typed)
-    assert process.wait(DEADLINE) == status, printed(process)
+    assert process.wait(PATIENCE) == status, printed(process)
     assert "Traceback" not in printed(process)
     return printed(process)
 
@@ -266,7 +257,7 @@ class Victim:
 
     def end(self):
         """Wait for its end. How it ended must fit what was done to it."""
-        status = self.process.wait(DEADLINE)
+        status = self.process.wait(PATIENCE)
         if self.is_spared():
             assert status == 0, printed(self.process)
             assert "Traceback" not in printed(self.process)
@@ -345,7 +336,7 @@ def running(tmp_path, environment):
 def stop(process):
     """Stop it politely; what it has printed."""
     process.terminate()
-    assert process.wait(DEADLINE) == 128 + signal.SIGTERM, printed(process)
+    assert process.wait(PATIENCE) == 128 + signal.SIGTERM, printed(process)
     return printed(process)
 
 
@@ -399,7 +390,7 @@ def test_wait_false_returns_at_once(runner, tmp_path, environment, store):
         other.execute("BEGIN EXCLUSIVE")
         process = start(tmp_path, environment, "runner", "gradient=by_hand", "tracking.wait=false")
         publisher = wait_for(lambda: publisher_of(process))
-        assert process.wait(DEADLINE) == 0, printed(process)
+        assert process.wait(PATIENCE) == 0, printed(process)
         assert "goes on by itself" in printed(process)
         assert is_there(publisher)
         other.rollback()
@@ -439,7 +430,7 @@ def test_an_exception_is_told_although_its_publisher_was_killed(tmp_path, enviro
     publisher = wait_for(lambda: publisher_of(process))
     os.kill(publisher, signal.SIGKILL)
     (tmp_path / "go").touch()
-    assert process.wait(DEADLINE) == 1
+    assert process.wait(PATIENCE) == 1
     assert "ArithmeticError: the fifth step" in printed(process)
     assert "-m runner.publish" in printed(process)
     publish(tmp_path, environment)
@@ -487,7 +478,7 @@ def test_a_run_deleted_while_it_goes_on(
     if for_good:
         gone = ["gc", "--backend-store-uri", uri, "--run-ids", run.info.run_id]
         done = start(tmp_path, environment, "mlflow", *gone, MLFLOW_TRACKING_URI=uri)
-        assert done.wait(DEADLINE) == 0, printed(done)
+        assert done.wait(PATIENCE) == 0, printed(done)
     so_far = chunks_in(tmp_path)
     wait_for(lambda: chunks_in(tmp_path) > so_far + 3, process)
     said = stop(process)

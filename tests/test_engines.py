@@ -12,7 +12,7 @@ import yaml
 
 from tests.conftest import ROOT, unused_port
 from tests.test_cluster import assert_same, recorded
-from tests.test_crash import wait_for
+from tests.waiting import PATIENCE, recorded_steps, wait_for
 
 SWEEP = ("-m", "optimizer=sgd,adam", "lr=0.01,0.1,9", "seed=0,1", "dataset=noisy_line")
 SWEEP += ("model=linear", "epochs=40", "tracking=off", "sweep.workers=2")
@@ -157,9 +157,9 @@ def test_a_signal_stops_it(engine, environment, tmp_path):
     how = {"cwd": tmp_path, "env": environment}
     with (tmp_path / "said").open("w") as said:
         process = subprocess.Popen(command, stdout=said, stderr=said, **how)
-        wait_for(lambda: any_begun(tmp_path), process)
+        wait_for(lambda: any(recorded_steps(tmp_path)), process)
         process.send_signal(signal.SIGTERM)
-        assert process.wait(120) == 128 + signal.SIGTERM, (tmp_path / "said").read_text()
+        assert process.wait(PATIENCE) == 128 + signal.SIGTERM, (tmp_path / "said").read_text()
     text = (tmp_path / "said").read_text()
     assert "interrupted" in text
     assert "not run" in text
@@ -178,16 +178,8 @@ def test_a_signal_stops_what_waits_for_room(environment, tmp_path):
         wait_for(lambda: "they wait until one has" in (tmp_path / "said").read_text(), process)
         wait_for(lambda: "slices" in (tmp_path / "said").read_text(), process)
         process.send_signal(signal.SIGINT)
-        assert process.wait(60) == 128 + signal.SIGINT
+        assert process.wait(PATIENCE) == 128 + signal.SIGINT
     assert "not run       12" in (tmp_path / "said").read_text()
-
-
-def any_begun(folder):
-    from runner.journal import paths, summaries
-
-    os.chdir(folder)
-    own = [found for path in paths() for found in summaries(path).values()]
-    return any("cell" in found.start.tags and found.steps > 0 for found in own)
 
 
 @pytest.mark.slow

@@ -11,6 +11,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[1]
 TABLES = json.loads((ROOT / "tests" / "notebook.json").read_text())
 LOOPS = ("numpy", "autograd", "optimizer", "module")
@@ -26,7 +28,7 @@ def test_the_notebook_executes(tmp_path, environment, monkeypatch):
         monkeypatch.setenv(name, value)
     notebook = nbformat.read(ROOT / "examples" / "notebook.ipynb", as_version=4)
     resources = {"metadata": {"path": str(tmp_path)}}
-    NotebookClient(notebook, timeout=300, resources=resources).execute()
+    NotebookClient(notebook, timeout=PATIENCE, resources=resources).execute()
     outputs = [output for cell in notebook.cells for output in cell.get("outputs", [])]
     printed = "".join(output.text for output in outputs if output.output_type == "stream")
     assert "Traceback" not in printed
@@ -56,7 +58,7 @@ def test_an_interrupted_cell_keeps_its_run(tmp_path, environment):
         """What the cell prints, and the name of what it raises."""
         said, running = [], client.execute(code)
         while True:
-            message = client.get_iopub_msg(timeout=120)
+            message = client.get_iopub_msg(timeout=PATIENCE)
             if message["parent_header"].get("msg_id") != running:
                 continue
             kind, content = message["msg_type"], message["content"]

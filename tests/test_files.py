@@ -11,7 +11,8 @@ from pathlib import Path
 import pytest
 
 from runner.tracking.files import MANY, Files
-from tests.test_crash import is_there, wait_for
+from tests.test_crash import is_there
+from tests.waiting import wait_for
 
 
 def many(folder, write=Path.touch):

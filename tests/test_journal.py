@@ -23,6 +23,7 @@ from hypothesis import strategies as st
 from runner import journal
 from runner.journal import End, Journal, JournalError, Reader, Start
 from tests.rows import row_type
+from tests.waiting import PATIENCE
 
 CHUNKS, STEPS = 12, 40
 TAIL = 4096 + 24 + 100  # bytes: the last page, and of the log its header too
@@ -199,7 +200,7 @@ def publish(folder, environment, *typed):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
     assert "Traceback" not in done.stdout + done.stderr
     return done
@@ -543,7 +544,7 @@ def run_endless(folder, environment, **more):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
         **more,
     )
     assert done.returncode == 1

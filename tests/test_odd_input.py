@@ -201,7 +201,11 @@ def test_text_is_printed_and_obeyed_by_nobody(text, encoding, monkeypatch):
     assert printed == SHOWN[text].encode(encoding, "backslashreplace").decode(encoding) + "\n"
 
 
-@pytest.mark.parametrize("variables", [{"LC_ALL": "C"}, {"PYTHONIOENCODING": "ascii"}], ids=str)
+@pytest.mark.parametrize(
+    "variables",
+    [{"LC_ALL": "C"}, pytest.param({"PYTHONIOENCODING": "ascii"}, marks=pytest.mark.slow)],
+    ids=str,
+)
 def test_names_that_are_not_ascii(variables, tmp_path, runner, environment):
     """Wherever they are printed, the run and what shows it end well."""
     name = "tracking.experiment='größe 🚀'"
@@ -234,6 +238,7 @@ def test_help_for_somebody_who_reads_no_further(module, tmp_path, environment):
     assert (done.returncode, done.stderr) == (0, "")
 
 
+@pytest.mark.slow
 def test_all_data_are_zero(tmp_path, runner, environment):
     """The promised page comes: there is no stability edge, and every point is a minimum."""
     runner(tmp_path, "-m", "dataset.x=[0,0,0,0]", "lr=0.1,0.2", "gradient=by_hand", "tracking=off")

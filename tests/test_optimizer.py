@@ -15,6 +15,8 @@ TORCH = {rule: getattr(torch.optim, name.rpartition(".")[2]) for name, rule in B
 TORCH[optimizer.descent] = torch.optim.SGD
 HOW = {"foreach", "fused", "capturable", "differentiable"}  # how torch computes, not what
 
+DTYPES = [torch.float64, pytest.param(torch.float32, marks=pytest.mark.slow)]
+
 RULES = [
     (optimizer.descent, {"lr": 1e-3}),
     (optimizer.sgd, {}),
@@ -106,7 +108,7 @@ def by_hand(rule, hyperparameters, function, start, convert):
 
 @pytest.mark.parametrize(("function", "start"), FUNCTIONS, ids=label)
 @pytest.mark.parametrize(("rule", "hyperparameters"), RULES, ids=label)
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 def test_rule_follows_torch(rule, hyperparameters, function, start, dtype):
     """To the last bit on tensors.
 
@@ -123,7 +125,7 @@ def test_rule_follows_torch(rule, hyperparameters, function, start, dtype):
         np.testing.assert_allclose(actual, expected, rtol=0, atol=tolerance, err_msg=kind)
 
 
-@pytest.mark.parametrize("dtype", [torch.float64, torch.float32], ids=str)
+@pytest.mark.parametrize("dtype", DTYPES, ids=str)
 @pytest.mark.parametrize(("rule", "hyperparameters"), RULES, ids=label)
 def test_rule_of_many_cells_is_each_cells_own(rule, hyperparameters, dtype):
     """Every number another one in each cell, 37 cells at once: to the last bit those of torch."""

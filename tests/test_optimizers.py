@@ -141,7 +141,8 @@ def bare(kind, said):
 @pytest.mark.filterwarnings("ignore")
 @pytest.mark.parametrize(
     ("package", "name"),
-    [("torch.optim", name) for name in OF_PYTORCH] + [("pytorch_optimizer", n) for n in OTHERS],
+    [("torch.optim", name) for name in OF_PYTORCH]
+    + [pytest.param("pytorch_optimizer", name, marks=pytest.mark.slow) for name in OTHERS],
 )
 def test_it_is_what_a_bare_loop_does_or_is_refused(package, name, composer, one_thread):
     kind = getattr(torch.optim if package == "torch.optim" else pytorch_optimizer, name)

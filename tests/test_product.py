@@ -24,7 +24,7 @@ MODELS = ["scalar", "linear", "polynomial", "logistic", "softmax", "mlp"]
 LOSSES = ["mse", "mae", "huber", "bce", "cross_entropy"]
 OPTIMIZERS = ["by_hand", "sgd", "adam"]
 SIZES = [None, 3]
-SOON, SLOW = ("noisy_line", "linnerud", "moons", "iris"), pytest.mark.slow
+SOON, SLOW = ("linnerud", "iris"), pytest.mark.slow
 
 
 def works(dataset, model, loss, optimizer, gradient):

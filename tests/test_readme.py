@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.waiting import PATIENCE
+
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text()
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
@@ -59,7 +61,7 @@ def test_commands_work_as_they_stand(page, copy):
             },
             capture_output=True,
             text=True,
-            timeout=280,
+            timeout=3 * PATIENCE,
         )
         assert done.returncode == 0, done.stdout + done.stderr
         assert done.stdout
@@ -113,7 +115,7 @@ def test_calls_work_as_they_stand(page, block, tmp_path, environment):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=280,
+        timeout=PATIENCE,
     )
     assert done.returncode == 0, done.stderr
     assert done.stderr == ""

@@ -10,7 +10,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from collections import Counter
 
 import matplotlib.image
@@ -22,8 +21,8 @@ from runner.config import plain
 from runner.report.problem import edge, problem
 from tests.conftest import ROOT
 from tests.test_crash import publish
+from tests.waiting import PATIENCE, wait_for
 
-DEADLINE = 60  # seconds for what is drawn when the command has returned
 DRAWING = ("report.page=true", "report.pictures=null")  # what is so outside of the tests
 
 
@@ -38,7 +37,7 @@ def report(environment):
             env={**environment, **variables},
             capture_output=True,
             text=True,
-            timeout=120,
+            timeout=PATIENCE,
         )
         assert done.returncode == status, done.stderr
         assert "Traceback" not in done.stderr
@@ -47,19 +46,10 @@ def report(environment):
     return run
 
 
-def waited_for(found):
-    """What `found` gives, once it gives something."""
-    deadline = time.monotonic() + DEADLINE
-    while not (there := found()):
-        assert time.monotonic() < deadline, found
-        time.sleep(0.1)
-    return there
-
-
 def artifact(client, run, name, folder):
     """The path of a run's artifact, waited for: it may be drawn when the command has returned."""
     run_id = run.info.run_id
-    waited_for(lambda: [f for f in client.list_artifacts(run_id) if f.path == name])
+    wait_for(lambda: [f for f in client.list_artifacts(run_id) if f.path == name])
     return client.download_artifacts(run_id, name, str(folder))
 
 
@@ -367,16 +357,16 @@ def test_a_page_follows_what_goes_on(tmp_path, environment):
     words += ["epochs=1000000", "lr=0.01,0.1", "seed=0,1", "sweep.stack=false", "tracking=off"]
     how = {"cwd": tmp_path, "env": environment, "stdout": subprocess.PIPE, "text": True}
     sweep = subprocess.Popen([sys.executable, "-m", "runner", *words], **how)
-    waited_for(lambda: list(tmp_path.glob("mlruns/journal/*.db")))
-    waited_for(lambda: report_of(tmp_path, environment).returncode == 0)
+    wait_for(lambda: list(tmp_path.glob("mlruns/journal/*.db")))
+    wait_for(lambda: report_of(tmp_path, environment).returncode == 0)
     command = [sys.executable, "-m", "runner.report", "latest", "--follow", "--html", "page.html"]
     follower = subprocess.Popen(command, **how)
     path = tmp_path / "page.html"
-    waited_for(path.exists)
+    wait_for(path.exists)
     assert data_of(path.read_text(encoding="utf-8"))["refresh"] == 3
     sweep.send_signal(signal.SIGINT)
-    sweep.communicate(timeout=120)
-    told, _ = follower.communicate(timeout=60)
+    sweep.communicate(timeout=PATIENCE)
+    told, _ = follower.communicate(timeout=PATIENCE)
     assert follower.returncode == 0
     assert told.startswith("following")
     data = data_of(path.read_text(encoding="utf-8"))
@@ -404,7 +394,7 @@ def test_a_run_has_pictures(lr, tmp_path, runner, store):
         assert (width, height) == (770, 495)
         assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 50
     assert not (tmp_path / "mlruns" / "publish.log").exists()
-    waited_for(lambda: not os.listdir(tmp_path / "mlruns" / "report"))
+    wait_for(lambda: not os.listdir(tmp_path / "mlruns" / "report"))
 
 
 def test_what_goes_wrong_in_drawing_harms_nothing(tmp_path, runner, store):
@@ -414,8 +404,8 @@ def test_what_goes_wrong_in_drawing_harms_nothing(tmp_path, runner, store):
     done = runner(tmp_path, "gradient=by_hand", "epochs=3", *DRAWING)
     assert "see it" in done.stdout
     log = tmp_path / "mlruns" / "publish.log"
-    waited_for(log.exists)
-    waited_for(lambda: "not all is drawn" in log.read_text())
+    wait_for(log.exists)
+    wait_for(lambda: "not all is drawn" in log.read_text())
     _, [run] = store(tmp_path)
     assert run.info.status == "FINISHED"
 
@@ -439,7 +429,7 @@ def test_without_the_server_the_page_is_in_mlruns(tmp_path, runner, closed_port)
     printed = runner(tmp_path, *typed, *DRAWING).stdout
     [path] = re.findall("^report +(.*), in a moment$", printed, re.M)
     assert "kept" in printed
-    waited_for((tmp_path / path).exists)
+    wait_for((tmp_path / path).exists)
     assert len(table_of((tmp_path / path).read_text(encoding="utf-8"))) == 2
 
 
@@ -594,7 +584,7 @@ def on_a_terminal(folder, typed, variables):
         while more := os.read(ours, 4096):
             seen.write(more)
     os.close(ours)
-    assert process.wait(60) == 0
+    assert process.wait(PATIENCE) == 0
     return seen.getvalue().decode()
 
 

@@ -11,6 +11,8 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from tests.waiting import PATIENCE, wait_for
+
 pytestmark = pytest.mark.slow
 
 EPOCHS = 30
@@ -56,10 +58,7 @@ class Proxy(ThreadingHTTPServer):
 
     def wait_for(self, part):
         """Wait until a request of that kind has been answered."""
-        deadline = time.monotonic() + 60
-        while not any(part in request for request in self.answered):
-            assert time.monotonic() < deadline, f"no {part} among {list(self.answered)}"
-            time.sleep(0.05)
+        wait_for(lambda: any(part in request for request in list(self.answered)))
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -77,7 +76,7 @@ class Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Length", "0")
             self.end_headers()
         elif fault == "silent":
-            proxy.released.wait(60)
+            proxy.released.wait(PATIENCE)
         else:
             time.sleep({"slow": 1, "late": LATE_SECONDS}.get(fault, 0))
             self.forward(body, cut=fault == "cut")
@@ -88,7 +87,7 @@ class Handler(BaseHTTPRequestHandler):
     def forward(self, body, cut):
         """Have the server answer; with `cut`, leave in the middle of its answer."""
         kept = {k: v for k, v in self.headers.items() if k.lower() not in ("host", "connection")}
-        connection = http.client.HTTPConnection("127.0.0.1", self.server.target, timeout=60)
+        connection = http.client.HTTPConnection("127.0.0.1", self.server.target, timeout=PATIENCE)
         try:
             connection.request(self.command, self.path, body, kept)
             answer = connection.getresponse()
@@ -192,7 +191,7 @@ def publish(folder, environment, *typed):
         env=environment,
         capture_output=True,
         text=True,
-        timeout=120,
+        timeout=PATIENCE,
     )
 
 

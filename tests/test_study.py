@@ -4,7 +4,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from functools import cache
 
 import numpy as np
@@ -19,6 +18,7 @@ from runner.study.carry_out import carry_out
 from runner.study.claim import AT_LEAST, AT_MOST, NEAR
 from tests.browser import visit
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE, wait_for
 
 NAMES = found.names()
 DOCS = (ROOT / "docs" / "studies.md").read_text()
@@ -293,12 +293,9 @@ def test_a_study_is_interrupted_without_a_traceback(folder, environment):
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
-        deadline = time.monotonic() + 120
-        while not list(folder.glob("mlruns/journal/*.db")):  # until its first experiment runs
-            assert time.monotonic() < deadline
-            time.sleep(0.1)
+        wait_for(lambda: list(folder.glob("mlruns/journal/*.db")))  # its first experiment runs
         process.send_signal(signal.SIGINT)
-        _, said = process.communicate(timeout=120)
+        _, said = process.communicate(timeout=PATIENCE)
     assert process.returncode in (130, -signal.SIGINT)  # which a shell has as 130
     assert b"interrupted" in said
     assert b"Traceback" not in said

@@ -20,6 +20,7 @@ from runner.cells.compose import Composer
 from runner.config import plain, register
 from runner.instead import settled, without_replaced
 from tests.conftest import ROOT
+from tests.waiting import PATIENCE, recorded_steps, wait_for
 
 OPTIMIZERS = ["adagrad", "adam", "adamw", "by_hand", "momentum", "nesterov", "rmsprop", "sgd"]
 QUICK = ("gradient=by_hand", "epochs=5")
@@ -366,25 +367,23 @@ def test_hydras_launcher_plugins_still_work(launcher, runner, tmp_path, environm
     """Each cell is a run of its own, in a process of the plugin's."""
     runner(tmp_path, "-m", *QUICK, "lr=0.1,0.2,0.3", f"hydra/launcher={launcher}")
     status = [sys.executable, "-m", "runner.publish", "--status"]
-    deadline = time.monotonic() + 60
-    told = ""
-    while "everything is published" not in told and time.monotonic() < deadline:
-        done = subprocess.run(status, cwd=tmp_path, env=environment, capture_output=True, text=True)
-        told = done.stdout
+    how = {"cwd": tmp_path, "env": environment, "capture_output": True, "text": True}
+    wait_for(lambda: "everything is published" in subprocess.run(status, **how).stdout)
     _, runs = store(tmp_path)
     assert sorted(run.data.params["lr"] for run in runs) == ["0.1", "0.2", "0.3"]
     assert {run.info.status for run in runs} == {"FINISHED"}
 
 
+@pytest.mark.slow
 def test_a_second_ctrl_c_leaves_at_once(tmp_path, environment):
     """In the middle of steps that take long; what was recorded is kept."""
     slow = ["dataset=noisy_line", "dataset.samples=3000000", "epochs=1000000", "tolerance=0"]
     typed = ["gradient=by_hand", *slow, "lr=1e-4,2e-4", "tracking=off"]
     process = begun(tmp_path, environment, *typed, "sweep.workers=2", "sweep.stack=false")
-    time.sleep(3)
+    wait_for(lambda: len(recorded_steps(tmp_path)) == 2, process)
     os.killpg(process.pid, signal.SIGINT)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=30)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGINT, out + err
     assert "Traceback" not in err
     assert "go on with: sweep.resume=true" in out
@@ -433,9 +432,9 @@ def test_ctrl_c_keeps_what_is_recorded_and_resume_goes_on(
 ):
     """Running cells end as interrupted; the table says how to go on; then all are done once."""
     process = begun(tmp_path, environment, *LONG, "lr=0.01,0.02,0.03", *how)
-    time.sleep(3)
+    wait_for(lambda: len(steps := recorded_steps(tmp_path)) > 1 and all(steps), process)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 128 + signal.SIGINT, out + err
     assert "go on with: sweep.resume=true" in out
     assert "Traceback" not in err
@@ -459,12 +458,9 @@ def test_a_killed_worker_loses_its_unit_alone(tmp_path, environment, store):
     typed = ["gradient=by_hand", "tolerance=0", "epochs=60000", "lr=range(1,7)"]
     typed[3] = "lr=0.001,0.002,0.003,0.004,0.005,0.006"
     process = begun(tmp_path, environment, *typed, "sweep.workers=2", "sweep.stack=false")
-    deadline = time.monotonic() + 30
-    while not (workers := workers_of(process.pid)) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    time.sleep(0.7)
-    os.kill(workers[0], signal.SIGKILL)
-    out, err = process.communicate(timeout=120)
+    wait_for(lambda: any(recorded_steps(tmp_path)), process)
+    os.kill(workers_of(process.pid)[0], signal.SIGKILL)
+    out, err = process.communicate(timeout=PATIENCE)
     assert process.returncode == 0, out + err
     _, parent, children = children_of(store, tmp_path)
     finished = [child for child in children if child.info.status == "FINISHED"]
@@ -526,14 +522,11 @@ def test_cells_that_a_second_ctrl_c_has_ended_are_told(tmp_path, environment):
     typed = ["loss._target_=tests.parts.Sleeping", "lr=0.001,0.002", "epochs=90", "tolerance=0"]
     how = ["sweep.workers=2", "sweep.stack=false", "tracking=off"]
     process = begun(tmp_path, environment, *typed, *how)
-    deadline = time.monotonic() + 60
-    while len(list(tmp_path.glob("sleeping-*"))) < 2:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_for(lambda: len(list(tmp_path.glob("sleeping-*"))) == 2, process)
     for _ in range(2):
         os.killpg(process.pid, signal.SIGINT)
         time.sleep(0.5)
-    out, err = process.communicate(timeout=60)
+    out, err = process.communicate(timeout=PATIENCE)
     assert "interrupted   2" in out, out + err
     assert "not run" not in out
 

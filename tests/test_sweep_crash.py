@@ -14,7 +14,8 @@ from collections import Counter
 
 import pytest
 
-from tests.test_crash import DEADLINE, assert_recovered, is_there, publisher_of, wait_for
+from tests.test_crash import assert_recovered, is_there, publisher_of
+from tests.waiting import PATIENCE, wait_for
 
 CELLS = 8  # of the first attempt; each further one has as many more
 EPOCHS = 40
@@ -68,7 +69,7 @@ class Attempt:
                 for pid in self.victims(process, publisher):
                     self.kill(pid, number)
                 time.sleep(0.1)
-            status = process.wait(DEADLINE)
+            status = process.wait(PATIENCE)
             printed = process.out.read_text()
             assert "Traceback" not in FORK_SERVER.sub("", printed), printed
             if not self.killed or self.whom == "publisher":
@@ -165,9 +166,9 @@ def crash(seeds, folder, environment, store):
                 delay = attempt.delay / 2  # it was over before; earlier, then
             assert attempts[-1].killed
         last = begin(folder, environment, cells)
-        assert last.wait(DEADLINE) == 0, last.out.read_text()
+        assert last.wait(PATIENCE) == 0, last.out.read_text()
         again = begin(folder, environment, cells)
-        assert again.wait(DEADLINE) == 0
+        assert again.wait(PATIENCE) == 0
         assert f"{cells} already done" in again.out.read_text()
         assert_done_once(folder, environment, store, cells)
     except Exception as error:

@@ -11,11 +11,11 @@ import pytest
 
 from tests.browser import visit
 from tests.conftest import unused_port
+from tests.waiting import PATIENCE
 
 pytestmark = pytest.mark.slow
 
 SIZE = {"width": 1500, "height": 950}
-PATIENCE = 120  # seconds for a server to start
 
 
 @pytest.fixture(scope="module")
@@ -49,7 +49,7 @@ def opened(folder, environment, *typed):
         yield process, "".join(said)
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
         process.stdout.close()
 
 
@@ -114,7 +114,7 @@ def test_a_runs_curves_are_there(folder, environment, browser, keep):
             page.locator(".scatterlayer path.js-line").nth(1).wait_for(state="attached")
             keep(page, "ui-run")
         process.send_signal(signal.SIGINT)
-        assert process.wait(30) == 0
+        assert process.wait(PATIENCE) == 0
     assert not answers(port)
 
 
@@ -137,7 +137,7 @@ def test_a_taken_port_is_said_and_the_next_one_taken(folder, environment):
             assert address_in(done.stdout) == address_in(said)
             assert answers(other)
             process.terminate()
-            assert process.wait(30) == 0
+            assert process.wait(PATIENCE) == 0
         assert not answers(other)
 
 
@@ -196,7 +196,7 @@ def test_two_at_once(folder, environment, runner, tmp_path):
     finally:
         for process in both:
             process.terminate()
-            process.wait(30)
+            process.wait(PATIENCE)
             process.stdout.close()
 
 
@@ -222,7 +222,7 @@ def test_a_browser_is_opened(folder, environment, tmp_path):
         assert (tmp_path / "opened").read_text() == f"{address_in(said)}\n"
     finally:
         process.terminate()
-        process.wait(30)
+        process.wait(PATIENCE)
         process.stdout.close()
 
 

@@ -1,0 +1,23 @@
+"""Waiting for what another process does."""
+
+import time
+
+from runner.journal import summaries
+
+PATIENCE = 600
+"""Seconds until something counts as stuck: a busy machine may take a hundred times as long."""
+
+
+def wait_for(what, of=None):
+    """What `what()` gives once that is true, or once the process `of` has ended."""
+    deadline = time.monotonic() + PATIENCE
+    while not (found := what()) and (of is None or of.poll() is None):
+        assert time.monotonic() < deadline, "it does not come"
+        time.sleep(0.02)
+    return found
+
+
+def recorded_steps(folder):
+    """Of each cell that a sweep in the folder has begun: the last step in its journal."""
+    found = [run for path in folder.glob("mlruns/journal/*.db") for run in summaries(path).values()]
+    return [run.steps for run in found if "cell" in run.start.tags]
