@@ -110,16 +110,13 @@ BROKEN = ["0.1", "-0.5", ".5", "5.", "0.009890000000000001", "1e3", "1e-05", "-2
 ODD = ["1.e3", "1e", "1e400", "1e0400", "nan", "-inf"]
 
 
-SOON = {"dataset=line", "dataset=plane", "dataset=csv", "dataset=digits"}
-"""Datasets that are looked at with all else; the others are files like them."""
+SOON = {option.partition("=")[0]: option for option in OPTIONS}.values()
+"""One of each group; the others are files like them."""
 
 
 @pytest.mark.parametrize(
     "option",
-    [
-        pytest.param(one, marks=[pytest.mark.slow] if "dataset=" in one and one not in SOON else [])
-        for one in OPTIONS
-    ],
+    [pytest.param(one, marks=[] if one in SOON else pytest.mark.slow) for one in OPTIONS],
 )
 def test_cells_are_those_that_hydra_composes(option, composers):
     """Every shipped option with plain values, and with what is interpolated from them."""
