@@ -105,7 +105,9 @@ class Machines:
                 start_new_session=True,
             )
         log = self.folder / f"{name}.log"
-        begun = wait_for(lambda: b"Ray runtime started" in log.read_bytes(), self._processes[name])
+        begun = wait_for(
+            lambda: "Ray runtime started" in log.read_text(), self._processes[name], log.read_text
+        )
         assert begun, log.read_text()
 
     def pids(self, name):

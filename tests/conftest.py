@@ -35,9 +35,9 @@ def pytest_collection_modifyitems(config, items):
     share, shares = map(int, config.getoption("share").split("/"))
     if not 1 <= share <= shares:
         raise pytest.UsageError(f"--share: expected 1/{shares} to {shares}/{shares}")
-    others = [one for one in items if crc32(one.nodeid.encode()) % shares != share - 1]
-    config.hook.pytest_deselected(items=others)
-    items[:] = [one for one in items if crc32(one.nodeid.encode()) % shares == share - 1]
+    mine = [one for one in items if crc32(one.nodeid.encode()) % shares == share - 1]
+    config.hook.pytest_deselected(items=[*set(items) - set(mine)])
+    items[:] = mine
 
 
 @pytest.fixture(autouse=True)

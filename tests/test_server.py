@@ -58,7 +58,10 @@ class Proxy(ThreadingHTTPServer):
 
     def wait_for(self, part):
         """Wait until a request of that kind has been answered."""
-        wait_for(lambda: any(part in request for request in list(self.answered)))
+        wait_for(
+            lambda: any(part in request for request in list(self.answered)),
+            said=lambda: f"no {part} among {list(self.answered)}",
+        )
 
 
 class Handler(BaseHTTPRequestHandler):

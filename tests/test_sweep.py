@@ -380,7 +380,7 @@ def test_a_second_ctrl_c_leaves_at_once(tmp_path, environment):
     wait_for(lambda: len(recorded_steps(tmp_path)) == 2, process)
     os.killpg(process.pid, signal.SIGINT)
     os.killpg(process.pid, signal.SIGINT)
-    out, err = process.communicate(timeout=PATIENCE)
+    out, err = process.communicate(timeout=30)
     assert process.returncode == 128 + signal.SIGINT, out + err
     assert "Traceback" not in err
     assert "go on with: sweep.resume=true" in out

@@ -8,11 +8,14 @@ PATIENCE = 600
 """Seconds until something counts as stuck: a busy machine may take a hundred times as long."""
 
 
-def wait_for(what, of=None):
-    """What `what()` gives once that is true, or once the process `of` has ended."""
+def wait_for(what, of=None, said=lambda: "it does not come"):
+    """What `what()` gives once that is true, or once the process `of` has ended.
+
+    `said()` is what a test tells that has waited in vain.
+    """
     deadline = time.monotonic() + PATIENCE
     while not (found := what()) and (of is None or of.poll() is None):
-        assert time.monotonic() < deadline, "it does not come"
+        assert time.monotonic() < deadline, said()
         time.sleep(0.02)
     return found
 
