@@ -9,6 +9,7 @@ import sys
 import tempfile
 import time
 import urllib.request
+from collections import Counter
 from pathlib import Path
 from zlib import crc32
 
@@ -30,8 +31,34 @@ def pytest_addoption(parser):
     parser.addoption("--share", default="1/1", metavar="K/N", help="run the Kth of N shares")
 
 
+class AtOnce:
+    """Say what has failed when it has: tests that are cut short end without a summary."""
+
+    def __init__(self, terminal):
+        self._terminal = terminal
+
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            self._terminal.write_line(f"\nfailed: {report.nodeid}\n{report.longreprtext}")
+
+
+@pytest.hookimpl(trylast=True)  # the terminal's own comes first
+def pytest_configure(config):
+    """Where there is a terminal: the processes that xdist starts have none."""
+    terminal = config.pluginmanager.get_plugin("terminalreporter")
+    if terminal and not hasattr(config, "workerinput"):
+        config.pluginmanager.register(AtOnce(terminal))
+
+
+@pytest.hookimpl(tryfirst=True)  # before `-m` chooses by them
 def pytest_collection_modifyitems(config, items):
-    """Leave out what is in other shares."""
+    """Mark the cases that are not the one in n as slow; leave out what is in other shares."""
+    seen = Counter()
+    for one in items:
+        marked = one.get_closest_marker("one_in")
+        if marked and seen[one.function] % marked.args[0]:
+            one.add_marker(pytest.mark.slow)
+        seen[one.function] += 1
     share, shares = map(int, config.getoption("share").split("/"))
     if not 1 <= share <= shares:
         raise pytest.UsageError(f"--share: expected 1/{shares} to {shares}/{shares}")

@@ -150,6 +150,7 @@ COMMANDS = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("typed", COMMANDS, ids=str)
 def test_commands_refuse_them(typed, folder, refused):
     """In one message, before anything is there."""

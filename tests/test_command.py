@@ -135,6 +135,7 @@ def assert_one_message(typed, told, printed, folder):
     assert not (folder / "mlruns").exists()
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("initial", ["3", "[1]", "{nobody:1}", "{weight:1e39}"])
 def test_starting_values_that_a_module_cannot_take(initial, tmp_path, runner):
     """Somebody's own module names its parameters itself."""
@@ -408,6 +409,7 @@ def test_a_reader_that_leaves_does_not_end_the_run(tmp_path, environment, store)
     assert run.data.metrics["epochs_run"] == 500
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("to", [">&-", ">/dev/full", "2>&-", "| true"])
 @pytest.mark.parametrize("typed", [["seed=1"], ["-m", "seed=1,2"]], ids=["run", "sweep"])
 def test_nowhere_to_print_does_not_end_the_run(to, typed, tmp_path, environment, store):
@@ -428,6 +430,7 @@ def test_nowhere_to_print_does_not_end_the_run(to, typed, tmp_path, environment,
     assert len(runs) == (1 if typed == ["seed=1"] else 3)
 
 
+@pytest.mark.slow
 def test_what_an_earlier_run_left_does_not_spoil_the_next(tmp_path, runner, store):
     """The store refuses the one, whose experiment somebody has deleted, and has the other."""
     place = "tracking.experiment=gone"

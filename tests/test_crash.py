@@ -422,6 +422,7 @@ def test_off_leaves_a_journal_that_can_be_published(runner, tmp_path, environmen
     assert (run.info.status, run.data.tags["outcome"]) == ("FINISHED", "converged")
 
 
+@pytest.mark.slow
 def test_an_exception_is_told_although_its_publisher_was_killed(tmp_path, environment, store):
     """FAILED with its reason and its traceback, by whoever publishes it."""
     (tmp_path / "fragile.py").write_text(FRAGILE)
@@ -445,13 +446,9 @@ def test_an_exception_is_told_although_its_publisher_was_killed(tmp_path, enviro
 # --- What somebody deletes in MLflow meanwhile ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("place", "for_good"),
-    [
-        ("file", False),
-        pytest.param("file", True, marks=pytest.mark.slow),
-        pytest.param("server", False, marks=pytest.mark.slow),
-    ],
+    ("place", "for_good"), [("file", False), ("file", True), ("server", False)]
 )
 def test_a_run_deleted_while_it_goes_on(
     place, for_good, running, runner, tmp_path, environment, store, request
@@ -499,6 +496,7 @@ def test_a_run_deleted_while_it_goes_on(
         assert client.get_run(run.info.run_id).info.lifecycle_stage == "deleted"
 
 
+@pytest.mark.slow
 def test_what_is_refused_for_another_reason_is_kept(runner, tmp_path, environment, store):
     """An experiment that is deleted takes no run; once it is restored, none is missing."""
     runner(tmp_path, "gradient=by_hand", "seed=1")

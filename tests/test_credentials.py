@@ -134,6 +134,7 @@ def test_credentials_of_an_absent_store(scheme, typed, tmp_path, runner, environ
     assert kept == {uri.replace(f"user:{SECRET}@", "" if scheme == "http" else "user@")}
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("wrong", ["optimizer=adm", "lr=fast", "lr=-1"])
 @pytest.mark.parametrize("typed", [["seed=1"], ["-m", "seed=1,2"]])
 def test_credentials_beside_a_mistake(wrong, typed, tmp_path, runner):

@@ -212,6 +212,7 @@ REFUSED = {
 }
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("words", REFUSED)
 def test_what_is_refused(words, runner, tmp_path):
     """Within seconds, before anything is recorded, in one message."""

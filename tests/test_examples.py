@@ -113,6 +113,7 @@ def project(tmp_path):
     return folder, git("rev-parse", "HEAD")
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(("words", "loop"), [(PARTS, "module"), (BY_HAND, "numpy")])
 def test_a_project_of_ones_own(words, loop, project, runner, store):
     """Its parts, its measure, and the commit of its code, without a change to this one's."""
@@ -130,6 +131,7 @@ def test_a_project_of_ones_own(words, loop, project, runner, store):
     assert run.data.params["optimizer"] == words[3].partition("=")[2]
 
 
+@pytest.mark.slow
 def test_a_rule_of_ones_own_is_what_it_says(project, runner, store):
     """By hand in both loops that update by hand: each step is lr long."""
     folder, _ = project

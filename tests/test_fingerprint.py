@@ -47,6 +47,7 @@ def fingerprint(tmp_path_factory, environment):
     return asked
 
 
+@pytest.mark.slow
 def test_every_module_that_a_part_imports_counts(fingerprint):
     """At the top, in a function, relatively, through others, or by a name made at run time."""
     first = fingerprint()

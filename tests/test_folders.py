@@ -206,6 +206,7 @@ def test_a_store_that_is_elsewhere_stays(tmp_path, empty_store, monkeypatch):
 NAMES = ['it\'s "x" 100% %(a)s', "a%20b#c?d=e&f", "größe 🚀 a\\b", "(:a) ;$b [c]{d}"]
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("name", NAMES)
 def test_any_name_of_a_folder(name, tmp_path, monkeypatch, store):
     """A new store, its tables and its first experiment; artifacts that stock MLflow finds."""

@@ -138,6 +138,7 @@ def test_cut_anywhere(folder, whole):
         assert "damaged" in error
 
 
+@pytest.mark.slow
 def test_a_log_cut_anywhere(folder, whole):
     """As a kill in the middle of a write leaves it: every record that was whole, and no error."""
     files, records = whole.files, whole.records

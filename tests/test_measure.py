@@ -193,6 +193,7 @@ def test_one_that_raises_later_fails_its_runs_and_loses_nothing_else(stack, monk
         assert np.isnan(run.trajectory["raising"]).all()
 
 
+@pytest.mark.slow
 def test_processes_of_a_pool_know_it(here):
     """Wherever its function was defined."""
     run = api.sweep("tracking=off", "sweep.workers=2", "sweep.stack=false", lr=[0.1, 0.2])[0]

@@ -323,6 +323,7 @@ def test_all_loops_make_the_same_steps(tmp_path, runner, report):
     assert {row["epochs"] for row in table_of(page)} == {10}
 
 
+@pytest.mark.slow
 def test_what_failed_or_never_ran_is_told(own, runner, report):
     """With the reason; the others are compared all the same."""
     typed = ["--config-dir", "mine", "-m", "model=fragile", "epochs=3", "model.fails=0,1,2"]
@@ -383,6 +384,7 @@ def report_of(folder, environment):
 # --- Pictures ---
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("lr", ["0.1", "1"])
 def test_a_run_has_pictures(lr, tmp_path, runner, store):
     """PNGs of a sensible size, with something on them, also of a run that has diverged."""

@@ -169,6 +169,7 @@ def test_killed_at_any_step_it_goes_on_bit_for_bit(name, point, whole):
     assert_same(cells("latest"), runs)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_last_checkpoint_is_damaged(name, whole):
     runs = whole(name)
@@ -267,6 +268,7 @@ def test_ctrl_c_and_on_in_mlflow(tmp_path, environment, store):
 HORIZON = ["dataset=plane", "model=linear", "lr=0.1", "schedule=cosine"]
 
 
+@pytest.mark.one_in(4)
 @pytest.mark.parametrize("every", ["null", "5", "7"])
 @pytest.mark.parametrize("words", [["optimizer=adam"], ["gradient=by_hand"], ["optimizer=by_hand"]])
 def test_a_horizon_is_given_anew(words, every):

@@ -85,6 +85,7 @@ def test_random_is_numpys():
     assert not set(column(others, "lr")) & set(column(cells, "lr"))
 
 
+@pytest.mark.slow
 def test_sobol_covers_more_evenly_than_random():
     """By the discrepancy of the points, over some seeds."""
     words = ("lr=interval(0.001,1)", "optimizer.momentum=interval(0.001,0.999)")

@@ -313,6 +313,7 @@ class Net(torch.nn.Linear):
 """
 
 
+@pytest.mark.slow
 def test_a_sample_that_cannot_be_built_has_failed(runner, tmp_path):
     """And the search goes on; what is tried when it is resumed is the same."""
     (tmp_path / "parts" / "model").mkdir(parents=True)

@@ -452,6 +452,7 @@ def publish_command(environment):
     return start
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("age", ["old", "new"])
 def test_log_batch_is_used_where_bulk_was_not_tested(age, tmp_path, empty_store, publish_command):
     """The runs are there all the same, and the log says why it took longer."""

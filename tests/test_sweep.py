@@ -132,6 +132,7 @@ def test_cells_of_any_override_are_those_that_hydra_composes(composers):
         assert_same(composers, settings)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("number", WHOLE + BROKEN + ODD)
 def test_a_number_is_what_hydra_reads(number, composers):
     """Where any value may stand, so that nothing turns it into another kind of number."""
@@ -150,6 +151,7 @@ def assert_same(composers, overrides):
     assert list(cell.overrides) == [text for text in overrides if not text.startswith("hydra")]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("override", "told"),
     [
@@ -314,6 +316,7 @@ def test_a_failing_cell_fails_alone(own, runner, store):
     assert rows[1]["reason"] == "RuntimeError: it broke on purpose"
 
 
+@pytest.mark.slow
 def test_on_error_stop_starts_nothing_more(own, runner, store):
     """The rest is not run, and said to be so."""
     typed = ["--config-dir", "mine", "-m", "model=fragile", "epochs=3", "model.fails=0,1,2,3"]
@@ -481,6 +484,7 @@ work.result = result
 """
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize("stack", ["true", "false"])
 def test_what_a_killed_worker_has_recorded_is_not_done_again(
     stack, tmp_path, environment, store, runner

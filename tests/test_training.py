@@ -231,6 +231,7 @@ def test_by_hand_it_is_the_same_to_the_last_bit(name, loop):
     assert len({*rates}) > 1
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize(
     ("word", "clip"),
     [

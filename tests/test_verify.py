@@ -26,6 +26,7 @@ def test_a_kink_ends_cells_where_it_ends_their_lone_runs(runner, tmp_path, store
     assert (cell.data.tags["outcome"], cell.data.metrics["epochs_run"]) == ("converged", 11)
 
 
+@pytest.mark.slow
 def test_a_difference_is_loud(runner, tmp_path, store):
     """Named cells, both numbers, exit status 1, a failed parent with a tag."""
     typed = [f"{MODEL}Frozen", "~model.initial", "epochs=20", "lr=range(0.01,0.1,0.01)"]
