@@ -78,7 +78,7 @@ class Journal:
 
     def _open(self, path: Path, *, new: bool = False) -> None:
         self._lock = FileLock(lock_path(path))
-        self._lock.acquire(timeout=1)  # `tidy` may be looking at it
+        self._lock.acquire(timeout=10)  # `tidy` may be looking at it, on a busy machine
         if new:
             _create(path)
         self._database = sqlite3.connect(
