@@ -296,7 +296,7 @@ def test_a_study_is_interrupted_without_a_traceback(folder, environment):
         wait_for(lambda: list(folder.glob("mlruns/journal/*.db")))  # its first experiment runs
         process.send_signal(signal.SIGINT)
         _, said = process.communicate(timeout=PATIENCE)
-    assert process.returncode in (130, -signal.SIGINT)  # which a shell has as 130
+    assert process.returncode in (130, -signal.SIGINT), said  # which a shell has as 130
     assert b"interrupted" in said
     assert b"Traceback" not in said
 

@@ -127,4 +127,5 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 if __name__ == "__main__":
     prepare()
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs ignore it
     sys.exit(main())
