@@ -327,7 +327,7 @@ def test_all_loops_make_the_same_steps(tmp_path, runner, report):
 def test_what_failed_or_never_ran_is_told(own, runner, report):
     """With the reason; the others are compared all the same."""
     typed = ["--config-dir", "mine", "-m", "model=fragile", "epochs=3", "model.fails=0,1,2"]
-    how = ["sweep.on_error=stop", "tracking=off"]
+    how = ["sweep.on_error=stop", "sweep.workers=1", "tracking=off"]  # one after another
     path = f"{ROOT}{os.pathsep}{own}"
     runner(own, *typed, *how, status=1, PYTHONPATH=path)
     report(own, "latest", "--html", "page.html")

@@ -321,7 +321,8 @@ def test_on_error_stop_starts_nothing_more(own, runner, store):
     """The rest is not run, and said to be so."""
     typed = ["--config-dir", "mine", "-m", "model=fragile", "epochs=3", "model.fails=0,1,2,3"]
     path = f"{ROOT}{os.pathsep}{own}"
-    done = runner(own, *typed, "sweep.on_error=stop", status=1, PYTHONPATH=path)
+    typed += ["sweep.on_error=stop", "sweep.workers=1"]  # one after another
+    done = runner(own, *typed, status=1, PYTHONPATH=path)
     assert "not run       2" in done.stdout
     _, parent, children = children_of(store, own)
     assert len(children) == 2
