@@ -7,9 +7,9 @@ import socket
 import subprocess
 import sys
 import tempfile
-import time
 import urllib.request
 from collections import Counter
+from contextlib import suppress
 from pathlib import Path
 from zlib import crc32
 
@@ -17,7 +17,7 @@ import pytest
 
 from runner import project
 from tests.browser import chromium, installed
-from tests.waiting import PATIENCE
+from tests.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -268,25 +268,23 @@ class TrackingServer:
         """Start it, or start it again, and wait until it answers."""
         asked = {"HOST": self.host, "PORT": str(self.port), "WORKERS": "1"}
         asked |= {"DATABASE": self.database, "ARTIFACTS": str(self.folder / "artifacts")}
-        with open(self.folder / "server.log", "ab") as log:
+        log = self.folder / "server.log"
+        with open(log, "ab") as told:
             self._process = subprocess.Popen(
                 ["bash", ROOT / "deploy" / "mlflow.sh"],
                 cwd=self.folder,
                 env={**self._environment, **SERVER, **asked, "PYTHON": sys.executable},
-                stdout=log,
-                stderr=log,
+                stdout=told,
+                stderr=told,
                 start_new_session=True,
             )
-        deadline = time.monotonic() + PATIENCE
-        while True:
-            try:
-                with urllib.request.urlopen(f"{self.uri}/health", timeout=5):
-                    return self
-            except OSError:
-                log = (self.folder / "server.log").read_text()
-                assert self._process.poll() is None, log
-                assert time.monotonic() < deadline, log
-                time.sleep(0.2)
+
+        def answers():
+            with suppress(OSError), urllib.request.urlopen(f"{self.uri}/health", timeout=5):
+                return True
+
+        assert wait_for(answers, self._process, log.read_text), log.read_text()
+        return self
 
     def kill(self):
         """End it and its workers without a chance to finish anything."""
@@ -387,15 +385,13 @@ def postgres():
 
 def _databases(psycopg2, folder, process):
     """A function that creates a database in the server whose socket lies in the folder."""
-    deadline = time.monotonic() + PATIENCE
-    while True:
-        try:
-            connection = psycopg2.connect(host=folder, user="runner", dbname="postgres")
-            break
-        except psycopg2.OperationalError:
-            assert process.poll() is None, "PostgreSQL did not start"
-            assert time.monotonic() < deadline, "PostgreSQL does not answer"
-            time.sleep(0.1)
+
+    def connected():
+        with suppress(psycopg2.OperationalError):
+            return psycopg2.connect(host=folder, user="runner", dbname="postgres")
+
+    connection = wait_for(connected, process, lambda: "PostgreSQL does not answer")
+    assert connection, "PostgreSQL did not start"
     connection.autocommit = True
     count = iter(range(1000))
 

@@ -8,7 +8,6 @@ import json
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
@@ -22,6 +21,7 @@ from sklearn.model_selection import train_test_split
 import runner
 from runner import journal
 from runner.batches import FullBatch, MiniBatches, Order, order
+from tests.waiting import wait_for
 
 pytestmark = pytest.mark.usefixtures("one_thread")
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
@@ -393,11 +393,13 @@ def test_a_run_that_was_killed_is_told_by_whole_epochs(tmp_path, environment):
     words = ["gradient=by_hand", "dataset=noisy_line", "dataset.samples=4000", "model=linear"]
     words += ["batch_size=2", "epochs=100000", "tolerance=0", "tracking=off", "print_every=0"]
     with subprocess.Popen([sys.executable, "-m", "runner", *words], env=environment) as process:
-        while process.poll() is None:
-            time.sleep(0.1)
-            paths = [*journal.folder().glob("*.db")]
-            if paths and any(run.steps > 5000 for run in journal.summaries(paths[0]).values()):
-                process.kill()
+
+        def is_far():
+            found = [run for path in journal.paths() for run in journal.summaries(path).values()]
+            return any(run.steps > 5000 for run in found)
+
+        wait_for(is_far, process)
+        process.kill()
     assert process.returncode == -signal.SIGKILL
     cut = runner.load("latest")
     told = cut.trajectory

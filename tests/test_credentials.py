@@ -108,12 +108,8 @@ def cells(runs):
 
 
 @pytest.mark.slow
-@pytest.mark.parametrize(
-    "typed", [["seed=1"], pytest.param(["-m", "seed=1,2"], marks=pytest.mark.slow)]
-)
-@pytest.mark.parametrize(
-    "scheme", ["http", pytest.param("postgresql+psycopg2", marks=pytest.mark.slow)]
-)
+@pytest.mark.parametrize("typed", [["seed=1"], ["-m", "seed=1,2"]])
+@pytest.mark.parametrize("scheme", ["http", "postgresql+psycopg2"])
 def test_credentials_of_an_absent_store(scheme, typed, tmp_path, runner, environment, closed_port):
     """Typed, in a run and in a multirun; kept, and not published by the next command either."""
     uri = f"{scheme}://user:{SECRET}@127.0.0.1:{closed_port()}/mlflow"

@@ -5,7 +5,6 @@ import random
 import signal
 import subprocess
 import sys
-import time
 import traceback
 from pathlib import Path
 
@@ -20,6 +19,7 @@ from runner.composing import many_cells, one_cell
 from runner.find import find_one
 from runner.recording import Recording
 from runner.tracking.session import Settings, invocation, session
+from tests.waiting import wait_for
 
 OFF = ("tracking=off", "print_every=0", "tolerance=0")
 
@@ -244,9 +244,8 @@ def test_ctrl_c_and_on_in_mlflow(tmp_path, environment, store):
     words += ["tolerance=0", "print_every=0", "checkpoint.every=500", "record.most_bytes=0"]
     command = [sys.executable, "-m", "runner", *words]
     started = subprocess.Popen(command, cwd=tmp_path, env=environment, stdout=subprocess.PIPE)
-    while not list(tmp_path.glob("mlruns/journal/checkpoints/*/0*")):
-        assert started.poll() is None
-        time.sleep(0.01)
+    wait_for(lambda: list(tmp_path.glob("mlruns/journal/checkpoints/*/0*")), started)
+    assert started.poll() is None
     started.send_signal(signal.SIGINT)
     started.communicate()
     client, [run] = store(tmp_path)

@@ -288,8 +288,12 @@ def test_a_study_that_cannot_be_read_does_not_hide_the_others(folder, capsys):
     assert "cannot be read: " in said
 
 
-def test_a_study_is_interrupted_without_a_traceback(folder, environment):
-    command = [sys.executable, "-m", "runner.study", "edge_of_stability"]
+@pytest.mark.parametrize(
+    "begun", [[], ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]], ids=["plain", "ignored"]
+)
+def test_a_study_is_interrupted_without_a_traceback(begun, folder, environment):
+    """Also where a script has begun it in the background: a shell has Ctrl-C ignored there."""
+    command = [*begun, sys.executable, "-m", "runner.study", "edge_of_stability"]
     with subprocess.Popen(
         command, cwd=folder, env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE
     ) as process:
