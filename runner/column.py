@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
 from runner.model import parameter_names
+from runner.rows import norms
 
 Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
@@ -190,27 +191,3 @@ def tensor_norms(values: Array, tensors: Mapping[str, Any]) -> Array:
     """Euclidean norm of each tensor, (steps, tensors), from (steps, numbers)."""
     parts = np.split(values, tensor_edges(tensors), axis=1)
     return np.stack([norms(part) for part in parts], axis=1)
-
-
-def norms(rows: Array) -> NDArray[np.float64]:
-    """Euclidean norm of each row, in float64; where squares are out of range, of scaled numbers."""
-    squares = np.zeros(len(rows))
-    with np.errstate(over="ignore", under="ignore", invalid="ignore"):
-        for first in range(0, rows.shape[1], PIECE):
-            some = rows[:, first : first + PIECE].astype(np.float64)
-            squares += np.einsum("ij,ij->i", some, some)
-    result = np.sqrt(squares)
-    if (odd := ~((squares > SMALL) & (squares < LARGE))).any():  # 0 and NaN as well
-        result[odd] = _scaled_norms(rows[odd].astype(np.float64))
-    return result
-
-
-PIECE = 2**15  # numbers that are in float64 at once: a processor's cache has room for them
-SMALL, LARGE = 1e-250, 1e250  # of a sum of squares that no square in it is out of range with
-
-
-def _scaled_norms(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    scale = np.abs(values).max(axis=1, initial=0.0)
-    safe = np.where((scale > 0) & np.isfinite(scale), scale, 1.0)
-    result: NDArray[np.float64] = safe * np.sqrt(np.square(values / safe[:, None]).sum(axis=1))
-    return result

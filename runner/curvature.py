@@ -14,6 +14,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.rows import dots
+
 Array = NDArray[np.floating[Any]]
 Curvature = Callable[[Array, Array], Callable[[Array], Array]]
 
@@ -58,7 +60,7 @@ def cross_entropy(*, gradient_reduction: str = "mean") -> Curvature:
         count = _count(y, gradient_reduction)
 
         def of(change: Array) -> Array:
-            made: Array = shares * (change - np.vecdot(shares, change)[..., None]) / count
+            made: Array = shares * (change - dots(shares, change)[..., None]) / count
             return made
 
         return of

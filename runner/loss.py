@@ -18,6 +18,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.rows import dots
+
 Array = NDArray[np.floating[Any]]
 Loss = Callable[[Array, Array], tuple[Any, Array]]
 
@@ -29,7 +31,7 @@ def mse(*, gradient_reduction: str = "mean") -> Loss:
     def loss(prediction: Array, y: Array) -> tuple[Any, Array]:
         residual = prediction - y
         samples = y.shape[-1]
-        return np.vecdot(residual, residual) / samples, (2 if summed else 2 / samples) * residual
+        return dots(residual, residual) / samples, (2 if summed else 2 / samples) * residual
 
     return loss
 

@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[1]
 RUNNER = Path(__file__).resolve().parents[1] / "runner"
 PARTS = {"dataset", "model", "loss", "optimizer", "device"}
-FOUNDATIONS = {"dataset", "project", "start"}
+FOUNDATIONS = {"dataset", "project", "rows", "start"}
 """What of us a part may stand on."""
 
 

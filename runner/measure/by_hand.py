@@ -10,6 +10,7 @@ from runner.loss import Loss
 from runner.model import ByHand as Model
 from runner.objective.minimised import Minimised
 from runner.program import stacked
+from runner.rows import dots
 
 Array = NDArray[np.floating[Any]]
 Batch = tuple[Array, Array]
@@ -51,7 +52,7 @@ class OfModel:
         else:
             slopes = np.square(slope)
         mean = stacked.gradient(self._model, x, slope, w)
-        found: Array = samples * (slopes * features).sum(axis=-1) - np.vecdot(mean, mean)
+        found: Array = samples * (slopes * features).sum(axis=-1) - dots(mean, mean)
         return found
 
     def of_cell(self, batch: Batch, cell: int) -> Batch:

@@ -21,8 +21,7 @@ AT_ONCE = 2**22
 class ByPyTorch:
     """Of predict(x, w), w (parameters,), and a loss of the prediction and y.
 
-    Every function is written for one cell, and mapped over the cells. What a part draws at random
-    is put back.
+    Every function is of one cell. What a part draws at random is put back.
     """
 
     def __init__(
@@ -49,83 +48,68 @@ class ByPyTorch:
         self._is_mapped = True
 
     def gradient(self, w: Array, batch: Batch) -> Array:
-        def one(own: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            return apart.gradient(self._value, own, x, y)
-
-        made: Array = self._either(lambda: self._mapped(self._slope, w, batch), one, batch, w)
-        return made
+        return self._each(self._slope, partial(apart.gradient, self._value), batch, w)
 
     def products(self, w: Array, directions: Array, batch: Batch) -> Array:
-        def one(own: Tensor, some: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            return apart.products(self._value, own, some, x, y)
+        together = max(1, AT_ONCE // w.shape[1])
 
-        own = w, directions.astype(w.dtype)
-        together = partial(self._products, w, directions, batch)
-        made: Array = self._either(together, one, batch, *own)
-        return made
+        def mapped(at: Tensor, along: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            pull: Any = torch.func.vjp(lambda w: self._slope(w, x, y), at)[1]
+            product: Tensor
+            [product] = torch.func.vmap(pull, chunk_size=together)(along)
+            return product
+
+        one_by_one = partial(apart.products, self._value)
+        return self._each(mapped, one_by_one, batch, w, directions.astype(w.dtype))
 
     def noise(self, w: Array, batch: Batch) -> Array:
         if not self._has_samples:
             raise ValueError("an objective has no samples")
 
-        def one(own: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            return torch.tensor(apart.noise(self._value, own, x, y), dtype=torch.float64)
+        def one_by_one(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
+            return torch.tensor(apart.noise(self._value, at, x, y), dtype=torch.float64)
 
-        made: Array = self._either(partial(self._noise, w, batch), one, batch, w)
-        return made
+        return self._each(self._noise, one_by_one, batch, w)
 
-    def _either(
-        self, together: Callable[[], Any], one: Callable[..., Tensor], batch: Batch, *own: Array
-    ) -> Any:
-        """What is mapped over all cells, or where a part cannot be mapped, one after another."""
-        if self._is_mapped:
-            try:
-                return together()
-            except Exception:  # whatever torch.func says of a part of somebody's
-                self._is_mapped = False
-        made = []
-        for cell, given in enumerate(zip(*own, strict=True)):
-            x, y = batch if self._axis(batch) is None else (part[cell] for part in batch)
-            made.append(self._asked(one, *map(self._tensor, given), x, y))
-        return np.stack(made)
+    def _noise(self, w: Tensor, x: Tensor, y: Tensor) -> Tensor:
+        """Return mean(|g|^2) - |mean(g)|^2, g the gradient of one sample, as a float64 scalar."""
 
-    def _products(self, w: Array, directions: Array, batch: Batch) -> Array:
-        together = max(1, AT_ONCE // directions[:, 0].size)
+        def of_sample(one_x: Tensor, one_y: Tensor) -> Tensor:
+            gradient: Tensor = self._slope(w, one_x[None], one_y[None])
+            return gradient
 
-        def of_cell(own: Tensor, some: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            pull: Any = torch.func.vjp(lambda at: self._slope(at, x, y), own)[1]
-            made: Tensor
-            [made] = torch.func.vmap(pull, chunk_size=together)(some)
-            return made
+        together = max(1, AT_ONCE // len(w))
+        squares, total = torch.zeros((), dtype=torch.float64), torch.zeros(len(w)).double()
+        for part_x, part_y in zip(x.split(together), y.split(together), strict=True):
+            gradients = torch.func.vmap(of_sample)(part_x, part_y).double().cpu()
+            squares, total = squares + gradients.square().sum(), total + gradients.sum(dim=0)
+        mean = total / len(x)
+        return squares / len(x) - mean.dot(mean)
 
-        axis, some = self._axis(batch), self._tensor(directions.astype(w.dtype))
-        mapped = torch.func.vmap(of_cell, in_dims=(0, 0, axis, axis))
-        made: Array = self._asked(mapped, self._tensor(w), some, *batch)
-        return made
+    def _each(
+        self,
+        mapped: Callable[..., Tensor],
+        one_by_one: Callable[..., Tensor],
+        batch: Batch,
+        *rows: Array,
+    ) -> Array:
+        """Return what a function of one cell gives for each, (cells, ...).
 
-    def _noise(self, w: Array, batch: Batch) -> Array:
-        cells, parameters = w.shape
-
-        def of_sample(own: Tensor, x: Tensor, y: Tensor) -> Tensor:
-            slope: Tensor = self._slope(own, x[None], y[None])
-            return slope
-
-        def of_cell(own: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-            found = torch.func.vmap(of_sample, in_dims=(None, 0, 0))(own, x, y).double()
-            return found.square().sum(), found.sum(dim=0)
-
-        axis = self._axis(batch)
-        mapped = torch.func.vmap(of_cell, in_dims=(0, axis, axis))
-        along = 0 if axis is None else 1
-        samples, some = batch[0].shape[along], max(1, AT_ONCE // w.size)
-        squares, total = np.zeros(cells), np.zeros((cells, parameters))
-        for first in range(0, samples, some):
-            part = [own.narrow(along, first, min(some, samples - first)) for own in batch]
-            square, slope = self._asked(mapped, self._tensor(w), *part)
-            squares, total = squares + square, total + slope
-        mean = total / samples
-        found: Array = squares / samples - np.vecdot(mean, mean)
-        return found
+        Each cell is computed by itself, so its measures are those of its lone run whatever company
+        it has. `one_by_one` takes the place of `mapped` where `torch.func` cannot map a part.
+        """
+        values = []
+        for cell, row in enumerate(zip(*rows, strict=True)):
+            samples = batch if self._axis(batch) is None else (part[cell] for part in batch)
+            arguments = [*map(self._tensor, row), *samples]
+            if self._is_mapped:
+                try:
+                    values.append(self._asked(mapped, *arguments))
+                    continue
+                except Exception:  # torch.func may raise anything for a user's part
+                    self._is_mapped = False
+            values.append(self._asked(one_by_one, *arguments))
+        return np.stack(values)
 
     def of_cell(self, batch: Batch, cell: int) -> Batch:
         x, y = batch
@@ -134,19 +118,10 @@ class ByPyTorch:
     def _axis(self, batch: Batch) -> int | None:
         return None if batch[0].ndim == self._axes else 0
 
-    def _mapped(self, function: Callable[..., Any], w: Array, batch: Batch) -> Array:
-        axis = self._axis(batch)
-        made: Array = self._asked(
-            torch.func.vmap(function, in_dims=(0, axis, axis)), self._tensor(w), *batch
-        )
-        return made
-
-    def _asked(self, function: Callable[..., Any], *given: Any) -> Any:
+    def _asked(self, function: Callable[..., Tensor], *arguments: Tensor) -> Array:
         with torch.random.fork_rng([self._device] if self._device.startswith("cuda") else []):
-            made = function(*given)
-        if isinstance(made, tuple):
-            return tuple(part.detach().cpu().numpy() for part in made)
-        return made.detach().cpu().numpy()
+            value: Array = function(*arguments).detach().cpu().numpy()
+        return value
 
     def _tensor(self, values: Array) -> Tensor:
         return torch.tensor(values, device=self._device)

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from runner.measure import spectrum
 from runner.measure.moment import Instrument, Moment
+from runner.rows import dots
 
 Array = NDArray[np.floating[Any]]
 
@@ -88,7 +89,7 @@ def batch_sharpness() -> Instrument:
         bent = at.bent(own, at.batch)[:, 0].astype(np.float64)
         slope = at.gradient.astype(np.float64)
         with np.errstate(invalid="ignore", divide="ignore"):
-            found: Array = np.vecdot(slope, bent) / np.vecdot(slope, slope)
+            found: Array = dots(slope, bent) / dots(slope, slope)
         return found
 
     return Instrument(of)

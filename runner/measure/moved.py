@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import norms
 from runner.measure.moment import Instrument, Moment
+from runner.rows import dots, norms
 
 Array = NDArray[np.floating[Any]]
 
@@ -76,7 +76,7 @@ def angle(*, direction: Sequence[float]) -> Instrument:
 
 def _cosines(one: Array, other: Array) -> Array:
     a, b = one.astype(np.float64), other.astype(np.float64)
-    found: Array = np.vecdot(a / norms(a)[:, None], b / norms(b)[:, None])
+    found: Array = dots(a / norms(a)[:, None], b / norms(b)[:, None])
     return found
 
 

@@ -6,6 +6,8 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.rows import dots
+
 Array = NDArray[np.floating[Any]]
 
 
@@ -67,7 +69,7 @@ def trace(
     for first in range(0, probes, TOGETHER):
         some = min(TOGETHER, probes - first)
         signs = np.stack([rng.choice((-1.0, 1.0), (some, n)) for rng in drawn])
-        total += np.vecdot(signs, products(signs)).sum(axis=1)
+        total += dots(signs, products(signs)).sum(axis=1)
     return total / probes
 
 

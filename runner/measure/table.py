@@ -24,11 +24,11 @@ from runner.column import (
     START,
     STEP,
     Column,
-    norms,
     tensor_norms,
     vector,
 )
 from runner.naming import key
+from runner.rows import norms
 
 Array = NDArray[np.floating[Any]]
 

@@ -1,4 +1,9 @@
-"""NumPy over a stack of cells: gradient and update by hand, with a leading cell axis."""
+"""NumPy over a stack of cells: gradient and update by hand, with a leading cell axis.
+
+One matrix product for all cells would round by how many cells there are: BLAS sums the last rows of
+its blocks in another order. So each cell has a product of its own, the one its lone run takes, and
+neither the number of cells nor a cell's position among them changes a bit.
+"""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,6 +17,7 @@ from runner.objective.minimised import Minimised
 from runner.optimizer import Update, scale_of
 from runner.program.percell import of_cells
 from runner.program.step import Step
+from runner.rows import aligned
 
 Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]
@@ -66,19 +72,20 @@ class Program:
 
 
 def predict(model: ByHand | Minimised, x: Array, w: Array) -> Array:
-    """What the model makes of the samples in each cell, w (cells, parameters)."""
+    """Return each cell's predictions, (cells, samples, ...), for w (cells, parameters)."""
     if model.takes_cells:
         made: Array = model.predict(x, w)
         return made
-    return w @ x.T if x.ndim == 2 else (x @ w[:, :, None])[:, :, 0]
+    product: Array = x @ w[:, :, None]
+    return product[:, :, 0]
 
 
 def gradient(model: ByHand | Minimised, x: Array, slope: Array, w: Array) -> Array:
     """(cells, parameters): of losses whose derivative with respect to the prediction is `slope`."""
     if model.takes_cells:
         return model.gradient(x, slope, w)
-    made: Array = slope @ x if x.ndim == 2 else (slope[:, None, :] @ x)[:, 0, :]
-    return made
+    product: Array = aligned(slope)[:, None, :] @ (aligned(x) if x.ndim == 3 else x)
+    return product[:, 0, :]
 
 
 def cut(memory: Any, cells: Any) -> Any:

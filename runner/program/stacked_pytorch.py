@@ -12,40 +12,56 @@ from runner.program import randomness
 from runner.program.percell import of_cells
 from runner.program.stacked import Index, Rule, cut
 from runner.program.step import Step
+from runner.rows import computed
 
 Forward = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
-"""From w (cells, parameters), x and y to the loss, (cells,), and the prediction, (cells, ...).
-
-x and y are those of one cell that all share, or have an axis of cells before.
-"""
+"""From w (cells, parameters), x (cells, samples, features) and y (cells, samples, ...) to the loss,
+(cells,), and the prediction, (cells, samples, ...)."""
 
 Evaluate = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
-"""The same, and before it the gradient, (cells, parameters)."""
+"""The same with the gradient, (cells, parameters), before it."""
 
 
 class Program:
-    """Fits y in each cell: w (cells, parameters)."""
+    """Fits y in each cell: w (cells, parameters).
+
+    Neither the number of cells nor a cell's position among them changes a bit of what it gives:
+    cells are added until no kernel has a remainder, and each has matrix products of its own.
+    """
 
     def __init__(self, w: Tensor, forward: Forward, evaluate: Evaluate, rule: Rule) -> None:
         self.w, self._forward, self._evaluate, self.rule = w, forward, evaluate, rule
         self.memory: Any = None
         self.indices: Index = np.arange(len(w))
         self.update = rule(self.indices)
+        self._last: tuple[Any, Any] = (None, None)
 
     def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
-        x, y = batch
-        gradient, value, prediction = self._evaluate(self.w, x, y)
+        cells = len(self.w)
+        gradient, value, prediction = (p[:cells] for p in self._evaluate(*self._filled(batch)))
         with torch.no_grad():
             self.w, self.memory = self.update(self.w, gradient, self.memory, *map(of_cells, lr))
-        # Nothing here is changed in index, so the step may share it.
+        # The arrays are never modified in place, so the step may share them.
         loss, w, slope = (part.detach().cpu().numpy() for part in (value, self.w, gradient))
         return Step(loss, w, slope, prediction.detach())
 
     def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[Any, Tensor]:
         """The loss of a batch, (cells,), and what is predicted of it."""
+        cells = len(self.w)
         with torch.no_grad():
-            value, prediction = self._forward(self.w, *batch)
-        return value.cpu().numpy(), prediction
+            value, prediction = self._forward(*self._filled(batch))
+        return value[:cells].cpu().numpy(), prediction[:cells]
+
+    def _filled(self, batch: tuple[Tensor, Tensor]) -> tuple[Tensor, Tensor, Tensor]:
+        """Return w, x and y for as many cells as are computed; the last ones repeat the first."""
+        x, y = batch
+        cells = computed(len(self.w), x.shape[-2])
+        w = _lengthened(self.w, cells)
+        if x.ndim == 2:
+            return w, x.expand(cells, *x.shape), y.expand(cells, *y.shape)
+        if self._last[0] is not x:  # all samples at once are the same tensors at each step
+            self._last = x, (_lengthened(x, cells), _lengthened(y, cells))
+        return w, *self._last[1]
 
     def keep(self, cells: Index) -> None:
         """Go on with those at these indices among the present cells alone."""
@@ -69,6 +85,13 @@ class Program:
         randomness.restore(state["random"])
 
 
+def _lengthened(rows: Tensor, count: int) -> Tensor:
+    """Return `count` rows: these, and then the first one again and again."""
+    if count == len(rows):
+        return rows
+    return torch.cat([rows, rows[:1].expand(count - len(rows), *rows.shape[1:])])
+
+
 def differentiated(forward: Forward) -> Evaluate:
     """The same with its gradient."""
 
@@ -82,24 +105,24 @@ def differentiated(forward: Forward) -> Evaluate:
 
 
 def linear(losses: Callable[[Tensor, Tensor], Tensor]) -> Forward:
-    """For predictions x @ w, x (samples, parameters), and the mean of a loss of each sample."""
+    """For predictions x @ w, with a column of x for each parameter, and a loss of each sample."""
 
     def forward(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        prediction = w @ x.T if x.ndim == 2 else (x @ w[:, :, None])[:, :, 0]
-        return losses(prediction, y.expand_as(prediction)).mean(dim=1), prediction
+        prediction = torch.bmm(w[:, None, :], x.mT)[:, 0]
+        return losses(prediction, y).mean(dim=1), prediction
 
     return forward
 
 
 def scalar(losses: Callable[[Tensor, Tensor], Tensor]) -> Forward:
-    """For predictions x * w, x (samples, 1), and the mean of a loss of each sample.
+    """For predictions x * w, x with one column, and the mean of a loss of each sample.
 
     Products and sums are those of the lone run, number by number: the results are, to the last bit.
     """
 
     def forward(w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
         prediction = x[..., 0] * w
-        return losses(prediction, y.expand_as(prediction)).mean(dim=1), prediction
+        return losses(prediction, y).mean(dim=1), prediction
 
     return forward
 
@@ -124,23 +147,9 @@ class Functional:
             prediction = predict(x, w)
             return loss(prediction, y), prediction
 
-        gradient = torch.func.grad_and_value(objective, has_aux=True)
-        self._forward = {axis: _over_cells(objective, axis) for axis in (None, 0)}
-        self._gradient = {axis: _over_cells(gradient, axis) for axis in (None, 0)}
-
-    def forward(self, w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor]:
-        value, prediction = self._forward[_axis(x)](w, x, y)
-        return value, prediction
+        self.forward: Forward = torch.func.vmap(objective)
+        self._gradient = torch.func.vmap(torch.func.grad_and_value(objective, has_aux=True))
 
     def evaluate(self, w: Tensor, x: Tensor, y: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-        gradient, (value, prediction) = self._gradient[_axis(x)](w, x, y)
+        gradient, (value, prediction) = self._gradient(w, x, y)
         return gradient, value, prediction
-
-
-def _over_cells(function: Callable[..., Any], data: int | None) -> Callable[..., Any]:
-    return torch.func.vmap(function, in_dims=(0, data, data))
-
-
-def _axis(x: Tensor) -> int | None:
-    """Of the cells in x, (samples, features) if all share it."""
-    return None if x.ndim == 2 else 0

@@ -7,6 +7,8 @@ what counts is where two of them cross.
 
 from typing import NamedTuple
 
+from runner.rows import computed
+
 
 class Size(NamedTuple):
     """What a step's time depends on."""
@@ -16,8 +18,6 @@ class Size(NamedTuple):
     units: int
     """Numbers that the model makes of a sample, those inside it included."""
     parameters: int
-    own_data: bool
-    """Whether each cell has data of its own, or all share theirs."""
     functional: bool
     """Whether the stack goes through `torch.func`."""
 
@@ -30,32 +30,30 @@ class Figures(NamedTuple):
     product: float
 
     def of(self, size: Size) -> float:
-        """What a cell adds to a step."""
+        """Return what a cell adds to a step."""
         return size.samples * (self.unit * size.units + self.product * size.parameters)
 
 
-ALONE = Figures(150, 0.0015, 0.0004)
-SHARED = Figures(260, 0.0035, 0.0001)
-OWN_DATA = Figures(310, 0.006, 0.006)
-NETWORK_ALONE = Figures(360, 0.0055, 0.00008)
-NETWORK = Figures(1450, 0.0125, 0.00003)
+ALONE = Figures(75, 0.0032, 0.0004)
+STACKED = Figures(100, 0.0075, 0.0005)
+NETWORK_ALONE = Figures(120, 0.004, 0.00001)
+NETWORK = Figures(800, 0.011, 0.00002)
 
 
 def alone(size: Size) -> float:
-    """Microseconds for a step of every cell, each alone."""
+    """Return the microseconds for a step of every cell, each alone."""
     figures = NETWORK_ALONE if size.functional else ALONE
     return size.cells * (figures.step + figures.of(size))
 
 
 def stacked(size: Size) -> float:
-    """Microseconds for a step of the stack."""
-    figures = NETWORK if size.functional else OWN_DATA if size.own_data else SHARED
-    return figures.step + size.cells * figures.of(size)
+    """Return the microseconds for a step of the stack, with the cells that fill it up."""
+    figures = NETWORK if size.functional else STACKED
+    return figures.step + computed(size.cells, size.samples) * figures.of(size)
 
 
 def slower(size: Size) -> str | None:
-    """Why the cells had better run alone; None if a stack pays."""
+    """Return why the cells had better run alone; None if a stack pays."""
     if stacked(size) < alone(size):
         return None
-    data = ", each with its own data" if size.own_data else ""
-    return f"a stack of {size.cells} cells of this size{data} costs more than it saves"
+    return f"a stack of {size.cells} cells of this size costs more than it saves"

@@ -17,6 +17,7 @@ from runner.measure.problem import Calculus
 from runner.objective.minimised import MODEL
 from runner.program import SCALAR
 from runner.program.stacked import Index, Rule
+from runner.rows import dots
 from runner.stack.hyperparameters import rules
 from runner.stack.parts import Parts
 
@@ -24,8 +25,12 @@ Array = NDArray[np.floating[Any]]
 
 
 def stack(cells: Sequence[Parts]) -> Experiment:
-    """The cells, all of one structure, as one program."""
+    """Return the cells, all of one structure, as one program.
+
+    It computes on one thread: PyTorch would split a stack among threads by how many cells it has.
+    """
     first = cells[0]
+    device.use_threads(1)
     initial = np.stack([cell.start for cell in cells])
     shared = all(cell.data is first.data for cell in cells)
     if first.setup.loop == "numpy":
@@ -77,7 +82,6 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
         predict = model.predict
     design = np.asarray if is_network or model is None else model.design
     shape = first.shape if is_network else _flat(first.shape)
-    device.set_threads((of.batch_size or len(of.data.x)) * initial.size)
 
     def tensor(x: Array) -> Any:
         return torch.tensor(design(x), device=of.device)
@@ -187,7 +191,7 @@ def _prediction(cells: Sequence[Parts], model: Any) -> Predict | None:
     if not probes or model.outputs > 1:
         return None
     points = np.stack([model.design(probe)[0] for probe in probes])
-    return lambda parameters, indices: np.vecdot(parameters, points[indices])
+    return lambda parameters, indices: dots(parameters, points[indices])
 
 
 def _network_prediction(cells: Sequence[Parts], network: Any) -> Predict | None:

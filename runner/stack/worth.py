@@ -52,11 +52,7 @@ def slower(cells: Sequence[Parts]) -> str | None:
     first = cells[0]
     if first.setup.loop == "numpy":
         return None
-    of = first.setup
-    own_data = any(cell.data is not first.data for cell in cells)
-    if of.batch_size is not None and of.shuffle is not False:  # each takes other samples
-        own_data = own_data or len({cell.setup.seed for cell in cells}) > 1
-    samples, parameters = of.batch_size or len(of.data.y), first.start.size
-    functional = not is_closed_form(first)
+    samples, parameters = first.setup.batch_size or len(first.data.y), first.start.size
     units = sum(shape[0] for shape in first.tensors.values() if len(shape) > 1) or 1
-    return cost.slower(cost.Size(len(cells), samples, units, parameters, own_data, functional))
+    size = cost.Size(len(cells), samples, units, parameters, not is_closed_form(first))
+    return cost.slower(size)
