@@ -15,6 +15,7 @@ from sklearn.datasets import load_digits
 
 from benchmarks.loops import recorded_steps
 from benchmarks.startup import environment
+from runner.device import use_threads
 
 EPOCHS, SIZE, LR, WIDTH = 40, 64, 0.1, 32
 REPEATS = 7
@@ -27,7 +28,7 @@ TYPED += ["tolerance=0", "print_every=0"]
 
 def rows() -> Iterator[tuple[str, ...]]:
     """The step against the bare loop and, where it is installed, Lightning; the stack."""
-    torch.set_num_threads(1)
+    use_threads(1)
     overrides = [*TYPED, f"epochs={EPOCHS}"]
     recorded_steps(overrides), bare()  # warm up
     pairs = [(recorded_steps(overrides), bare()) for _ in range(REPEATS)]

@@ -15,6 +15,7 @@ from hydra import initialize_config_dir
 from runner import drive, experiment, project, stop
 from runner.config import plain, register
 from runner.console import Console
+from runner.device import use_threads
 from runner.journal import Journal, Start
 from runner.recording import Run
 
@@ -27,7 +28,7 @@ TOLERANCE = 0.0  # never reached; the notebook looks at it after each update, as
 
 def rows() -> Iterator[tuple[str, ...]]:
     """One row for each loop."""
-    torch.set_num_threads(1)
+    use_threads(1)
     register()
     for loop, bare in BARE.items():
         epochs = EPOCHS[loop]

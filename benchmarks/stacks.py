@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-import torch
 from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
 from runner.cells.compose import Composer
 from runner.config import register
+from runner.device import use_threads
 from runner.draws import Draws
 from runner.experiment import alone as lone_run
 from runner.stack import Parts, prepare, slower, stack
@@ -30,7 +30,7 @@ WIDTHS = {"linear": ((1, 0), (10, 0), (100, 0)), "network": ((1, 8), (10, 64), (
 
 def rows() -> Iterator[tuple[str, ...]]:
     """One row for each size; the last column is what the rule says of it."""
-    torch.set_num_threads(1)
+    use_threads(1)
     register()
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()

@@ -22,6 +22,7 @@ from runner.check import check
 from runner.composing import many_cells, one_cell
 from runner.config import ConfigError, Values
 from runner.console import quietly
+from runner.device import threads_put_back
 from runner.find import NotFound, find_all
 from runner.instead import settled, without_replaced
 from runner.isolated import isolated, plain_modes
@@ -136,7 +137,8 @@ def finish() -> str:
 @contextmanager
 def _called(text: str, *, verbose: bool) -> Iterator[None]:
     """One call at a time, quiet, with the caller's own state put back when it ends."""
-    with _one_at_a_time, project.here(), call(text), quietly(not verbose), _random_state():
+    quiet = quietly(not verbose)
+    with _one_at_a_time, project.here(), call(text), quiet, _random_state(), threads_put_back():
         yield
 
 
@@ -166,7 +168,7 @@ def _random_state() -> Iterator[None]:
 def _torch_state(cells: Sequence[Cell]) -> Iterator[None]:
     """PyTorch as it begins, whatever the caller has switched; afterwards as the caller has it.
 
-    If a cell needs PyTorch: its random numbers, threads, switches and modes.
+    If a cell needs PyTorch: its random numbers, switches and modes.
     """
     if all(cell.values["gradient"] == "by_hand" for cell in cells):
         yield
@@ -175,14 +177,13 @@ def _torch_state(cells: Sequence[Cell]) -> Iterator[None]:
 
     from runner import hooked
 
-    random_state, threads = torch.get_rng_state(), torch.get_num_threads()
+    random_state = torch.get_rng_state()
     gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None
     try:
         with isolated(), plain_modes():
             yield
     finally:
         torch.set_rng_state(random_state)
-        torch.set_num_threads(threads)
         hooked.with_compiler()
         if gpus is not None:
             torch.cuda.set_rng_state_all(gpus)

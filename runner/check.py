@@ -47,6 +47,10 @@ def check(
             each is None or 0 < each <= largest,
             f"a finite number above 0, {size}, or null",
         ),
+        "device.threads": (
+            values["device"].get("threads", 1) >= 1,
+            "1 or more threads of the CPU",
+        ),
         "seed": (0 <= seed < 2**63, f"a whole number of 0 or more, up to {2**63 - 1}"),
         "batch_size": (batch is None or batch >= 1, "1 or more samples, or null for all at once"),
         "shuffle": (_is_one_of(values["shuffle"], SHUFFLES), "epoch, replacement or false"),

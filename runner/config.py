@@ -43,6 +43,7 @@ class Tracking:
 @dataclass
 class Device:
     name: str = MISSING
+    threads: int = 1  # of the CPU, also for NumPy
 
 
 @dataclass

@@ -1,8 +1,11 @@
-"""Devices: where PyTorch computes."""
+"""Devices: where PyTorch computes, and on how many threads of the CPU."""
 
-import os
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
 
-FEW = 10_000_000  # multiplications, about a millisecond
+from threadpoolctl import ThreadpoolController, threadpool_limits
 
 
 def resolve(name: str, dtype: str) -> str:
@@ -26,13 +29,33 @@ def resolve(name: str, dtype: str) -> str:
     return name
 
 
-def set_threads(multiplications: int) -> None:
-    """Let PyTorch use one CPU thread for steps of so few multiplications.
+def use_threads(count: int) -> None:
+    """Have NumPy's linear algebra, and PyTorch where it is loaded, compute on `count` CPU threads.
 
-    Threads that wait for one another cost a small step several times what they save, most of all
-    on a machine that does something else as well. OMP_NUM_THREADS, where it is set, is obeyed.
+    Sums are split among threads, so their number is part of what a config says: it is never taken
+    from the environment, the machine or the size of a stack.
     """
-    import torch
+    threadpool_limits(count, user_api="blas")
+    if torch := sys.modules.get("torch"):
+        torch.set_num_threads(count)
 
-    if multiplications < FEW and "OMP_NUM_THREADS" not in os.environ:
-        torch.set_num_threads(1)
+
+@contextmanager
+def threads_put_back() -> Iterator[None]:
+    """Let the process compute on as many threads afterwards as it did before."""
+    torch = sys.modules.get("torch")
+    of_torch = torch.get_num_threads() if torch else None
+    before = {library.filepath: library.num_threads for library in _libraries()}
+    try:
+        yield
+    finally:
+        usual = max(before.values(), default=1)
+        for library in _libraries():  # some of them may have been loaded in between
+            library.set_num_threads(before.get(library.filepath, usual))
+        if torch and of_torch:
+            torch.set_num_threads(of_torch)
+
+
+def _libraries() -> Any:
+    """Return the libraries of linear algebra that are loaded."""
+    return ThreadpoolController().select(user_api="blas").lib_controllers

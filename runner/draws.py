@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from runner import task
+from runner import device, task
 from runner.build import build, known_as
 from runner.config import ConfigError, Values
 from runner.dataset.prepare import KEYS, Wishes, prepare
@@ -30,6 +30,7 @@ class Draws:
 
         Raises ConfigError.
         """
+        device.use_threads(1)
         node, unseen = values["dataset"], values.get("validation_data")
         if values.get("objective"):
             return self._none(values)

@@ -87,6 +87,7 @@ def compose(values: Values, data: Dataset | None = None) -> Experiment:
 
 def alone(of: Setup) -> Experiment:
     """The run by itself that the setup describes. Raises ConfigError."""
+    device.use_threads(of.threads)
     if of.loop == "numpy":
         return _by_hand(of)
     return _module(of) if of.loop == "module" else _tensor(of)
@@ -187,7 +188,6 @@ def _tensor(of: Setup) -> Experiment:
     model = parts.model_by_hand(of.model, of.data)
     initial = parts.start(model, of.seed, of.dtype)
     parts.check_objective(of, model, initial)
-    device.set_threads((of.batch_size or len(of.data.x)) * of.data.x.shape[1] * model.outputs)
     is_scalar = isinstance(model, models.Scalar)  # a product of numbers is cheaper than of matrices
     shape = (model.outputs,) if model.outputs > 1 else ()
     y = parts.torch_y(of.data, shape, of.device)
@@ -239,7 +239,6 @@ def _module(of: Setup) -> Experiment:
     if of.batch_size is not None:
         trial.check_training(known_as(of.model), network, x[: min(stream.sizes)])
     tensors, initial = parts.network_start(of.model, of.seed, of.dtype, of.data, network)
-    device.set_threads((of.batch_size or len(of.data.x)) * initial.size)
     built, how = updates.by_pytorch(of, list(tensors), list(network.parameters()), network)
     made = module.Program(network, loss, built, **how)
 

@@ -22,6 +22,8 @@ class Setup(NamedTuple):
 
     loop: str
     device: str
+    threads: int
+    """Of the CPU, for linear algebra"""
     dtype: str
     seed: int
     epochs: int
@@ -90,6 +92,7 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
     return Setup(
         loop=matched,
         device="cpu" if matched == "numpy" else _resolved_device(values),
+        threads=values["device"].get("threads", 1),  # which older runs do not say
         dtype=values["dtype"],
         seed=values["seed"],
         epochs=values["epochs"],

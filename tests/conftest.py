@@ -107,7 +107,7 @@ def composer():
 
 @pytest.fixture(scope="module")
 def one_thread():
-    """On a busy machine PyTorch's threads wait for each other far longer than a step takes."""
+    """Let the bare loops of a test compute as ours do unless they are told otherwise."""
     import torch
 
     before = torch.get_num_threads()

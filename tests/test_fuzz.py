@@ -101,7 +101,7 @@ def refusals(seeds):
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, one_thread):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

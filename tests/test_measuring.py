@@ -46,7 +46,7 @@ def some(*soon):
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, one_thread):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

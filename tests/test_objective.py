@@ -26,7 +26,7 @@ QUIET = ("tracking=off", "print_every=0", "dtype=float64")
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, one_thread):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

@@ -18,7 +18,7 @@ STEPS = EPOCHS * 5  # 150 samples
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, one_thread):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
 
 

@@ -9,8 +9,8 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from runner import device, parts
 from runner import network as networks
+from runner import parts
 from runner.config import ConfigError, Values
 from runner.draws import Draws
 from runner.report.problem import Problem
@@ -41,7 +41,6 @@ def network_problem(text: str) -> Problem:
     some = slice(None, None, -(-len(y) * start.size // MOST))
     x, y = torch.tensor(data.x[some]), y[some]
     samples = len(y) if len(y) < len(data.y) else None
-    device.set_threads(len(y) * start.size)
     network.train()
     for module in network.modules():
         if isinstance(module, DROPOUTS):

@@ -58,6 +58,8 @@ def refusal(values: Values) -> str | None:
     """Why a cell can be in no stack; None if its optimizer has a rule by hand that serves."""
     node = values["optimizer"]
     target = str(node.get("_target_"))
+    if (threads := values["device"].get("threads", 1)) > 1:
+        return f"device.threads={threads}, and a stack computes on one thread"
     if node.get("by_hand"):
         return f"{target} is a rule of your own"
     if rule_of(target) is None:
