@@ -1,6 +1,7 @@
 # make run ARGS="optimizer=sgd lr=0.1"    one run, or with -m a sweep
 # make test                               every test but the slow ones
 # make test-slow                          those
+# make test-bits                          those of bits, on simulated processors
 # make test-mlflow                        those of the store, with older versions of MLflow
 # make check                              format, lint, types
 # make bench                              speed, as a table of ratios
@@ -19,7 +20,7 @@ SLOW = $(shell $(PYTHON) -c 'import os; print(3 * os.cpu_count() // 2)')
 MLFLOWS = 3.1.4 3.10.1
 WITH_3.1.4 = sqlalchemy==2.0.44
 
-.PHONY: run test test-slow test-mlflow check bench pictures ui
+.PHONY: run test test-slow test-bits test-mlflow check bench pictures ui
 
 run: .venv/installed
 	@$(BIN)/python -m runner $(ARGS)
@@ -29,6 +30,9 @@ test: .venv/installed
 
 test-slow: .venv/installed
 	$(BIN)/python -m pytest -n $(SLOW) --dist worksteal -m slow $(ARGS)
+
+test-bits: .venv/installed
+	$(BIN)/python -m tests.processors -q -n auto --dist worksteal $(ARGS)
 
 test-mlflow: $(MLFLOWS:%=.mlflow/%/tested)
 

@@ -23,7 +23,7 @@ from runner import journal
 from runner.batches import FullBatch, MiniBatches, Order, order
 from tests.waiting import wait_for
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.bits]
 EXAMPLES = Path(__file__).resolve().parents[1] / "examples"
 
 

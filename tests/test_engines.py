@@ -71,6 +71,7 @@ def mine(tmp_path):
     return ["-m", "--config-dir", "parts", "tracking=off", "epochs=30", "lr=0.01,0.02,0.03"]
 
 
+@pytest.mark.bits
 @pytest.mark.slow
 @pytest.mark.parametrize("engine", ENGINES)
 def test_it_does_what_this_machine_does(engine, runner, tmp_path):

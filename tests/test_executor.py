@@ -67,6 +67,7 @@ def pipes(session, received, progress):
     return Pipes(session.journal)
 
 
+@pytest.mark.bits
 @pytest.mark.parametrize("other", [_Pool, pipes], ids=["pool", "pipes"])
 @pytest.mark.parametrize("sweep", SWEEPS)
 def test_every_executor_does_the_same(sweep, other, carried_out):

@@ -20,7 +20,7 @@ from runner.experiment import compose
 from runner.model import Linear
 from runner.program import numpy as numpy_loop
 
-pytestmark = pytest.mark.usefixtures("one_thread")
+pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.bits]
 CONF = Path(__file__).resolve().parents[1] / "conf"
 OPTIMIZERS = ["adagrad", "adam", "adamw", "by_hand", "momentum", "nesterov", "rmsprop", "sgd"]
 OF_CLASSES = {"bce", "cross_entropy"}

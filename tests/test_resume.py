@@ -51,7 +51,7 @@ EXPERIMENTS = {
 
 
 @pytest.fixture(autouse=True)
-def folder(tmp_path, monkeypatch, one_thread):
+def folder(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with project.here():
         yield
@@ -169,6 +169,7 @@ def test_killed_at_any_step_it_goes_on_bit_for_bit(name, point, whole):
     assert_same(cells("latest"), runs)
 
 
+@pytest.mark.bits
 @pytest.mark.one_in(3)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_last_checkpoint_is_damaged(name, whole):

@@ -124,6 +124,7 @@ def test_it_minimises_what_is_asked():
     assert [number(run, "lr") for run in cells] == wanted
 
 
+@pytest.mark.bits
 def test_it_goes_on_with_the_same_study():
     """What is done is told again, and the rest asked for: the cells of one longer search."""
     first = search(*BOTH, samples=21)
@@ -189,6 +190,7 @@ def test_it_finds_the_best_in_fewer_cells_than_random():
     assert mannwhitneyu(learned, drawn, alternative="less").pvalue < 0.01
 
 
+@pytest.mark.bits
 def test_a_pruned_cell_is_the_beginning_of_itself():
     """At an eighth, a quarter and a half, those that are worse than the median of what goes on."""
     words = (*WORDS, "epochs=40", "optimizer=momentum", "sweep.samples=40", "sweep.sampler=sobol")
