@@ -1,6 +1,5 @@
 """Runs as MLflow has them, for a report: params, tags, figures, and the trajectory."""
 
-import ast
 import json
 import math
 import os
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
@@ -32,6 +30,7 @@ from runner.column import (
     standard,
 )
 from runner.naming import key
+from runner.recorded import plain
 from runner.recorded.run import Run, SourceError, cell_number, cell_rows, never_begun
 from runner.recorded.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
@@ -171,15 +170,12 @@ class MlflowRuns:
         )
 
     def _config(self, found: Any) -> Mapping[str, Any]:
-        """From the params; from the artifact where a param had to be cut."""
+        """From the params; from the artifact where a param had to be cut. Raises ConfigError."""
         params = found.data.params
         if any(len(value) >= LONGEST_PARAM for value in params.values()):
-            try:
-                content = yaml.safe_load(self._file(found, "config.yaml") or b"")
-            except (yaml.YAMLError, UnicodeError):  # somebody else's file of that name
-                content = None
-            return content if isinstance(content, dict) else {}
-        return _nested(params)
+            content = self._file(found, "config.yaml") or b""
+            return plain.of_yaml(content, trust=self._trust)
+        return plain.of_params(params, trust=self._trust)
 
     def _trajectory(self, found: Any) -> Trajectory:
         """From its file, if it has one that this project has written, or from the metrics."""
@@ -240,29 +236,6 @@ class MlflowRuns:
     def _unreadable(self, error: Exception) -> SourceError:
         said = scrubbed(str(error).strip().splitlines()[0][:300], self._uri)
         return SourceError(f"MLflow cannot be read: {said}")
-
-
-def _nested(params: Mapping[str, str]) -> dict[str, Any]:
-    """The config whose leaves these params are: see `runner.identity.params`."""
-    config: dict[str, Any] = {}
-    groups = {key.partition(".")[0] for key in params if "." in key}
-    for name, text in params.items():
-        if name in groups:  # which option was chosen: no value of the config
-            continue
-        node = config
-        *path, last = name.split(".")
-        for part in path:
-            inner = node.setdefault(part, {})
-            node = inner if isinstance(inner, dict) else {}  # not ours: a value and a group in one
-        node[last] = _value(text)
-    return config
-
-
-def _value(text: str) -> Any:
-    try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):  # a word
-        return text
 
 
 def _parameter_metrics(keys: Iterable[str]) -> list[str]:

@@ -1,0 +1,217 @@
+"""Stores that somebody else wrote: whatever they hold is data, and nothing of it is executed."""
+
+import io
+import json
+import os
+import sys
+from contextlib import redirect_stderr, redirect_stdout, suppress
+
+import pytest
+
+import runner
+from runner.config import ConfigError
+from runner.recorded import plain
+from runner.report.__main__ import main as report
+
+LINE = {
+    **{"dataset": "line", "dataset._target_": "runner.dataset.points"},
+    **{"dataset.x": "[0, 1, 2]", "dataset.y": "[1, 3, 5]"},
+    **{"model": "linear", "model._target_": "torch.nn.Linear", "model.in_features": "None"},
+    **{"model.out_features": "None", "model.bias": "True"},
+    **{"loss": "mse", "loss._target_": "torch.nn.MSELoss", "dtype": "float32", "lr": "0.1"},
+    **{"optimizer": "sgd", "optimizer._target_": "torch.optim.SGD", "optimizer.lr": "0.1"},
+}
+"""The params of a run that can be built."""
+
+
+@pytest.fixture
+def foreign(tmp_path, empty_store, monkeypatch):
+    """Log a run with these params and files by stock MLflow; the store's URI comes back."""
+    from mlflow import MlflowClient
+    from mlflow.entities import Metric, Param
+
+    (tmp_path / "theirs").mkdir()
+    uri = empty_store(tmp_path / "theirs")
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+
+    def add(params, files=(), name="theirs", **tags):
+        client = MlflowClient(uri)
+        place = (tmp_path / "theirs" / "files").as_uri()
+        experiment = client.get_experiment_by_name("x")
+        experiment = (
+            experiment.experiment_id if experiment else client.create_experiment("x", place)
+        )
+        tags = {"outcome": "exhausted", "loop": "optimizer", **tags}
+        run = client.create_run(experiment, run_name=name, tags=tags).info.run_id
+        metrics = [Metric(k, 1 / (s + 1), 0, s) for s in range(4) for k in ("loss", "w", "b")]
+        metrics += [Metric("final_loss", 0.25, 0, 0), Metric("epochs_run", 3, 0, 0)]
+        client.log_batch(run, metrics, [Param(k, v) for k, v in params.items() if v])
+        for file, text in files:
+            client.log_text(run, text, file)
+        client.set_terminated(run)
+        return uri
+
+    return add
+
+
+def reported(*typed):
+    """What `python -m runner.report` prints, and how it ends."""
+    arguments, sys.argv = sys.argv, ["report", *typed]
+    out, err = io.StringIO(), io.StringIO()
+    try:
+        with redirect_stdout(out), redirect_stderr(err):
+            status = report()
+    finally:
+        sys.argv = arguments
+    assert "Traceback" not in err.getvalue()
+    return status, out.getvalue() + err.getvalue()
+
+
+MAKE = "{'_target_': 'os.mkdir', 'path': 'PWNED'}"
+RESOLVED = "${oc.create:{_target_: os.mkdir, path: PWNED}}"
+YAML = {
+    "pairs": "dataset: !!pairs [_target_: os.mkdir, path: PWNED]",
+    "python": "dataset: !!python/object/apply:os.mkdir [PWNED]",
+    "object": "dataset: {_target_: runner.dataset.points, x: {_target_: os.mkdir, path: PWNED}}",
+    "set": "dataset: !!set {a, b}",
+    "binary": "dataset: !!binary aGVsbG8=",
+    "merge": "a: &a {_target_: os.mkdir, path: PWNED}\ndataset:\n  <<: *a",
+    "key": "dataset: {1: 2}",
+    "keys that are lists": "? [a, b]\n: 1",
+    "deep": "dataset: " + "[" * 100_000,
+    "date": "dataset: 2020-01-01",
+    "half": "dataset: [1, 2",
+    "two": "dataset: 1\n---\ndataset: 2",
+    "number": "dataset: " + "9" * 5000,
+    "laughs": "a0: &a0 [x, x]\n"
+    + "".join(f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 9)}]\n" for i in range(1, 10)),
+    "large": "dataset: " + "x" * 2**21,
+}
+NO_POINTS = {"dataset.x": None, "dataset.y": None}
+HOSTILE = {
+    "tuple": {"dataset.x": f"({MAKE},)"},
+    "list": {"dataset.x": f"[{MAKE}]"},
+    "mapping": {"dataset.x": MAKE},
+    "tuple in a list": {"dataset.x": f"[({MAKE},)]"},
+    "set": {"dataset.x": "{1, 2}"},
+    "bytes": {"dataset.x": "b'0'"},
+    "complex": {"dataset.x": "[1j]"},
+    "keys": {"dataset.x": "{1: 2}"},
+    "deep": {"dataset.x": "[" * 5000},
+    "signs": {"dataset.x": "-" * 5000 + "1"},
+    "digits": {"dataset.x": "9" * 5000},
+    "resolver": {"dataset.x": RESOLVED},
+    "environment": {"dataset.x": "${oc.env:HOME}"},
+    "nested resolver": {"dataset.x": f"['{RESOLVED}']"},
+    "dataset": {**NO_POINTS, "dataset._target_": "os.mkdir", "dataset.path": "PWNED"},
+    "newline": {"dataset._target_": "runner.dataset.points\n"},
+    "space": {"dataset._target_": " runner.dataset.points"},
+    "dots": {"dataset._target_": "runner.dataset.points.__globals__"},
+    "letters": {"dataset._target_": "runner.dataset.po\u0131nts"},
+    "module": {
+        **{**NO_POINTS, "dataset._target_": "runner.dataset.files.os.mkdir"},
+        "dataset.path": "PWNED",
+    },
+    "model": {"model._target_": "os.mkdir", "model.path": "PWNED"},
+    "loss": {"loss._target_": "os.mkdir", "loss.path": "PWNED"},
+    "loss for a dataset": {"dataset._target_": "torch.nn.MSELoss"},
+    "objective": {"objective._target_": "os.mkdir", "objective.path": "PWNED"},
+    "validation": {"validation_data": MAKE},
+    "arguments": {"dataset._args_": "['PWNED']"},
+    "partial": {"loss._partial_": "True"},
+    "convert": {"dataset._convert_": "object"},
+    "recursive": {"dataset._recursive_": "False"},
+    "file": {
+        **{**NO_POINTS, "dataset._target_": "runner.dataset.csv", "dataset.path": "/etc/passwd"},
+        "dataset.target": "root:x:0:0:root:/root:/bin/bash",
+    },
+    "activation": {"model._target_": "runner.mlp.mlp", "model.activation": "Transformer"},
+    "path": {"dataset.a.b" + ".c" * 100: "1"},
+    "samples": {
+        **{**NO_POINTS, "dataset._target_": "runner.dataset.chebyshev", "dataset.degree": "2"},
+        "dataset.samples": str(10**12),
+    },
+}
+HOSTILE["degree"] = {"model._target_": "runner.model.polynomial", "model.degree": str(10**9)}
+HOSTILE["widths"] = {"model._target_": "runner.mlp.mlp", "model.widths": str([10**6] * 2)}
+
+
+@pytest.mark.parametrize("attempt", HOSTILE)
+def test_a_param_executes_nothing(attempt, foreign, tmp_path):
+    """Whatever it names; the table comes, and says what is not drawn."""
+    uri = foreign({**LINE, **HOSTILE[attempt]})
+    status, printed = reported("theirs", "--uri", uri, "--html", "page.html")
+    assert status == 0
+    assert "exhausted" in printed
+    page = (tmp_path / "here" / "page.html").read_text()
+    assert "no optimum and no landscape" in printed or "No landscape" in page
+    assert_nothing_done(tmp_path, printed + page)
+
+
+@pytest.mark.parametrize("attempt", YAML)
+def test_an_artifact_executes_nothing(attempt, foreign, tmp_path):
+    """The config's file, which is read where a param was cut; by `runner.load` as well."""
+    uri = foreign({**LINE, "dataset.note": "x" * 6000}, [("config.yaml", YAML[attempt])])
+    status, printed = reported("theirs", "--uri", uri)
+    assert status == 0
+    run = runner.load("theirs", uri)
+    run.report("page.html")
+    with suppress(ConfigError):
+        assert json.loads(json.dumps(run.config)) == run.config
+    assert_nothing_done(tmp_path, printed)
+
+
+def assert_nothing_done(folder, shown):
+    assert not [path for path in folder.rglob("*") if path.name.startswith("PWNED")]
+    assert os.environ["HOME"] not in shown.replace("${oc.env:HOME}", "")
+
+
+def test_what_is_on_the_short_list_is_built(foreign):
+    """Of a store as of a journal."""
+    _, printed = reported("theirs", "--uri", foreign(LINE))
+    assert "no optimum" not in printed
+
+
+def test_trust_alone_lifts_it(foreign, tmp_path):
+    """A function that is on no list is then called."""
+    uri = foreign({**LINE, **HOSTILE["dataset"]})
+    reported("theirs", "--uri", uri)
+    assert not (tmp_path / "here" / "PWNED").exists()
+    reported("theirs", "--uri", uri, "--trust")
+    assert (tmp_path / "here" / "PWNED").exists()
+
+
+def test_params_are_read_as_they_were_written():
+    """Every value that a config of ours has; what is no plain data stays text."""
+    values = [
+        1,
+        -2,
+        0.1,
+        -1e-300,
+        10**30,
+        True,
+        None,
+        [],
+        {},
+        [1, "a", None, [0.5]],
+        {"a": {"b": 1}},
+    ]
+    values += [["it's", 'say "so"', "a\\b\n\t\x00é\u202e"], {"a b": "${x}"}]
+    for value in values:
+        assert plain.of_text(str(value)) == value
+    for text in (
+        "(1,)",
+        "{1}",
+        "1j",
+        "b'a'",
+        "007",
+        "1_000",
+        "nan",
+        "[nan]",
+        "[1",
+        "'a' 'b'",
+        "",
+        "f()",
+    ):
+        assert plain.of_text(text) == text
