@@ -1,6 +1,7 @@
-"""The command that goes on with a run: `python -m runner.resume [RUN] [KEY=VALUE ...]`."""
+"""The command that goes on with a run: `python -m runner.resume [RUN [KEY=VALUE ...]]`."""
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
@@ -17,8 +18,8 @@ from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
 from runner.going_on import Before, Horizon, go_on, read, unit
 from runner.journal import Journal, JournalError, Start
-from runner.recorded.journals import Journals
 from runner.recorded.run import Run as Found
+from runner.recorded.run import SourceError
 from runner.recording import Run
 from runner.scheduled import HORIZONS
 from runner.signals import signals
@@ -40,20 +41,26 @@ def main() -> int:
         description="Go on with a run that was killed or interrupted, as the same run, from its "
         "last checkpoint (checkpoint.every) or from the start; or further than it was asked to.",
     )
-    parser.add_argument("run", nargs="?", default="latest", help="its id, its name, or latest")
-    parser.add_argument("changes", nargs="*", help="epochs=500, max_steps=..., tolerance=...")
+    parser.add_argument(
+        "run", nargs="?", default="latest", help="its id, its name, or latest, the default"
+    )
+    parser.add_argument(
+        "changes", nargs="*", help="epochs=500, max_steps=..., tolerance=...: after a RUN alone"
+    )
     parser.add_argument("--config-dir", help="that of parts of your own, as before")
     typed = parser.parse_args()
-    word, changes = typed.run, typed.changes
-    if "=" in word and not Journals().found(word):  # a name may be like it
-        word, changes = "latest", [word, *changes]
     try:
-        found = find_one(word, None, trust=False)
+        found = find_one(typed.run, None, trust=False)
         with invocation():
-            return resume(found, changes, typed.config_dir)
-    except (ConfigError, JournalError, NotFound) as error:
+            return resume(found, typed.changes, typed.config_dir)
+    except NotFound as error:
         complain(str(error))
-        return 1
+        if "=" in typed.run:  # a name may be like a change: what was meant is not guessed
+            words = shlex.join(["latest", typed.run, *typed.changes])
+            complain(f"To change the latest run: python -m runner.resume {words}")
+    except (ConfigError, JournalError, SourceError) as error:
+        complain(str(error))
+    return 1
 
 
 def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:

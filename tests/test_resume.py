@@ -2,6 +2,7 @@
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -321,9 +322,30 @@ def test_a_name_may_be_like_a_change(monkeypatch):
     execute(["dataset=plane", "model=linear", "epochs=5"])
     assert resume.main() == 0
     assert runner.load(name).epochs == 30
-    monkeypatch.setattr(sys, "argv", ["runner.resume", "epochs=9"])
+    monkeypatch.setattr(sys, "argv", ["runner.resume", "latest", "epochs=9"])
     assert resume.main() == 0
     assert cells("latest")[0].epochs == 9
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["epochs=30"],
+        ["epochs=3", "epochs=12"],
+        ["tolerance=0 lr=0.5", "epochs=30"],
+        ["lr=", "epochs=9"],
+    ],
+    ids=str,
+)
+def test_a_name_that_no_run_has_is_not_the_latest(typed, monkeypatch, capsys):
+    """Though it may be read as a change: the run that is there stays as it is."""
+    execute(["epochs=5"])
+    monkeypatch.setattr(sys, "argv", ["runner.resume", *typed])
+    assert resume.main() == 1
+    assert cells("latest")[0].epochs == 5
+    err = capsys.readouterr().err
+    assert f"{typed[0]}: no such run, by id or by name" in err
+    assert f"python -m runner.resume latest {shlex.join(typed)}" in err
 
 
 def test_it_begins_where_the_other_run_was_then():
