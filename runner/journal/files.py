@@ -1,5 +1,7 @@
 """Where journals are: those that are being written or published, and those done with."""
 
+import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -20,6 +22,11 @@ PUBLISHER_SECONDS = 60.0
 """For somebody who is still publishing a journal that is to go on"""
 
 PATIENCE_SECONDS = 2.0  # for those who read a journal that is to be put away
+
+MACHINE = Path("/etc/machine-id")
+"""What a Linux system has chosen for itself when it was installed."""
+
+ORIGIN = "CREATE TABLE origin (mark TEXT)"
 
 
 def folder() -> Path:
@@ -46,6 +53,35 @@ def is_being_written(path: Path) -> bool:
             return False
     except Timeout:
         return True
+
+
+def mark_origin(path: Path, database: sqlite3.Connection) -> None:
+    """Leave in a journal what tells it from a copy, and from what another machine has written."""
+    database.execute(ORIGIN)
+    database.execute("INSERT INTO origin VALUES (?)", (_origin(path),))
+
+
+def is_from_here(path: Path) -> bool:
+    """Whether this machine has written the journal for this user, and where it is.
+
+    A folder may be moved within its disk. Of a copy, as of a journal from before, it is not known
+    who wrote it.
+    """
+    with suppress(OSError, sqlite3.Error):
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            return database.execute("SELECT mark FROM origin").fetchall() == [(_origin(path),)]
+    return False
+
+
+def _origin(path: Path) -> str:
+    """Return the digest of the machine, the user, and the place of the file on its disk."""
+    try:
+        machine = MACHINE.read_bytes()
+    except OSError:  # another system's, or a container
+        machine = b""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    return hashlib.sha256(machine + f"{user} {path.stat().st_ino}".encode()).hexdigest()
 
 
 def put_away(path: Path, *, keep: bool) -> None:

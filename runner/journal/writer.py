@@ -14,7 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from runner import project
-from runner.journal.files import lock_path, published
+from runner.journal.files import lock_path, mark_origin, published
 from runner.journal.reader import last_whole
 from runner.journal.record import End, File, JournalError, Rows, Start, checksum
 
@@ -178,6 +178,7 @@ def _create(path: Path) -> None:
         database.execute(f"PRAGMA page_size={PAGE_BYTES}")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute(SCHEMA)
+        mark_origin(new, database)
     new.replace(path)
 
 

@@ -25,6 +25,7 @@ from runner.column import (
     FIGURES,
     FIXED,
     MEASURES_TAG,
+    Column,
     from_json,
     row_type,
     standard,
@@ -35,10 +36,11 @@ from runner.recorded.run import Run, SourceError, cell_number, cell_rows, never_
 from runner.recorded.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here
-from runner.tracking.parquet import declared_in, read_trajectory
+from runner.tracking.parquet import declared_in, is_readable, read_trajectory
 from runner.uri import LOCAL, scrubbed, without_credentials
 
 PAGE = 10_000  # runs asked for at once
+RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 NAMED = 1000  # of the latest runs, as candidates for what was not found
 
 OUTCOMES = {status: outcome for outcome, status in STATUS.items()} | {"RUNNING": "running"}
@@ -152,6 +154,8 @@ class MlflowRuns:
 
     def _run(self, found: Any) -> Run:
         info, data = found.info, found.data
+        if not RUN_ID.fullmatch(info.run_id):  # folders and files bear it
+            raise SourceError(f"MLflow cannot be read: {info.run_id!r:.80} is no id of a run")
         outcome = OUTCOMES.get(info.status, "finished")
         return Run(
             id=info.run_id,
@@ -181,16 +185,17 @@ class MlflowRuns:
         """From its file, if it has one that this project has written, or from the metrics."""
         path = self._path(found, "trajectory.parquet")
         try:
-            if path and (columns := declared_in(path)):
+            columns = declared_in(path) if path else None
+            if path and columns and (self._trust or is_readable(path, columns)):
                 return read_trajectory(path, columns)
-        except (OSError, pa.ArrowException):  # somebody else's file of that name
-            pass
+        except (OSError, pa.ArrowException, KeyError, RecursionError, TypeError, ValueError):
+            pass  # somebody else's file of that name
         return self._history(found)
 
     def _history(self, found: Any) -> Trajectory:
         """The trajectory from the metrics: of a run that goes on, say."""
         metrics = found.data.metrics
-        measures = from_json(json.loads(found.data.tags.get(MEASURES_TAG, "[]")))
+        measures = _measures(found.data.tags.get(MEASURES_TAG, "[]"))
         others = {key(name) for column in measures for name in column.labels()}
         parameters = _parameter_metrics(metrics.keys() - others)
         told = {column.name for column in measures}
@@ -236,6 +241,15 @@ class MlflowRuns:
     def _unreadable(self, error: Exception) -> SourceError:
         said = scrubbed(str(error).strip().splitlines()[0][:300], self._uri)
         return SourceError(f"MLflow cannot be read: {said}")
+
+
+def _measures(written: str) -> tuple[Column, ...]:
+    """Return the columns that the tag declares, as far as MLflow has each number of them."""
+    try:
+        declared = from_json(json.loads(written))
+    except (RecursionError, ValueError):  # a foreign tag of that name
+        return ()
+    return tuple(column for column in declared if column.is_scalars)
 
 
 def _parameter_metrics(keys: Iterable[str]) -> list[str]:
