@@ -8,8 +8,9 @@ from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from runner import identity, journal, stop
+from runner import identity, journal, short_list, stop
 from runner.alone import raise_failure, tell_end
+from runner.build import only
 from runner.cell import Cell
 from runner.cells import parent, table
 from runner.config import ConfigError, Values
@@ -18,13 +19,14 @@ from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
 from runner.going_on import Before, Horizon, go_on, read, unit
 from runner.journal import Journal, JournalError, Start
+from runner.recorded import plain
 from runner.recorded.run import Run as Found
 from runner.recorded.run import SourceError
 from runner.recording import Run
 from runner.scheduled import HORIZONS
 from runner.signals import signals
 from runner.tracking.session import Session, Settings, invocation, session
-from runner.uri import with_credentials
+from runner.uri import is_of_here, with_credentials, without_credentials
 
 LONGER = ("epochs", "max_steps", "tolerance")
 REACHES = {f"schedule.{name}" for name in HORIZONS}
@@ -48,9 +50,12 @@ def main() -> int:
         "changes", nargs="*", help="epochs=500, max_steps=..., tolerance=...: after a RUN alone"
     )
     parser.add_argument("--config-dir", help="that of parts of your own, as before")
+    parser.add_argument(
+        "--trust", action="store_true", help="build whatever a journal copied from elsewhere names"
+    )
     typed = parser.parse_args()
     try:
-        found = find_one(typed.run, None, trust=False)
+        found = find_one(typed.run, None, trust=typed.trust)
         with invocation():
             return resume(found, typed.changes, typed.config_dir)
     except NotFound as error:
@@ -71,9 +76,37 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
         raise ConfigError(f"{found.name}: is of a sweep: python -m runner.resume {found.parent}")
     if found.outcome == "running":
         raise ConfigError(f"{found.name}: is still running")
-    if found.is_sweep:
-        return _sweep(found, changes, config_dir)
+    go_on_with = _sweep if found.is_sweep else _run
+    if found.trusted:
+        return go_on_with(found, changes, config_dir)
+    try:
+        with only(short_list.NAMES):
+            return go_on_with(found, changes, config_dir)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # it may hold anything
+        raise ConfigError(
+            f"{found.name}: its journal was not written here, and no run can go on from it: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _check_foreign(found: Found, runs: Sequence[Before], changes: Sequence[str]) -> None:
+    """Raise ConfigError for runs that may be foreign and would build or reach what is not ours."""
+    keys = [text.partition("=")[0] for text in changes]
+    for before in runs:
+        short_list.check(plain.of_json(before.start.config))
+        if not is_of_here(before.start.store) and "tracking.uri" not in keys:
+            raise ConfigError(
+                f"{found.name}: its journal was not written here, and is meant for "
+                f"{without_credentials(before.start.store)}: tracking.uri=..., or --trust"
+            )
+
+
+def _run(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
+    """Go on with a run by itself."""
+    assert found.journal is not None
     [before] = read(found.journal, lambda run, _: run == found.id)
+    if not found.trusted:
+        _check_foreign(found, [before], changes)
     typed = [text for one in before.changes for text in one["changes"]] + list(changes)
     first, limits = values(before.start, typed, composed(typed, config_dir))
     if why := has_ended(found, changes, before, limits):
@@ -189,6 +222,9 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
         raise ConfigError(f"{changes[0]}: the cells of a sweep go on as they were asked to")
     paths = journal.paths(found.journal.stem)
     runs = [(p, b) for p in paths for b in read(p, lambda _, start: start.parent == found.id)]
+    is_from_here = [journal.is_from_here(path) for path in (found.journal, *paths)]
+    if not found.trusted or (is_from_here[0] and not all(is_from_here)):
+        _check_foreign(found, [before for _, before in runs], changes)
     units: dict[tuple[Path, int], list[Before]] = {}
     for path, before in runs:
         number = int(before.start.tags["cell"])

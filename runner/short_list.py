@@ -73,6 +73,11 @@ ACTIVATIONS = (
 )
 """Classes of `torch.nn` that hold no parameters: some of the others hold millions."""
 
+REPLACED = ("dataset", "model", "loss")
+"""What an objective stands in the place of: nothing that a config names there is built."""
+
+SIZED = ("dataset", "validation_data", "model", "objective")
+
 LARGEST = 10**6
 """What the whole numbers of a part may come to, multiplied: samples and features, say."""
 LARGEST_OF = {"runner.mlp.mlp": 2 * 10**7, models.POLYNOMIAL: 100}
@@ -85,8 +90,12 @@ NO_SIZES = ("seed", "random_state", *KEYS)
 def check(config: Values) -> None:
     """Raise ConfigError unless the parts of a config can be built by the short list alone."""
     for group, names in PARTS.items():
+        if group in REPLACED and config.get("objective"):
+            continue
         for where, node in _nodes(group, config.get(group)):
             _check_node(where, node, names)
+            if group in SIZED:
+                _check_size(where, node)
     data, model = (config.get(part) or {} for part in ("dataset", "model"))
     if model.get("_target_") == models.POLYNOMIAL and size(data) * size(model) > 10 * LARGEST:
         raise _too_large("model.degree, times samples", 10 * LARGEST)
@@ -111,7 +120,10 @@ def _check_node(where: str, node: Any, names: frozenset[str]) -> None:
             _check_plain(f"{where}.{key}", key, value)
     if node.get("activation", "ReLU") not in ACTIVATIONS:
         raise _not_listed(node["activation"])
-    if size(node) > (most := LARGEST_OF.get(str(name), LARGEST)):
+
+
+def _check_size(where: str, node: Mapping[str, Any]) -> None:
+    if size(node) > (most := LARGEST_OF.get(str(node["_target_"]), LARGEST)):
         raise _too_large(f"{where}: the product of its whole numbers", most)
 
 

@@ -11,7 +11,7 @@ from runner.console import complain, prepare, say
 from runner.find import NotFound, find_one, take_word
 from runner.recorded.run import Run, SourceError
 from runner.tracking.bounded import BOUNDED
-from runner.uri import LOCAL, with_credentials, without_credentials
+from runner.uri import LOCAL, is_of_here, with_credentials, without_credentials
 
 PORT = 5000
 
@@ -73,7 +73,8 @@ def _store(run: Run) -> str:
 
     That is the environment's, or this folder's.
     """
-    if run.journal and (store := journal.destination(run.journal)):
+    store = journal.destination(run.journal) if run.journal else None
+    if store and run.journal and (is_of_here(store) or journal.is_from_here(run.journal)):
         return with_credentials(store)
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{LOCAL}"
 

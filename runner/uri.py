@@ -55,6 +55,12 @@ def scrubbed(text: str, uri: str) -> str:
     return text
 
 
+def is_of_here(store: str) -> bool:
+    """Whether the recorded URI is that of this folder's store, or of the environment's."""
+    known = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return store in ("", f"sqlite:///{LOCAL}") or bool(known and recorded(known) == store)
+
+
 def with_credentials(store: str) -> str:
     """The store's URI as the environment has it, if that is the same store."""
     known = os.environ.get("MLFLOW_TRACKING_URI", "")

@@ -3,15 +3,20 @@
 import io
 import json
 import os
+import shutil
 import sys
 from contextlib import redirect_stderr, redirect_stdout, suppress
+from importlib import import_module
 
+import numpy as np
 import pytest
 
 import runner
+from runner.column import number
 from runner.config import ConfigError
+from runner.journal import End, Journal, Start
 from runner.recorded import plain
-from runner.report.__main__ import main as report
+from tests.rows import row_type
 
 LINE = {
     **{"dataset": "line", "dataset._target_": "runner.dataset.points"},
@@ -55,17 +60,21 @@ def foreign(tmp_path, empty_store, monkeypatch):
     return add
 
 
-def reported(*typed):
-    """What `python -m runner.report` prints, and how it ends."""
-    arguments, sys.argv = sys.argv, ["report", *typed]
+def command(module, *typed):
+    """What `python -m runner.MODULE` prints, and how it ends."""
+    arguments, sys.argv = sys.argv, [module, *typed]
     out, err = io.StringIO(), io.StringIO()
     try:
         with redirect_stdout(out), redirect_stderr(err):
-            status = report()
+            status = import_module(f"runner.{module}").main()
     finally:
         sys.argv = arguments
     assert "Traceback" not in err.getvalue()
     return status, out.getvalue() + err.getvalue()
+
+
+def reported(*typed):
+    return command("report.__main__", *typed)
 
 
 MAKE = "{'_target_': 'os.mkdir', 'path': 'PWNED'}"
@@ -215,3 +224,154 @@ def test_params_are_read_as_they_were_written():
         "f()",
     ):
         assert plain.of_text(text) == text
+
+
+# --- Journals ---
+
+CONFIG = {
+    "dataset": {"_target_": "runner.dataset.points", "x": [0, 1, 2], "y": [1, 3, 5]},
+    "model": {"_target_": "torch.nn.Linear", "in_features": None, "out_features": None},
+    "loss": {"_target_": "torch.nn.MSELoss"},
+    "dtype": "float32",
+}
+EXECUTED = {**CONFIG, "dataset": {"_target_": "os.mkdir", "path": "PWNED"}}
+
+
+@pytest.fixture
+def journal(tmp_path, monkeypatch):
+    """Write a journal of one run, or of these records; a copy of it unless it is `own`."""
+    from runner import project
+
+    (tmp_path / "here").mkdir()
+    monkeypatch.chdir(tmp_path / "here")
+    here = tmp_path / "here" / "mlruns" / "journal"
+
+    def write(config, records=(), *, own=False, name="theirs", **start):
+        place = here if own else tmp_path / "theirs"
+        journal = Journal(place / f"{name}.db")
+        run = journal.begin(
+            Start(name, experiment="e", config=config, tensors={"w": ()}, **{"store": "", **start})
+        )
+        rows = np.zeros(3, row_type(1, np.float32))
+        rows["step"] = np.arange(3)
+        journal.record(run, rows)
+        for record in records:
+            journal._write(*record)
+        journal.end(run, End("exhausted", {"epochs_run": 2.0, "final_loss": 1.0}))
+        journal.close()
+        if not own:
+            here.mkdir(parents=True, exist_ok=True)
+            shutil.copy(place / f"{name}.db", here)
+        return run
+
+    with project.here():
+        yield write
+
+
+def test_a_copied_journal_executes_nothing(journal, tmp_path):
+    """What this machine has written for this user does; both do with --trust."""
+    journal(EXECUTED)
+    status, printed = reported("theirs")
+    assert status == 0
+    assert "os.mkdir is not on the short list of what may be built: --trust" in printed
+    runner.load("theirs").report("page.html")
+    assert command("show", "theirs")[0] == 0
+    assert command("publish", "--status")[0] == 0
+    status, printed = command("resume", "theirs", "epochs=9")
+    assert status == 1
+    assert "os.mkdir is not on the short list of what may be built: --trust" in printed
+    runner.run(
+        "model.initial=run:theirs", "tracking=off", gradient="by_hand", epochs=1, model="linear"
+    )
+    assert_nothing_done(tmp_path, printed)
+    reported("theirs", "--trust")
+    assert (tmp_path / "here" / "PWNED").exists()
+    (tmp_path / "here" / "PWNED").rmdir()
+    journal(EXECUTED, own=True, name="mine")
+    reported("mine")
+    assert (tmp_path / "here" / "PWNED").exists()
+
+
+@pytest.mark.parametrize(
+    "config",
+    [
+        {"optimizer": {"_target_": "torch.optim.SGD", "lr": {"_target_": "os.mkdir"}}},
+        {"schedule": {"_target_": "os.mkdir", "path": "PWNED"}},
+        {"measure": {"every": None, "x": {"_target_": "os.mkdir", "path": "PWNED"}}},
+        {"dataset": {"_target_": "runner.dataset.points", "x": "${oc.env:HOME}", "y": [1]}},
+        {"dataset": [[]]},
+        {"model": None, "loss": 1},
+        {"epochs": "many", "optimizer": "x"},
+    ],
+    ids=str,
+)
+def test_a_copied_journal_goes_on_with_nothing_of_its_own(config, journal, tmp_path):
+    """Whatever of it is not as ours: one message."""
+    journal({**CONFIG, **config}, tags={"dataset.digest": "0"})
+    status, printed = command("resume", "theirs", "epochs=9")
+    assert status == 1
+    assert len(printed.splitlines()) == 1, printed
+    assert_nothing_done(tmp_path, printed)
+
+
+def test_a_copied_journal_is_published_only_where_this_folder_is(journal, tmp_path, empty_store):
+    """It may name any file and any server; --uri is one's own choice."""
+    journal(CONFIG, store=f"sqlite:///{tmp_path}/elsewhere.db", name="elsewhere")
+    journal(CONFIG, store="http://127.0.0.1:9", name="served")
+    (tmp_path / "here" / "mlruns").mkdir(exist_ok=True)
+    uri = empty_store(tmp_path / "here" / "mlruns")
+    journal(CONFIG, store="sqlite:///mlruns/mlflow.db", name="ours")
+    status, printed = command("publish")
+    assert status == 1
+    for name in ("elsewhere", "served"):
+        assert f"mlruns/journal/{name}.db: was not written here, and is meant for" in printed
+    assert "published   1 run(s)" in printed
+    assert not (tmp_path / "elsewhere.db").exists()
+    for name in ("elsewhere", "served"):
+        status, printed = command("resume", name, "epochs=9")
+        assert status == 1
+        assert "was not written here, and is meant for" in printed
+    assert command("publish", "--uri", uri)[0] == 0
+    assert not list((tmp_path / "here" / "mlruns" / "journal").glob("*.db"))
+
+
+RUN, OUT = b"0" * 32, b"../../PWNED"
+START = {"name": "x", "store": "", "experiment": "e"}
+MALFORMED = {
+    "a run that has not begun": (RUN.decode(), "end", b'{"outcome": "exhausted"}'),
+    "a path for a run": (OUT.decode(), "start", json.dumps(START).encode()),
+    "deep": (RUN.decode(), "start", b'{"config": ' + b"[" * 100_000),
+    "a name that is none": (RUN.decode(), "start", json.dumps({**START, "name": {}}).encode()),
+    "numbers for params": (
+        RUN.decode(),
+        "start",
+        json.dumps({**START, "params": {"a": 1}}).encode(),
+    ),
+    "columns": (RUN.decode(), "start", json.dumps({**START, "columns": [{"name": 1}]}).encode()),
+    "a column too large": (
+        *(RUN.decode(), "start"),
+        json.dumps(
+            {**START, "columns": [{**vars(number("w", "loss")), "shape": [2**40]}]}
+        ).encode(),
+    ),
+    "objects": (
+        RUN.decode(),
+        "start",
+        json.dumps({**START, "columns": [vars(number("w", "loss")) | {"dtype": "O"}]}).encode(),
+    ),
+    "rows": (RUN.decode(), "rows", b"\x93NUMPY"),
+    "unknown": (RUN.decode(), "start", json.dumps({**START, "more": 1}).encode()),
+}
+
+
+@pytest.mark.parametrize("record", MALFORMED)
+def test_a_journal_that_is_malformed_stops_nothing(record, journal, tmp_path):
+    """What is before it is shown; what is not there is said, in a line."""
+    journal(CONFIG, [MALFORMED[record]])
+    assert reported("theirs")[0] == 0
+    assert command("show", "theirs")[0] == 0
+    assert command("show", "nobody")[0] == 1
+    command("publish", "--status")
+    status, printed = command("resume", "theirs")
+    assert status == 1
+    assert_nothing_done(tmp_path, printed)
