@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner import checkpoint, identity, stop
+from runner import checkpoint, fingerprint, identity, stop
 from runner.checkpoint import Unreadable
 from runner.config import ConfigError, Values
 from runner.console import complain
@@ -146,11 +146,16 @@ def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
     return None
 
 
-def _told(of: Unit, changes: Sequence[str]) -> str:
-    """How often it went on, and with what changed."""
+def _tags(of: Unit, changes: Sequence[str]) -> dict[str, str]:
+    """Return the tags that say how often it went on, and with what changed.
+
+    A run that has been taken further is no longer the one that its fingerprint tells.
+    """
     times = [(one["step"], one["changes"]) for one in of.runs[0].changes]
-    told = [" ".join([f"after step {step}", *own]) for step, own in [*times, (of.step, changes)]]
-    return "; ".join(told)
+    times.append((of.step, changes))
+    told = [" ".join([f"after step {step}", *own]) for step, own in times]
+    is_changed = any(own for _, own in times)
+    return {"went_on": "; ".join(told), **({fingerprint.TAG: ""} if is_changed else {})}
 
 
 def go_on(
@@ -184,6 +189,6 @@ def go_on(
         tell,
         look,
         every=of.first[0]["checkpoint"]["every"],
-        resumed=Resumed([before.run for before in of.runs], of.state, known, _told(of, changes)),
+        resumed=Resumed([before.run for before in of.runs], of.state, known, _tags(of, changes)),
         pruning=own_pruning,
     )
