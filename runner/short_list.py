@@ -78,10 +78,16 @@ REPLACED = ("dataset", "model", "loss")
 
 SIZED = ("dataset", "validation_data", "model", "objective")
 
-LARGEST = 10**6
-"""What the whole numbers of a part may come to, multiplied: samples and features, say."""
-LARGEST_OF = {"runner.mlp.mlp": 2 * 10**7, models.POLYNOMIAL: 100}
-"""The same where it is another: products of widths, and a degree."""
+LARGEST = 10**5
+"""As many samples as a landscape is drawn of in seconds, times features."""
+LARGEST_OF = {
+    "runner.mlp.mlp": 2 * 10**7,
+    models.POLYNOMIAL: 100,
+    "runner.objective.quadratic": 1000,
+}
+"""The same of others: parameters, a degree, and the side of a matrix."""
+
+SAMPLES = ("samples", "n_samples")
 
 NO_SIZES = ("seed", "random_state", *KEYS)
 """Whole numbers that nothing is as large as."""
@@ -124,7 +130,7 @@ def _check_node(where: str, node: Any, names: frozenset[str]) -> None:
 
 def _check_size(where: str, node: Mapping[str, Any]) -> None:
     if size(node) > (most := LARGEST_OF.get(str(node["_target_"]), LARGEST)):
-        raise _too_large(f"{where}: the product of its whole numbers", most)
+        raise _too_large(f"{where}: samples times features, or parameters", most)
 
 
 def _not_listed(name: object) -> ConfigError:
@@ -132,9 +138,7 @@ def _not_listed(name: object) -> ConfigError:
 
 
 def _too_large(what: str, most: int) -> ConfigError:
-    return ConfigError(
-        f"{what} is more than {most:,}, which is allowed for runs of your own: --trust"
-    )
+    return ConfigError(f"{what}: expected {most:,} at most of a run that may not be yours: --trust")
 
 
 def _check_plain(where: str, key: object, value: Any) -> None:
@@ -154,18 +158,18 @@ def _check_plain(where: str, key: object, value: Any) -> None:
 
 
 def size(node: Mapping[str, Any]) -> int:
-    """Return the product of the whole numbers that a node gives as sizes."""
-    product = 1
+    """Return how many numbers a part holds, roughly, as far as its whole numbers tell."""
+    sizes = [1]
+    samples = 1
     for key, value in node.items():
-        if key in NO_SIZES:
-            continue
-        if key == "widths" and isinstance(value, list):
-            sizes = [one for one in value if isinstance(one, int)]
-            product *= max(sizes, default=1) ** min(len(sizes), 2) * max(1, len(sizes))
-        elif key in ("n_samples", "centers") and isinstance(value, list):
-            product *= max(1, sum(one for one in value if isinstance(one, int)))
-        elif key == "coefficients" and isinstance(value, list):
-            product *= max(1, len(value))
-        elif isinstance(value, int) and not isinstance(value, bool):
-            product *= max(1, abs(value))
-    return product
+        values = value if isinstance(value, list) else [value]
+        whole = [abs(one) for one in values if isinstance(one, int) and not isinstance(one, bool)]
+        if key in SAMPLES:
+            samples = sum(whole)
+        elif key == "widths":
+            sizes.append(len(whole) * max(whole, default=1) ** min(len(whole), 2))
+        elif key == "coefficients":
+            sizes.append(len(values))
+        elif not isinstance(value, list) and key not in NO_SIZES:
+            sizes += whole
+    return samples * max(sizes)

@@ -4,11 +4,14 @@ import io
 import json
 import os
 import shutil
+import sqlite3
 import sys
-from contextlib import redirect_stderr, redirect_stdout, suppress
+from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
 
 import numpy as np
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 import runner
@@ -142,6 +145,20 @@ HOSTILE = {
         "dataset.samples": str(10**12),
     },
 }
+HOSTILE |= {
+    name: {**NO_POINTS, "dataset._target_": f"sklearn.datasets.{name}", key: value}
+    for name, key, value in (
+        ("make_regression", "dataset.n_features", str(10**9)),
+        ("make_blobs", "dataset.n_samples", f"[{10**9}, {10**9}]"),
+        ("make_blobs", "dataset.centers", str(10**9)),
+        ("make_classification", "dataset.n_classes", str(10**9)),
+        ("load_files", "dataset.container_path", "/"),
+    )
+}
+HOSTILE["matrix"] = {
+    "objective._target_": "runner.objective.quadratic",
+    "objective.dimension": str(10**5),
+}
 HOSTILE["degree"] = {"model._target_": "runner.model.polynomial", "model.degree": str(10**9)}
 HOSTILE["widths"] = {"model._target_": "runner.mlp.mlp", "model.widths": str([10**6] * 2)}
 
@@ -169,6 +186,63 @@ def test_an_artifact_executes_nothing(attempt, foreign, tmp_path):
     with suppress(ConfigError):
         assert json.loads(json.dumps(run.config)) == run.config
     assert_nothing_done(tmp_path, printed)
+
+
+def test_names_are_text_on_the_page_and_in_the_terminal(foreign, tmp_path):
+    """Whatever a run, its tags and its params are called."""
+    evil = "</script></title><img src=x onerror=alert(1)>\"'`$\\frac{\x1b[2J\u202e"
+    params = {**LINE, "lr": evil, "dataset": evil, "optimizer": evil}
+    uri = foreign(params, name=evil, outcome=evil, loop=evil, reason=evil)
+    status, printed = reported("latest", "--uri", uri, "--html", "page.html")
+    assert status == 0
+    assert "\x1b" not in printed
+    assert "\x1b" not in command("show", "latest", "--uri", uri)[1]
+    page = (tmp_path / "here" / "page.html").read_text()
+    assert "&lt;/script&gt;" in page
+    assert "<img" not in page
+    assert page.count("<script") == page.count("</script")
+
+
+@pytest.mark.parametrize("word", ["../../PWNED", "/PWNED", "a/b", "."])
+def test_an_id_that_is_a_path_leads_nowhere(word, foreign, tmp_path):
+    """A database may be written by hand."""
+    path = foreign(LINE).removeprefix("sqlite:///")
+    with closing(sqlite3.connect(path, isolation_level=None)) as database:
+        for table in ("runs", "params", "metrics", "latest_metrics", "tags"):
+            database.execute(f"UPDATE {table} SET run_uuid = ?", (word,))
+    status, printed = reported("latest", "--uri", f"sqlite:///{path}")
+    assert status == 1
+    assert "is no id of a run" in printed
+    assert_nothing_done(tmp_path, printed)
+
+
+COLUMN = vars(number("loss", "loss"))
+DECLARED = {
+    "too many numbers": [{**COLUMN, "shape": [2**31 - 1]}],
+    "objects": [{**COLUMN, "dtype": "O"}],
+    "not there": [{**COLUMN, "name": "w", "tensors": {"w": [10**9]}, "shape": [10**9]}],
+    "none": {"a": 1},
+    "deep": "[" * 100_000,
+}
+
+
+@pytest.mark.parametrize("declared", DECLARED)
+def test_a_file_that_declares_what_it_has_not(declared, foreign, tmp_path):
+    """The curve is then that of the metrics."""
+    from mlflow import MlflowClient
+
+    uri, written = foreign(LINE), DECLARED[declared]
+    text = written if isinstance(written, str) else json.dumps(written)
+    table = pa.table(
+        {"step": [0, 1], "time": pa.array([0, 1], pa.timestamp("us")), "loss": [1.0, 2.0]}
+    )
+    file = tmp_path / "trajectory.parquet"
+    pq.write_table(table.replace_schema_metadata({"columns": text}), file)
+    client = MlflowClient(uri)
+    [run] = client.search_runs([e.experiment_id for e in client.search_experiments()])
+    client.log_artifact(run.info.run_id, file)
+    assert reported("theirs", "--uri", uri)[0] == 0
+    assert runner.load("theirs", uri).trajectory["loss"].tolist() == [1, 1 / 2, 1 / 3, 1 / 4]
 
 
 def assert_nothing_done(folder, shown):
@@ -333,6 +407,24 @@ def test_a_copied_journal_is_published_only_where_this_folder_is(journal, tmp_pa
         assert "was not written here, and is meant for" in printed
     assert command("publish", "--uri", uri)[0] == 0
     assert not list((tmp_path / "here" / "mlruns" / "journal").glob("*.db"))
+
+
+def test_a_journal_whose_table_is_a_view_is_none(tmp_path, journal):
+    """It may never end; here it has no row, and looks for one in all numbers."""
+    journal(CONFIG)
+    endless = "WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n) SELECT i FROM n"
+    with closing(sqlite3.connect("mlruns/journal/theirs.db", isolation_level=None)) as database:
+        database.execute("DROP TABLE origin")
+        database.execute(f"CREATE VIEW origin AS SELECT i AS mark FROM ({endless}) WHERE i < 0")
+    assert reported("theirs")[0] == 0
+    with closing(sqlite3.connect("mlruns/journal/theirs.db", isolation_level=None)) as database:
+        database.execute("ALTER TABLE record RENAME TO other")
+        columns = "i AS id, '' AS run, '' AS kind, '' AS body, 0 AS checksum"
+        database.execute(f"CREATE VIEW record AS SELECT {columns} FROM ({endless}) WHERE i < 0")
+    for module in ("show", "publish", "resume"):
+        status, printed = command(module, *([] if module == "publish" else ["theirs"]))
+        assert status == 1
+        assert len(printed.splitlines()) == 1
 
 
 RUN, OUT = b"0" * 32, b"../../PWNED"

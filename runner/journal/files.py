@@ -26,7 +26,10 @@ PATIENCE_SECONDS = 2.0  # for those who read a journal that is to be put away
 MACHINE = Path("/etc/machine-id")
 """What a Linux system has chosen for itself when it was installed."""
 
+SCHEMA = """CREATE TABLE record \
+(id INTEGER PRIMARY KEY, run BLOB, kind BLOB, body BLOB, checksum INTEGER)"""
 ORIGIN = "CREATE TABLE origin (mark TEXT)"
+TABLES = {"record": SCHEMA, "origin": ORIGIN}
 
 
 def folder() -> Path:
@@ -55,6 +58,14 @@ def is_being_written(path: Path) -> bool:
         return True
 
 
+def check_tables(database: sqlite3.Connection) -> None:
+    """Raise DatabaseError where a table is something else: a view, say, may take for ever."""
+    query = "SELECT name, sql FROM sqlite_master WHERE name IN ('record', 'origin')"
+    for name, written in database.execute(query):
+        if written != TABLES[name]:
+            raise sqlite3.DatabaseError(f"{name} is no table of a journal")
+
+
 def mark_origin(path: Path, database: sqlite3.Connection) -> None:
     """Leave in a journal what tells it from a copy, and from what another machine has written."""
     database.execute(ORIGIN)
@@ -70,6 +81,7 @@ def is_from_here(path: Path) -> bool:
     with suppress(OSError, sqlite3.Error):
         uri = f"{path.absolute().as_uri()}?mode=rw"
         with closing(sqlite3.connect(uri, uri=True)) as database:
+            check_tables(database)
             return database.execute("SELECT mark FROM origin").fetchall() == [(_origin(path),)]
     return False
 

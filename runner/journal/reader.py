@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from runner import project
-from runner.journal.files import PUT_AWAY
+from runner.journal.files import PUT_AWAY, check_tables
 from runner.journal.record import (
     End,
     File,
@@ -102,6 +102,7 @@ class Reader:
                 with closing(sqlite3.connect(f"{place.as_uri()}?mode=rw", uri=True)) as database:
                     # Without this, SQLite would refuse all of a file that has lost its tail.
                     database.execute("PRAGMA writable_schema=ON")
+                    check_tables(database)
                     yield from ask(database)
             except sqlite3.Error as error:
                 if self.place() == place:

@@ -122,12 +122,12 @@ def _parts(run: Run) -> dict[str, Any]:
         raise ConfigError(f"the run's config has no {', '.join(strange)} that could be built")
     if config.get("dtype") not in DTYPES:
         raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {config.get('dtype')}")
-    parts = {part: config.get(part) for part in (*needed, "objective", "dtype")}
+    parts = {part: config.get(part) for part in (*PARTS, "objective", "dtype")}
     if config.get("objective"):
         parts["parameters"] = len(run.trajectory().names(PARAMETERS))
     parts |= {key: config[key] for key in SPLIT if config.get(key) is not None}
     for part, start in (("model", "initial"), ("objective", "start")):
-        parts[part] = {k: v for k, v in (parts.get(part) or {}).items() if k != start}
+        parts[part] = {k: v for k, v in (parts[part] or {}).items() if k != start}
     return parts
 
 
@@ -242,10 +242,11 @@ def _of_samples(parts: Values, *, trust: bool) -> Problem:
     if data.outputs > 1:
         raise NoForm(f"model: of {data.outputs} outputs there is no form by hand")
     samples, columns = data.x.shape
-    if not trust and samples * columns * min(samples, columns) > MOST_PRODUCTS:
+    products = samples * columns * min(samples, columns)
+    if not trust and (samples > short_list.LARGEST or products > MOST_PRODUCTS):
         raise ConfigError(
-            f"the closed form of {samples} samples and {columns} columns takes too long for a run "
-            "that may not be your own: --trust"
+            f"{samples:,} samples and {columns:,} columns take too long for a run that may not be "
+            "your own: --trust"
         )
     design = model_by_hand(parts["model"], data).design(data.x).astype(np.float64)
     y = data.y.astype(np.float64)
