@@ -58,11 +58,11 @@ def main() -> int:
 def publish(uri: str | None) -> int:
     """Publish all journals that nobody writes, each into the store that it was meant for."""
     journal.tidy(journal.folder())
-    found = {path: journal.destination(path) for path in journal.folder().glob("*.db")}
+    destinations = {path: journal.destination(path) for path in journal.folder().glob("*.db")}
     left = 0
-    if not uri:  # a journal of somebody else's may name any file, and any server
-        left = _set_aside(found)
-    meant = {store and recorded(store) for store in found.values()}
+    if not uri:  # a foreign journal may name any file, and any server
+        left = _set_aside(destinations)
+    meant = {store and recorded(store) for store in destinations.values()}
     stores = {uri} if uri else set(filter(None, meant))
     if None in meant and not stores:
         stores = {""}  # damaged from the start: nothing for any store, but not to be left silently
@@ -97,19 +97,19 @@ def publish(uri: str | None) -> int:
     return left
 
 
-def _set_aside(found: dict[Path, str | None]) -> int:
-    """Take out the journals that were copied from elsewhere, for a store that is not known here.
+def _set_aside(destinations: dict[Path, str | None]) -> int:
+    """Remove the journals that were copied from elsewhere and name a store unknown here.
 
-    The exit status is 1 if there are any, which are told.
+    Return the exit status, 1 if there are any; each is reported.
     """
     left = 0
-    for path, store in list(found.items()):
+    for path, store in list(destinations.items()):
         if store and not is_of_here(recorded(store)) and not journal.is_from_here(path):
             complain(
                 f"kept        {project.shown(path)}: was not written here, and is meant for "
                 f"{without_credentials(store)}: --uri names that store, or another one"
             )
-            del found[path]
+            del destinations[path]
             left = 1
     return left
 

@@ -17,16 +17,15 @@ from runner.config import ConfigError, Values
 from runner.console import Console, complain, prepare, say
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
-from runner.going_on import Before, Horizon, go_on, read, unit
+from runner.going_on import Before, Horizon, check_foreign, go_on, read, unit
 from runner.journal import Journal, JournalError, Start
-from runner.recorded import plain
 from runner.recorded.run import Run as Found
 from runner.recorded.run import SourceError
 from runner.recording import Run
 from runner.scheduled import HORIZONS
 from runner.signals import signals
 from runner.tracking.session import Session, Settings, invocation, session
-from runner.uri import is_of_here, with_credentials, without_credentials
+from runner.uri import with_credentials
 
 LONGER = ("epochs", "max_steps", "tolerance")
 REACHES = {f"schedule.{name}" for name in HORIZONS}
@@ -84,29 +83,17 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
             return go_on_with(found, changes, config_dir)
     except (AttributeError, KeyError, TypeError, ValueError) as error:  # it may hold anything
         raise ConfigError(
-            f"{found.name}: its journal was not written here, and no run can go on from it: "
+            f"{found.name}: its journal was not written here, and cannot be resumed: "
             f"{type(error).__name__}: {error}"
         ) from error
 
 
-def _check_foreign(found: Found, runs: Sequence[Before], changes: Sequence[str]) -> None:
-    """Raise ConfigError for runs that may be foreign and would build or reach what is not ours."""
-    keys = [text.partition("=")[0] for text in changes]
-    for before in runs:
-        short_list.check(plain.of_json(before.start.config))
-        if not is_of_here(before.start.store) and "tracking.uri" not in keys:
-            raise ConfigError(
-                f"{found.name}: its journal was not written here, and is meant for "
-                f"{without_credentials(before.start.store)}: tracking.uri=..., or --trust"
-            )
-
-
 def _run(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
-    """Go on with a run by itself."""
+    """Resume a single run; return the exit status."""
     assert found.journal is not None
     [before] = read(found.journal, lambda run, _: run == found.id)
     if not found.trusted:
-        _check_foreign(found, [before], changes)
+        check_foreign(found.name, [before], changes)
     typed = [text for one in before.changes for text in one["changes"]] + list(changes)
     first, limits = values(before.start, typed, composed(typed, config_dir))
     if why := has_ended(found, changes, before, limits):
@@ -224,7 +211,7 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
     runs = [(p, b) for p in paths for b in read(p, lambda _, start: start.parent == found.id)]
     is_from_here = [journal.is_from_here(path) for path in (found.journal, *paths)]
     if not found.trusted or (is_from_here[0] and not all(is_from_here)):
-        _check_foreign(found, [before for _, before in runs], changes)
+        check_foreign(found.name, [before for _, before in runs], changes)
     units: dict[tuple[Path, int], list[Before]] = {}
     for path, before in runs:
         number = int(before.start.tags["cell"])

@@ -1,4 +1,4 @@
-"""What a config that somebody else may have written can build: these functions, and no others.
+"""The functions that a foreign config may build its parts with, and no others.
 
 Not all of a package: some of its functions delete files or fetch them, and its modules lead to any
 other. Nor what reads files. `--trust` lifts all of it.

@@ -56,9 +56,9 @@ def scrubbed(text: str, uri: str) -> str:
 
 
 def is_of_here(store: str) -> bool:
-    """Whether the recorded URI is that of this folder's store, or of the environment's."""
-    known = os.environ.get("MLFLOW_TRACKING_URI", "")
-    return store in ("", f"sqlite:///{LOCAL}") or bool(known and recorded(known) == store)
+    """Return whether the recorded URI is this folder's store, or the environment's."""
+    chosen = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return store in ("", f"sqlite:///{LOCAL}") or bool(chosen and recorded(chosen) == store)
 
 
 def with_credentials(store: str) -> str:

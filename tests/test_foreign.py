@@ -17,7 +17,7 @@ import pytest
 import runner
 from runner.column import number
 from runner.config import ConfigError
-from runner.journal import End, Journal, Start
+from runner.journal import End, File, Journal, Start
 from runner.recorded import plain
 from tests.rows import row_type
 
@@ -320,7 +320,7 @@ def journal(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path / "here")
     here = tmp_path / "here" / "mlruns" / "journal"
 
-    def write(config, records=(), *, own=False, name="theirs", **start):
+    def write(config, records=(), *, own=False, name="theirs", file=None, **start):
         place = here if own else tmp_path / "theirs"
         journal = Journal(place / f"{name}.db")
         run = journal.begin(
@@ -329,6 +329,8 @@ def journal(tmp_path, monkeypatch):
         rows = np.zeros(3, row_type(1, np.float32))
         rows["step"] = np.arange(3)
         journal.record(run, rows)
+        if file:
+            journal.attach(run, file)
         for record in records:
             journal._write(*record)
         journal.end(run, End("exhausted", {"epochs_run": 2.0, "final_loss": 1.0}))
@@ -388,6 +390,19 @@ def test_a_copied_journal_goes_on_with_nothing_of_its_own(config, journal, tmp_p
     assert_nothing_done(tmp_path, printed)
 
 
+@pytest.mark.parametrize(
+    "change", ["tracking.experiment=${oc.env:HOME}", "tracking.uri=x", 1, "epochs=9\n"]
+)
+def test_what_a_copied_journal_was_changed_by_is_not_resolved(change, journal, tmp_path):
+    """It would be read as if it was typed."""
+    content = json.dumps([{"step": 0, "changes": [change]}]).encode()
+    journal(CONFIG, tags={"dataset.digest": "0"}, file=File("resumed.json", content))
+    status, printed = command("resume", "theirs", "epochs=9")
+    assert status == 1
+    assert "was changed by" in printed or "cannot be resumed" in printed
+    assert_nothing_done(tmp_path, printed)
+
+
 def test_a_copied_journal_is_published_only_where_this_folder_is(journal, tmp_path, empty_store):
     """It may name any file and any server; --uri is one's own choice."""
     journal(CONFIG, store=f"sqlite:///{tmp_path}/elsewhere.db", name="elsewhere")
@@ -416,7 +431,7 @@ def test_a_journal_whose_table_is_a_view_is_none(tmp_path, journal):
     with closing(sqlite3.connect("mlruns/journal/theirs.db", isolation_level=None)) as database:
         database.execute("DROP TABLE origin")
         database.execute(f"CREATE VIEW origin AS SELECT i AS mark FROM ({endless}) WHERE i < 0")
-    assert reported("theirs")[0] == 0
+    assert reported("theirs")[0] == 1
     with closing(sqlite3.connect("mlruns/journal/theirs.db", isolation_level=None)) as database:
         database.execute("ALTER TABLE record RENAME TO other")
         columns = "i AS id, '' AS run, '' AS kind, '' AS body, 0 AS checksum"

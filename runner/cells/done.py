@@ -25,15 +25,15 @@ def done(store: str, experiment: str, *, pruned: bool = False) -> dict[str, Done
     Raises JournalUnavailable.
     """
     outcomes = DONE if not pruned else (*DONE, "pruned")
-    found: dict[str, Done] = {}
+    finished: dict[str, Done] = {}
     tags: dict[str, str] = {}
     for path in paths():
         for run, start, end in ends(path):
             before = tags.pop(run, "")
-            if before and found[before].run == run:  # it has gone on since that end
-                del found[before]
+            if before and finished[before].run == run:  # it has gone on since that end
+                del finished[before]
             tag = {**start.tags, **end.tags}.get(TAG)
             is_there = (start.store, start.experiment) == (store, experiment)
             if tag and is_there and end.outcome in outcomes:
-                found[tag], tags[run] = Done(run, end), tag
-    return found
+                finished[tag], tags[run] = Done(run, end), tag
+    return finished

@@ -73,10 +73,10 @@ def mark_origin(path: Path, database: sqlite3.Connection) -> None:
 
 
 def is_from_here(path: Path) -> bool:
-    """Whether this machine has written the journal for this user, and where it is.
+    """Return whether this machine wrote the journal, for this user and in this place.
 
-    A folder may be moved within its disk. Of a copy, as of a journal from before, it is not known
-    who wrote it.
+    A folder may be moved within its disk. The author of a copy is unknown, as is that of a journal
+    from before these marks.
     """
     with suppress(OSError, sqlite3.Error):
         uri = f"{path.absolute().as_uri()}?mode=rw"

@@ -122,7 +122,7 @@ TYPES_OF_END: Mapping[str, Any] = {
     **{"outcome": str, "metrics": dict, "tags": dict, "time": int | float},
     **{"reason": str | None, "summary": str | None},
 }
-"""Of what JSON makes of a record, that a run of somebody else's may have otherwise."""
+"""The types that JSON must give the fields: a foreign journal may hold any others."""
 
 
 def _rows(body: bytes) -> Rows:

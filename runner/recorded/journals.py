@@ -171,7 +171,7 @@ class Journals:
 
 
 def _foreign(text: str) -> dict[str, Any]:
-    """Return the config of a journal that somebody else may have written. Raises ConfigError."""
+    """Return the config of a journal from elsewhere as plain data. Raises ConfigError."""
     return plain.of_json(json.loads(text))
 
 

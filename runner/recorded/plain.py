@@ -231,8 +231,8 @@ def _scalar(event: Any) -> Json:
     """Return the number, the text, or what else of JSON's the scalar is. Raises ConfigError."""
     tag = event.tag if event.tag not in (None, "!") else None
     if tag is None and event.implicit[0]:
-        known = yaml.SafeLoader.yaml_implicit_resolvers.get(event.value[:1], [])
-        tag = next((name for name, pattern in known if pattern.match(event.value)), None)
+        resolvers = yaml.SafeLoader.yaml_implicit_resolvers.get(event.value[:1], [])
+        tag = next((name for name, pattern in resolvers if pattern.match(event.value)), None)
         if tag is not None and tag.removeprefix(CORE) not in SCALARS:
             tag = None  # a date, say, is text
     if tag is None or tag == f"{CORE}str":

@@ -18,7 +18,7 @@ from runner.report.setting import Setting, first, grouped
 Array = NDArray[np.floating[Any]]
 
 LONGEST = 300
-"""Characters of a reason that is told: it may hold whatever a config holds."""
+"""Characters of a reason: it may hold whatever a config holds."""
 
 
 class Comparison(NamedTuple):

@@ -49,7 +49,7 @@ def parity(runs: Sequence[Run]) -> Parity:
     if len({run.tags.get("loop") for run in runs}) < 2:
         return Parity([], 0)
     for run in runs:
-        with suppress(ConfigError):  # one that somebody else's store does not tell
+        with suppress(ConfigError):  # a foreign config that is not plain data
             alike.setdefault(_experiment(run), {}).setdefault(run.tags.get("loop", ""), run)
     several = [by_loop for by_loop in alike.values() if len(by_loop) > 1]
     chains = [[loop[name] for name in ORDER if name in loop] for loop in several]

@@ -37,13 +37,13 @@ PLAIN = ("runner.optimizer.descent", "torch.optim.SGD")
 CONSTANT = "runner.schedule.constant"
 
 MOST_PRODUCTS = 10**10
-"""So many a closed form may take that somebody else may have asked for: some seconds' worth."""
+"""The most multiplications of a closed form for such a run: some seconds' worth."""
 
 AT_ONCE = 10**7
-"""So many residuals are computed at once: points of a landscape, times samples."""
+"""The most residuals that are computed together: points of a landscape, times samples."""
 
 MOST_PARAMETERS = 1000
-"""Of an objective that somebody else may have asked for: its Hessian has the square of that."""
+"""The largest objective of a run that may not be one's own: its Hessian has the square of it."""
 
 
 class Problem(NamedTuple):

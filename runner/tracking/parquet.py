@@ -146,7 +146,7 @@ def declared_in(path: Path) -> tuple[Column, ...] | None:
 
 
 def is_readable(path: Path, columns: Sequence[Column]) -> bool:
-    """Whether it is of a size that a foreign file may have: a small one may unpack to much."""
+    """Return whether a foreign file has an acceptable size: a small one may unpack to much."""
     metadata = pq.read_metadata(path)
     fields = max(metadata.num_columns, sum(column.size for column in columns))
     return bool(metadata.num_rows * fields <= MOST_NUMBERS)

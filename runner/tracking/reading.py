@@ -174,7 +174,7 @@ class MlflowRuns:
         )
 
     def _config(self, found: Any) -> Mapping[str, Any]:
-        """From the params; from the artifact where a param had to be cut. Raises ConfigError."""
+        """Return it from the params, or the artifact if a param was cut. Raises ConfigError."""
         params = found.data.params
         if any(len(value) >= LONGEST_PARAM for value in params.values()):
             content = self._file(found, "config.yaml") or b""
@@ -189,7 +189,7 @@ class MlflowRuns:
             if path and columns and (self._trust or is_readable(path, columns)):
                 return read_trajectory(path, columns)
         except (OSError, pa.ArrowException, KeyError, RecursionError, TypeError, ValueError):
-            pass  # somebody else's file of that name
+            pass  # a foreign file of that name
         return self._history(found)
 
     def _history(self, found: Any) -> Trajectory:
