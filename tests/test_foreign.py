@@ -3,11 +3,14 @@
 import io
 import json
 import os
+import pkgutil
+import re
 import shutil
 import sqlite3
 import sys
 from contextlib import closing, redirect_stderr, redirect_stdout, suppress
 from importlib import import_module
+from pathlib import Path
 
 import numpy as np
 import pyarrow as pa
@@ -15,11 +18,14 @@ import pyarrow.parquet as pq
 import pytest
 
 import runner
+from runner import short_list
 from runner.column import number
 from runner.config import ConfigError
 from runner.journal import End, File, Journal, Start
 from runner.recorded import plain
 from tests.rows import row_type
+
+ROOT = Path(__file__).resolve().parents[1]
 
 LINE = {
     **{"dataset": "line", "dataset._target_": "runner.dataset.points"},
@@ -254,6 +260,19 @@ def test_what_is_on_the_short_list_is_built(foreign):
     """Of a store as of a journal."""
     _, printed = reported("theirs", "--uri", foreign(LINE))
     assert "no optimum" not in printed
+
+
+READ_FILES = {f"runner.dataset.{name}" for name in ("csv", "npz", "parquet")}
+
+
+@pytest.mark.parametrize("group", short_list.PARTS)
+def test_every_option_is_on_the_short_list_unless_it_reads_files(group):
+    """And what is on it is there."""
+    options = list((ROOT / "conf" / group).glob("*.yaml"))
+    named = {re.search(r"^_target_: (\S+)", path.read_text(), re.MULTILINE) for path in options}
+    assert {found[1] for found in named if found} - READ_FILES <= short_list.PARTS[group]
+    assert options or group == "validation_data"
+    assert all(callable(pkgutil.resolve_name(name)) for name in short_list.PARTS[group])
 
 
 def test_trust_alone_lifts_it(foreign, tmp_path):
