@@ -83,7 +83,7 @@ def load(word: str, uri: str | None = None, *, trust: bool = False) -> Run | Swe
     """The run or the sweep of that name or id, or the `latest`: from the journals or MLflow.
 
     With a `uri`, only that MLflow store is asked. `trust` lets a report build whatever a config
-    from a tracking server names. Raises NotFound.
+    from a store, or from a journal that was copied here, names. Raises NotFound.
     """
     from runner import api
 

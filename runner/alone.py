@@ -14,6 +14,7 @@ from runner.draws import Draws
 from runner.drive import execute
 from runner.experiment import Experiment, compose
 from runner.failure import summary
+from runner.fingerprint import TAG, fingerprint
 from runner.journal import JournalError, Sink
 from runner.recording import Run
 from runner.signals import signals
@@ -51,7 +52,8 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
     """Compose the run, execute, record and show it; and the signal that has stopped it, if any."""
     data = Draws().dataset(cell.values)
     experiment = compose(cell.values, data)
-    start = identity.start(cell, experiment, data, tracked.store)
+    tags = {TAG: fingerprint(cell.values, data.digest)}  # a sweep that resumes does it not again
+    start = identity.start(cell, experiment, data, tracked.store, tags)
     limits = stop.limits_of(cell.values)
     look, ended = Console(cell.values, experiment.tensors), list[Run]()
     with signals(signal.SIGINT, signal.SIGTERM) as received:

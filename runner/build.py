@@ -2,7 +2,9 @@
 
 import inspect
 import pkgutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
 from copy import deepcopy
 from functools import cache
 from typing import Any
@@ -19,6 +21,8 @@ def target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     name = node.get("_target_")
     if not isinstance(name, str):
         raise ConfigError(f"{where}._target_: expected the name of a class or function, got {name}")
+    if (names := _names.get()) is not None and name not in names:
+        raise ConfigError(f"{where}: {name} is not on the short list of what may be built: --trust")
     try:
         found = _named(name)
     except KeyboardInterrupt:
@@ -52,8 +56,11 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any, **given: Any) ->
     is_partial = _is_partial(where, node, function)
     _check_keywords(where, node, len(arguments), given)
     keywords = {key: value for key, value in node.items() if key != "_target_"}
+    is_plain, is_limited = _is_plain(keywords), _names.get() is not None
+    if is_limited and not is_plain:
+        raise ConfigError(f"{where}: holds more than plain values, which may not be built: --trust")
     try:
-        if node["_target_"] in _instantiated and _is_plain(keywords):
+        if is_plain and (is_limited or node["_target_"] in _instantiated):
             return function(*arguments, **given, **deepcopy(keywords))
         make = hydra.utils.instantiate({"_convert_": "all", **node, "_partial_": True})
         made = make if is_partial else make(*arguments, **given)
@@ -100,6 +107,24 @@ def _is_partial(where: str, node: Mapping[str, Any], function: Callable[..., Any
 def _is_function(where: str) -> bool:
     """Whether the part there may be one itself, not only what one makes."""
     return where in ("loss", "objective") or where.startswith("measure.")
+
+
+_names: ContextVar[frozenset[str] | None] = ContextVar("names", default=None)
+"""What may be called now; None: anything."""
+
+
+@contextmanager
+def only(names: frozenset[str] | None) -> Iterator[None]:
+    """Let `build` call nothing else until the block ends, and that with plain values, by itself.
+
+    Then Hydra, which resolves interpolations and builds what is nested, has no part in it. None
+    lifts that.
+    """
+    token = _names.set(names)
+    try:
+        yield
+    finally:
+        _names.reset(token)
 
 
 _instantiated: set[str] = set()

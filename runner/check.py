@@ -15,6 +15,7 @@ from runner.dataset.split import LARGEST_SEED
 from runner.measured import faults as measured_faults
 from runner.spacing import LEAST_POINTS
 
+MOST_THREADS = 256
 SHUFFLES = ("epoch", "replacement", False)
 
 OF_DATASET = {f"validation_data.{key}" for key in KEYS}
@@ -48,8 +49,8 @@ def check(
             f"a finite number above 0, {size}, or null",
         ),
         "device.threads": (
-            values["device"].get("threads", 1) >= 1,
-            "1 or more threads of the CPU",
+            1 <= values["device"].get("threads", 1) <= MOST_THREADS,
+            f"1 to {MOST_THREADS} threads of the CPU",
         ),
         "seed": (0 <= seed < 2**63, f"a whole number of 0 or more, up to {2**63 - 1}"),
         "batch_size": (batch is None or batch >= 1, "1 or more samples, or null for all at once"),

@@ -49,6 +49,9 @@ MEASURES_TAG = "measures"
 MOST_SCALARS = 64
 """Up to so many numbers of a column have a metric each; past it, each tensor has one."""
 
+MOST_NUMBERS = 2**31
+"""Of a column at a step: no array that is larger can be in a row."""
+
 BEST = "best.npz"
 """The file of a run with patience: its parameters where it was best, each tensor by its name."""
 
@@ -143,18 +146,48 @@ def standard(tensors: Mapping[str, Shape], dtype: str = "float64") -> tuple[Colu
     )
 
 
-def from_json(written: Iterable[Mapping[str, Any]]) -> tuple[Column, ...]:
-    """The columns of which each was written as a dictionary."""
-    return tuple(
-        Column(
-            **{
-                **one,
-                "shape": tuple(one["shape"]),
-                "tensors": {name: tuple(shape) for name, shape in one["tensors"].items()},
-            }
-        )
-        for one in written
-    )
+def from_json(written: Any) -> tuple[Column, ...]:
+    """Return the columns of which each was written as a dictionary.
+
+    Raises ValueError for what declares none: it may stand in a store that anybody has written.
+    """
+    try:
+        columns = tuple(_from_json(**one) for one in written)
+    except (AttributeError, TypeError) as error:
+        raise ValueError(f"not the columns of a run: {error}") from error
+    names = [column.name for column in columns]
+    if len(set(names)) < len(names):
+        raise ValueError("not the columns of a run: two have one name")
+    return columns
+
+
+def _from_json(
+    *,
+    name: str,
+    role: str,
+    shape: Sequence[int],
+    dtype: str,
+    every: str,
+    tensors: Mapping[str, Sequence[int]],
+    steps: int,
+) -> Column:
+    """Return the column if it is one that can be. Raises TypeError or ValueError."""
+    shapes = {key: _shape(value) for key, value in tensors.items()}
+    column = Column(name, role, _shape(shape), dtype, every, shapes, steps)
+    texts = all(isinstance(text, str) for text in (name, role, dtype, every))
+    if not (texts and isinstance(steps, int) and steps > 0 and len(column.shape) < 2):
+        raise TypeError(f"{name!r:.80}")
+    if np.dtype(dtype).kind not in "fiu" or column.size > MOST_NUMBERS:
+        raise TypeError(f"{name!r:.80} of {dtype} and {column.size} numbers")
+    if shapes and sum(map(math.prod, shapes.values())) != column.size:
+        raise TypeError(f"{name!r:.80} has other tensors than numbers")
+    return column
+
+
+def _shape(written: Sequence[int]) -> Shape:
+    if not all(isinstance(size, int) and size >= 0 for size in written):
+        raise TypeError(f"{written!r:.80} is no shape")
+    return tuple(written)
 
 
 def declared(start: Any) -> tuple[Column, ...]:

@@ -27,8 +27,8 @@ class Resumed(NamedTuple):
     """Of a checkpoint; None where it begins anew."""
     known: Known
     """What is in the journal already."""
-    told: str
-    """From where, and with what changed, for a person"""
+    tags: Mapping[str, str]
+    """For the end: from where, and with what changed"""
 
 
 def execute(
@@ -102,7 +102,7 @@ def train(
     else:
         cells.predict_before()
     if resumed:
-        cells.goes_on(resumed.known, resumed.told)
+        cells.goes_on(resumed.known, resumed.tags)
     for steps, batch in enumerate(batches, began + 1):
         lr = rates.lr
         step = program.advance(batch, *rates.given)

@@ -63,7 +63,7 @@ class _Sources:
 
     def __init__(self, uri: str | None, *, trust: bool) -> None:
         self._uri, self._trust = uri, trust
-        self._journals: Source | None = None if uri else Journals()
+        self._journals: Source | None = None if uri else Journals(trust=trust)
         self._mlflow: Source | None = None
 
     def one(self, word: str) -> tuple[Run, Source]:

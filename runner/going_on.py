@@ -1,12 +1,13 @@
 """Runs that go on: what their journals have of them, and from which checkpoint they can."""
 
 import json
+import re
 import time
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner import checkpoint, identity, stop
+from runner import checkpoint, fingerprint, identity, short_list, stop
 from runner.checkpoint import Unreadable
 from runner.config import ConfigError, Values
 from runner.console import complain
@@ -16,14 +17,19 @@ from runner.drive import Resumed, execute
 from runner.experiment import Experiment, compose
 from runner.journal import End, File, Journal, JournalError, Reader, Start
 from runner.pruning import pruning
+from runner.recorded import plain
 from runner.recorded.tally import CUT_OFF
 from runner.recording import Known, Look, Tell
 from runner.scheduled import changed, check_reach, node_of, reach_of
 from runner.setup import setup
 from runner.stack import prepare, stack
+from runner.uri import is_of_here, recorded, without_credentials
 
 CHANGES = "resumed.json"
 """The file of a run that went on: each time from which step, and with what changed."""
+
+PLAIN_CHANGE = re.compile(r"(?:epochs|max_steps|tolerance|schedule\.\w+)=[-+.\w]+", re.ASCII)
+"""A change that holds nothing to resolve."""
 
 
 class Before(NamedTuple):
@@ -64,6 +70,21 @@ def read(path: Path, wanted: Callable[[str, Start], bool]) -> list[Before]:
     except JournalError as error:
         complain(f"{error}; what came after it is done again")
     return list(found.values())
+
+
+def check_foreign(name: str, runs: Sequence[Before], changes: Sequence[str]) -> None:
+    """Raise ConfigError for foreign runs that would build or reach what is not allowed."""
+    keys = [text.partition("=")[0] for text in changes]
+    for before in runs:
+        short_list.check(plain.of_json(before.start.config))
+        texts = [text for one in before.changes for text in one["changes"]]
+        if odd := [text for text in texts if not PLAIN_CHANGE.fullmatch(text)]:
+            raise ConfigError(f"{name}: was changed by {odd[0][:80]!r}: --trust")
+        if not is_of_here(recorded(before.start.store)) and "tracking.uri" not in keys:
+            raise ConfigError(
+                f"{name}: its journal was not written here, and is meant for "
+                f"{without_credentials(before.start.store)}: tracking.uri=..., or --trust"
+            )
 
 
 class Unit(NamedTuple):
@@ -146,11 +167,16 @@ def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
     return None
 
 
-def _told(of: Unit, changes: Sequence[str]) -> str:
-    """How often it went on, and with what changed."""
+def _tags(of: Unit, changes: Sequence[str]) -> dict[str, str]:
+    """Return the tags that say how often it was resumed, and with which changes.
+
+    A run that has been taken further is no longer the one that its fingerprint tells.
+    """
     times = [(one["step"], one["changes"]) for one in of.runs[0].changes]
-    told = [" ".join([f"after step {step}", *own]) for step, own in [*times, (of.step, changes)]]
-    return "; ".join(told)
+    times.append((of.step, changes))
+    told = [" ".join([f"after step {step}", *texts]) for step, texts in times]
+    is_changed = any(texts for _, texts in times)
+    return {"went_on": "; ".join(told), **({fingerprint.TAG: ""} if is_changed else {})}
 
 
 def go_on(
@@ -184,6 +210,6 @@ def go_on(
         tell,
         look,
         every=of.first[0]["checkpoint"]["every"],
-        resumed=Resumed([before.run for before in of.runs], of.state, known, _told(of, changes)),
+        resumed=Resumed([before.run for before in of.runs], of.state, known, _tags(of, changes)),
         pruning=own_pruning,
     )

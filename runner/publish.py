@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import threading
+from pathlib import Path
 
 from runner import journal, project
 from runner.address import fault
@@ -13,7 +14,7 @@ from runner.journal import FOLDER
 from runner.tracking.bounded import BOUNDED
 from runner.tracking.log import log_to_file
 from runner.tracking.session import see_it
-from runner.uri import recorded, with_credentials
+from runner.uri import is_of_here, recorded, with_credentials, without_credentials
 
 NOTHING = "published   nothing was left to publish"
 
@@ -57,18 +58,21 @@ def main() -> int:
 def publish(uri: str | None) -> int:
     """Publish all journals that nobody writes, each into the store that it was meant for."""
     journal.tidy(journal.folder())
-    found = map(journal.destination, journal.folder().glob("*.db"))
-    meant = {store and recorded(store) for store in found}
+    destinations = {path: journal.destination(path) for path in journal.folder().glob("*.db")}
+    left = 0
+    if not uri:  # a foreign journal may name any file, and any server
+        left = _set_aside(destinations)
+    meant = {store and recorded(store) for store in destinations.values()}
     stores = {uri} if uri else set(filter(None, meant))
     if None in meant and not stores:
         stores = {""}  # damaged from the start: nothing for any store, but not to be left silently
     if not meant - {""} and not uri:
-        say(f"kept        {FOLDER}: for no store; --uri names one" if meant else NOTHING)
-        return 0
+        if not left:
+            say(f"kept        {FOLDER}: for no store; --uri names one" if meant else NOTHING)
+        return left
     from runner.tracking.files import Files
     from runner.tracking.publisher import Publisher  # now that it is worth its imports
 
-    left = 0
     ended = threading.Event()
     ended.set()
     for store in sorted(stores):
@@ -89,6 +93,23 @@ def publish(uri: str | None) -> int:
         if report.why:
             complain(f"kept        {FOLDER}: {report.why}")
         if report.why or report.damaged:
+            left = 1
+    return left
+
+
+def _set_aside(destinations: dict[Path, str | None]) -> int:
+    """Remove the journals that were copied from elsewhere and name a store unknown here.
+
+    Return the exit status, 1 if there are any; each is reported.
+    """
+    left = 0
+    for path, store in list(destinations.items()):
+        if store and not is_of_here(recorded(store)) and not journal.is_from_here(path):
+            complain(
+                f"kept        {project.shown(path)}: was not written here, and is meant for "
+                f"{without_credentials(store)}: --uri names that store, or another one"
+            )
+            del destinations[path]
             left = 1
     return left
 

@@ -89,7 +89,7 @@ class Recording:
         self._is_writing = False
         self._written = 0  # records of the chunk, where a Ctrl-C has come between two
         self._known: Known = {}
-        self._told = ""
+        self._tags: Mapping[str, str] = dict[str, str]()
 
     def state(self) -> dict[str, Any]:
         """Where the cells are, once all that has come of them is written."""
@@ -113,9 +113,9 @@ class Recording:
         self.left = int(self.open.sum())
         self._then = time.perf_counter()
 
-    def goes_on(self, known: Known, told: str) -> None:
-        """Write nothing that is there already, and in the end what is told of that."""
-        self._known, self._told = known, told
+    def goes_on(self, known: Known, tags: Mapping[str, str]) -> None:
+        """Skip rows that are in the journal already, and give the end these tags."""
+        self._known, self._tags = known, tags
 
     def predict_before(self) -> None:
         """Predict at the probe point, if there is one, before the first step."""
@@ -171,9 +171,9 @@ class Recording:
             end = ending.end(outcome, own, self._epoch_steps, self._share, said, reason, failure)
             if self._measuring:
                 end = replace(end, tags={**end.tags, "measured": self._measuring.cost()})
-            if self._told:  # a reason of the end before holds no more
+            if self._tags:  # a reason of the end before holds no more
                 own_reason = {} if end.reason else {"reason": ""}
-                end = replace(end, tags={**end.tags, **own_reason, "went_on": self._told})
+                end = replace(end, tags={**end.tags, **own_reason, **self._tags})
             run = self._runs[self.indices[cell]]
             kept = best.parameters if best and best.epoch else own.parameters
             self._ended[cell] = Run(run, end, own.final_loss, failure, kept)

@@ -1,24 +1,26 @@
-"""The command that goes on with a run: `python -m runner.resume [RUN] [KEY=VALUE ...]`."""
+"""The command that goes on with a run: `python -m runner.resume [RUN [KEY=VALUE ...]]`."""
 
 import argparse
+import shlex
 import signal
 import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from runner import identity, journal, stop
+from runner import identity, journal, short_list, stop
 from runner.alone import raise_failure, tell_end
+from runner.build import only
 from runner.cell import Cell
 from runner.cells import parent, table
 from runner.config import ConfigError, Values
 from runner.console import Console, complain, prepare, say
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
-from runner.going_on import Before, Horizon, go_on, read, unit
+from runner.going_on import Before, Horizon, check_foreign, go_on, read, unit
 from runner.journal import Journal, JournalError, Start
-from runner.recorded.journals import Journals
 from runner.recorded.run import Run as Found
+from runner.recorded.run import SourceError
 from runner.recording import Run
 from runner.scheduled import HORIZONS
 from runner.signals import signals
@@ -40,20 +42,29 @@ def main() -> int:
         description="Go on with a run that was killed or interrupted, as the same run, from its "
         "last checkpoint (checkpoint.every) or from the start; or further than it was asked to.",
     )
-    parser.add_argument("run", nargs="?", default="latest", help="its id, its name, or latest")
-    parser.add_argument("changes", nargs="*", help="epochs=500, max_steps=..., tolerance=...")
+    parser.add_argument(
+        "run", nargs="?", default="latest", help="its id, its name, or latest, the default"
+    )
+    parser.add_argument(
+        "changes", nargs="*", help="epochs=500, max_steps=..., tolerance=...: after a RUN alone"
+    )
     parser.add_argument("--config-dir", help="that of parts of your own, as before")
+    parser.add_argument(
+        "--trust", action="store_true", help="build whatever a journal copied from elsewhere names"
+    )
     typed = parser.parse_args()
-    word, changes = typed.run, typed.changes
-    if "=" in word and not Journals().found(word):  # a name may be like it
-        word, changes = "latest", [word, *changes]
     try:
-        found = find_one(word, None, trust=False)
+        found = find_one(typed.run, None, trust=typed.trust)
         with invocation():
-            return resume(found, changes, typed.config_dir)
-    except (ConfigError, JournalError, NotFound) as error:
+            return resume(found, typed.changes, typed.config_dir)
+    except NotFound as error:
         complain(str(error))
-        return 1
+        if "=" in typed.run:  # a name may be like a change: what was meant is not guessed
+            words = shlex.join(["latest", typed.run, *typed.changes])
+            complain(f"To change the latest run: python -m runner.resume {words}")
+    except (ConfigError, JournalError, SourceError) as error:
+        complain(str(error))
+    return 1
 
 
 def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
@@ -64,9 +75,25 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
         raise ConfigError(f"{found.name}: is of a sweep: python -m runner.resume {found.parent}")
     if found.outcome == "running":
         raise ConfigError(f"{found.name}: is still running")
-    if found.is_sweep:
-        return _sweep(found, changes, config_dir)
+    go_on_with = _sweep if found.is_sweep else _run
+    if found.trusted:
+        return go_on_with(found, changes, config_dir)
+    try:
+        with only(short_list.NAMES):
+            return go_on_with(found, changes, config_dir)
+    except (AttributeError, KeyError, TypeError, ValueError) as error:  # it may hold anything
+        raise ConfigError(
+            f"{found.name}: its journal was not written here, and cannot be resumed: "
+            f"{type(error).__name__}: {error}"
+        ) from error
+
+
+def _run(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
+    """Resume a single run; return the exit status."""
+    assert found.journal is not None
     [before] = read(found.journal, lambda run, _: run == found.id)
+    if not found.trusted:
+        check_foreign(found.name, [before], changes)
     typed = [text for one in before.changes for text in one["changes"]] + list(changes)
     first, limits = values(before.start, typed, composed(typed, config_dir))
     if why := has_ended(found, changes, before, limits):
@@ -182,6 +209,9 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
         raise ConfigError(f"{changes[0]}: the cells of a sweep go on as they were asked to")
     paths = journal.paths(found.journal.stem)
     runs = [(p, b) for p in paths for b in read(p, lambda _, start: start.parent == found.id)]
+    is_from_here = [journal.is_from_here(path) for path in (found.journal, *paths)]
+    if not found.trusted or (is_from_here[0] and not all(is_from_here)):
+        check_foreign(found.name, [before for _, before in runs], changes)
     units: dict[tuple[Path, int], list[Before]] = {}
     for path, before in runs:
         number = int(before.start.tags["cell"])

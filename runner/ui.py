@@ -11,7 +11,7 @@ from runner.console import complain, prepare, say
 from runner.find import NotFound, find_one, take_word
 from runner.recorded.run import Run, SourceError
 from runner.tracking.bounded import BOUNDED
-from runner.uri import LOCAL, with_credentials, without_credentials
+from runner.uri import LOCAL, is_of_here, with_credentials, without_credentials
 
 PORT = 5000
 
@@ -27,7 +27,7 @@ def main() -> int:
     parser.add_argument("--no-browser", action="store_true", help="print the address, and no more")
     parser.add_argument("--host", default="127.0.0.1", help="where the server listens (127.0.0.1)")
     parser.add_argument("--port", type=int, default=PORT, help=f"or the next free one ({PORT})")
-    parser.add_argument("--uri", help="the MLflow store, instead of that of the latest run here")
+    parser.add_argument("--uri", help="the MLflow store, instead of the one that the run is for")
     typed = parser.parse_args()
     if not 1 <= typed.port <= 65535:
         complain(f"--port: expected a number from 1 to 65535, got {typed.port}")
@@ -52,7 +52,7 @@ def _open(typed: argparse.Namespace) -> int:
     from runner.tracking.server import serving, started
 
     run = find_one(typed.word, typed.uri, trust=False)
-    uri = typed.uri or _store()
+    uri = typed.uri or _store(run)
     if uri.startswith("http"):
         return _show(pages.of(uri, run), run, typed)
     found = serving(typed.host, typed.port, run)
@@ -68,11 +68,14 @@ def _open(typed: argparse.Namespace) -> int:
         return server.wait()
 
 
-def _store() -> str:
-    """The store of the latest run here; without one that of the environment, or of this folder."""
-    for path in reversed(journal.paths()):
-        if store := journal.destination(path):
-            return with_credentials(store)
+def _store(run: Run) -> str:
+    """Return the run's store, as its journal has it; else the one that it was found in.
+
+    That is the environment's, or this folder's.
+    """
+    store = journal.destination(run.journal) if run.journal else None
+    if store and run.journal and (is_of_here(store) or journal.is_from_here(run.journal)):
+        return with_credentials(store)
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{LOCAL}"
 
 

@@ -55,6 +55,12 @@ def scrubbed(text: str, uri: str) -> str:
     return text
 
 
+def is_of_here(store: str) -> bool:
+    """Return whether the recorded URI is this folder's store, or the environment's."""
+    chosen = os.environ.get("MLFLOW_TRACKING_URI", "")
+    return store in ("", f"sqlite:///{LOCAL}") or bool(chosen and recorded(chosen) == store)
+
+
 def with_credentials(store: str) -> str:
     """The store's URI as the environment has it, if that is the same store."""
     known = os.environ.get("MLFLOW_TRACKING_URI", "")

@@ -236,7 +236,7 @@ def test_more_threads_are_for_lone_runs(here):
     two = runner.sweep("tracking=off", "device.threads=2", "lr=0.1,0.2")
     assert [run.tags["stacked"] for run in two] == ["false", "false"]
     assert two[0].params["device.threads"] == "2"
-    with pytest.raises(runner.ConfigError, match=r"device.threads: expected 1 or more"):
+    with pytest.raises(runner.ConfigError, match=r"device.threads: expected 1 to 256"):
         runner.run("tracking=off", "device.threads=0")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import random
+import shlex
 import signal
 import subprocess
 import sys
@@ -322,9 +323,52 @@ def test_a_name_may_be_like_a_change(monkeypatch):
     execute(["dataset=plane", "model=linear", "epochs=5"])
     assert resume.main() == 0
     assert runner.load(name).epochs == 30
-    monkeypatch.setattr(sys, "argv", ["runner.resume", "epochs=9"])
+    monkeypatch.setattr(sys, "argv", ["runner.resume", "latest", "epochs=9"])
     assert resume.main() == 0
     assert cells("latest")[0].epochs == 9
+
+
+@pytest.mark.parametrize(
+    "typed",
+    [
+        ["epochs=30"],
+        ["epochs=3", "epochs=12"],
+        ["tolerance=0 lr=0.5", "epochs=30"],
+        ["lr=", "epochs=9"],
+    ],
+    ids=str,
+)
+def test_a_name_that_no_run_has_is_not_the_latest(typed, monkeypatch, capsys):
+    """Though it may be read as a change: the run that is there stays as it is."""
+    execute(["epochs=5"])
+    monkeypatch.setattr(sys, "argv", ["runner.resume", *typed])
+    assert resume.main() == 1
+    assert cells("latest")[0].epochs == 5
+    err = capsys.readouterr().err
+    assert f"{typed[0]}: no such run, by id or by name" in err
+    assert f"python -m runner.resume latest {shlex.join(typed)}" in err
+
+
+def test_a_sweep_that_resumes_counts_runs_by_themselves(capsys):
+    """As they are: one that was taken further is another run, and so is one that was cut off."""
+    words = ["gradient=by_hand", "optimizer=adam", "schedule=step", "epochs=20"]
+    for lr in ("0.1", "0.2", "0.3"):
+        execute([*words, f"lr={lr}"])
+    assert go_on("latest", "epochs=30") == 0
+    killed([*words, "lr=0.4", "checkpoint.every=5"], 7)
+    capsys.readouterr()
+    sweep = [*words, "lr=0.1,0.2,0.3,0.4", "sweep.resume=true"]
+    execute(sweep)
+    assert "2 already done" in capsys.readouterr().out
+    ended = cells("latest")
+    assert [(run.outcome, run.epochs) for run in ended] == [("exhausted", 20)] * 4
+    alone, stacked = (
+        [run for run in ended if ("cell" in run.tags) == is_cell] for is_cell in (False, True)
+    )
+    assert [run.params["lr"] for run in alone] == ["0.1", "0.2"]
+    assert [run.params["lr"] for run in stacked] == ["0.3", "0.4"]
+    execute(sweep)
+    assert "4 already done" in capsys.readouterr().out
 
 
 def test_it_begins_where_the_other_run_was_then():

@@ -19,15 +19,21 @@ class Done(NamedTuple):
 def done(store: str, experiment: str, *, pruned: bool = False) -> dict[str, Done]:
     """By fingerprint, every finished run in a journal that was for that place in MLflow.
 
+    A run by itself is one of them, unless it was taken further than its config says.
     `pruned`: those that were given up are as good as finished.
 
     Raises JournalUnavailable.
     """
-    return {
-        start.tags[TAG]: Done(run, end)
-        for path in paths()
-        for run, start, end in ends(path)
-        if TAG in start.tags
-        and (start.store, start.experiment) == (store, experiment)
-        and end.outcome in (DONE if not pruned else (*DONE, "pruned"))
-    }
+    outcomes = DONE if not pruned else (*DONE, "pruned")
+    finished: dict[str, Done] = {}
+    tags: dict[str, str] = {}
+    for path in paths():
+        for run, start, end in ends(path):
+            before = tags.pop(run, "")
+            if before and finished[before].run == run:  # it has gone on since that end
+                del finished[before]
+            tag = {**start.tags, **end.tags}.get(TAG)
+            is_there = (start.store, start.experiment) == (store, experiment)
+            if tag and is_there and end.outcome in outcomes:
+                finished[tag], tags[run] = Done(run, end), tag
+    return finished

@@ -1,5 +1,7 @@
 """Where journals are: those that are being written or published, and those done with."""
 
+import hashlib
+import os
 import sqlite3
 import time
 from collections.abc import Iterator
@@ -20,6 +22,14 @@ PUBLISHER_SECONDS = 60.0
 """For somebody who is still publishing a journal that is to go on"""
 
 PATIENCE_SECONDS = 2.0  # for those who read a journal that is to be put away
+
+MACHINE = Path("/etc/machine-id")
+"""What a Linux system has chosen for itself when it was installed."""
+
+SCHEMA = """CREATE TABLE record \
+(id INTEGER PRIMARY KEY, run BLOB, kind BLOB, body BLOB, checksum INTEGER)"""
+ORIGIN = "CREATE TABLE origin (mark TEXT)"
+TABLES = {"record": SCHEMA, "origin": ORIGIN}
 
 
 def folder() -> Path:
@@ -46,6 +56,44 @@ def is_being_written(path: Path) -> bool:
             return False
     except Timeout:
         return True
+
+
+def check_tables(database: sqlite3.Connection) -> None:
+    """Raise DatabaseError where a table is something else: a view, say, may take for ever."""
+    query = "SELECT name, sql FROM sqlite_master WHERE name IN ('record', 'origin')"
+    for name, written in database.execute(query):
+        if written != TABLES[name]:
+            raise sqlite3.DatabaseError(f"{name} is no table of a journal")
+
+
+def mark_origin(path: Path, database: sqlite3.Connection) -> None:
+    """Leave in a journal what tells it from a copy, and from what another machine has written."""
+    database.execute(ORIGIN)
+    database.execute("INSERT INTO origin VALUES (?)", (_origin(path),))
+
+
+def is_from_here(path: Path) -> bool:
+    """Return whether this machine wrote the journal, for this user and in this place.
+
+    A folder may be moved within its disk. The author of a copy is unknown, as is that of a journal
+    from before these marks.
+    """
+    with suppress(OSError, sqlite3.Error):
+        uri = f"{path.absolute().as_uri()}?mode=rw"
+        with closing(sqlite3.connect(uri, uri=True)) as database:
+            check_tables(database)
+            return database.execute("SELECT mark FROM origin").fetchall() == [(_origin(path),)]
+    return False
+
+
+def _origin(path: Path) -> str:
+    """Return the digest of the machine, the user, and the place of the file on its disk."""
+    try:
+        machine = MACHINE.read_bytes()
+    except OSError:  # another system's, or a container
+        machine = b""
+    user = os.getuid() if hasattr(os, "getuid") else ""
+    return hashlib.sha256(machine + f"{user} {path.stat().st_ino}".encode()).hexdigest()
 
 
 def put_away(path: Path, *, keep: bool) -> None:

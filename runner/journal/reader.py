@@ -1,5 +1,6 @@
 """Reads journals: from the beginning, and on as they grow."""
 
+import re
 import sqlite3
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
@@ -11,7 +12,7 @@ from typing import Any
 import numpy as np
 
 from runner import project
-from runner.journal.files import PUT_AWAY
+from runner.journal.files import PUT_AWAY, check_tables
 from runner.journal.record import (
     End,
     File,
@@ -37,6 +38,9 @@ PASSING = {
     sqlite3.SQLITE_PROTOCOL,
 }
 
+RUN_ID = re.compile(rb"[0-9a-f]{32}")
+"""Folders and files bear such names, so a run's may have no others."""
+
 
 class Reader:
     """Reads a journal from its beginning, and on from there as it grows."""
@@ -46,6 +50,7 @@ class Reader:
         self._here = path.absolute()
         self._last = 0
         self._checksum = 0
+        self._begun: set[bytes] = set()
 
     def read(self, most: int = 1000) -> Iterator[Record]:
         """Up to `most` records that have come since the last call; as many more if it was moved.
@@ -97,6 +102,7 @@ class Reader:
                 with closing(sqlite3.connect(f"{place.as_uri()}?mode=rw", uri=True)) as database:
                     # Without this, SQLite would refuse all of a file that has lost its tail.
                     database.execute("PRAGMA writable_schema=ON")
+                    check_tables(database)
                     yield from ask(database)
             except sqlite3.Error as error:
                 if self.place() == place:
@@ -119,9 +125,13 @@ class Reader:
         )
         if not whole:
             raise self._damaged()
+        if kind == b"start" and RUN_ID.fullmatch(run):
+            self._begun.add(run)
+        elif run not in self._begun:
+            raise self._damaged(": what follows is of a run that has not begun")
         try:
             record = Record(run.decode(), decoded(kind.decode(), body), number)
-        except (TypeError, ValueError) as error:  # whole, but of another version
+        except (RecursionError, TypeError, ValueError) as error:  # whole, but of another version
             raise self._damaged(f": {error}") from error
         self._last, self._checksum = number, found
         return record

@@ -93,12 +93,36 @@ class JournalUnavailable(JournalError):
 
 
 def decoded(kind: str, body: bytes) -> Start | Rows | File | End:
+    """Return what the bytes are. Raises TypeError, ValueError or RecursionError."""
     if kind == "rows":
-        return _rows(body)
+        rows = _rows(body)
+        if (rows.dtype.names or ())[:2] != ("step", "time"):
+            raise ValueError("rows without step and time")
+        return rows
     if kind == "file":
         name, _, content = body.partition(b"\0")
         return File(name.decode(), content)
-    return (Start if kind == "start" else End)(**json.loads(body))
+    content = json.loads(body)
+    for key, types in (TYPES_OF_START if kind == "start" else TYPES_OF_END).items():
+        if key in content and not isinstance(content[key], types):
+            raise TypeError(f"{key}: {type(content[key]).__name__}")
+    for key, of_value in (("params", str), ("tags", str), ("metrics", int | float)):
+        if not all(isinstance(value, of_value) for value in content.get(key, {}).values()):
+            raise TypeError(f"{key}: not all are of their type")
+    return Start(**content) if kind == "start" else End(**content)
+
+
+TYPES_OF_START: Mapping[str, Any] = {
+    **dict.fromkeys(("name", "store", "experiment"), str),
+    **dict.fromkeys(("params", "tags", "config", "tensors", "how", "dataset"), dict),
+    **{"time": int | float, "parent": str | None, "columns": list | tuple},
+    **{"points": int | None, "steps": int},
+}
+TYPES_OF_END: Mapping[str, Any] = {
+    **{"outcome": str, "metrics": dict, "tags": dict, "time": int | float},
+    **{"reason": str | None, "summary": str | None},
+}
+"""The types that JSON must give the fields: a foreign journal may hold any others."""
 
 
 def _rows(body: bytes) -> Rows:

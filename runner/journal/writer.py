@@ -14,16 +14,12 @@ import numpy as np
 from filelock import FileLock
 
 from runner import project
-from runner.journal.files import lock_path, published
+from runner.journal.files import SCHEMA, lock_path, mark_origin, published
 from runner.journal.reader import last_whole
 from runner.journal.record import End, File, JournalError, Rows, Start, checksum
 
 PAGE_BYTES = 16384
 """Of the file: chunks of a large model's trajectory take a third of the time of 4096."""
-
-SCHEMA = """
-CREATE TABLE record (id INTEGER PRIMARY KEY, run BLOB, kind BLOB, body BLOB, checksum INTEGER)
-"""
 
 LAST_CHECKSUM = "SELECT checksum FROM record ORDER BY id DESC LIMIT 1"
 
@@ -178,6 +174,7 @@ def _create(path: Path) -> None:
         database.execute(f"PRAGMA page_size={PAGE_BYTES}")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute(SCHEMA)
+        mark_origin(new, database)
     new.replace(path)
 
 

@@ -6,10 +6,12 @@ from dataclasses import dataclass, field
 from functools import partial
 from pathlib import Path
 from sys import intern
+from typing import Any
 
-from runner import journal
+from runner import journal, project
 from runner.column import Column, declared
 from runner.journal import End, File, JournalError, Reader, Record, Start
+from runner.recorded import plain
 from runner.recorded.run import Run, cell_number, cell_rows, never_begun
 from runner.recorded.tally import Tally
 from runner.recorded.trajectory import Trajectory, assembled
@@ -34,8 +36,13 @@ class _Head:
 class Journals:
     """See `runner.recorded.run.Source`."""
 
-    def __init__(self, name: str = "") -> None:
-        """Look through every journal whose name begins so."""
+    def __init__(self, name: str = "", *, trust: bool = False) -> None:
+        """Look through every journal whose name begins so.
+
+        `trust` lets a report build whatever a journal names that was copied from elsewhere.
+        """
+        self._trust = trust
+        self._trusted: dict[Path, bool] = {}
         self._heads: dict[str, _Head] = {}
         self._damage: dict[Path, str] = {}
         self._scanned: set[Path] = set()
@@ -89,6 +96,8 @@ class Journals:
                 self._note(reader, record)
         except JournalError as error:  # what comes after has not been recorded whole
             self._damage[path] = str(error)
+        except (KeyError, TypeError, ValueError) as error:  # whole, but it makes no run
+            self._damage[path] = f"{project.shown(path)}: {type(error).__name__}: {error}"
 
     def _note(self, reader: Reader, record: Record) -> None:
         content = record.content
@@ -127,6 +136,8 @@ class Journals:
     def _run(self, run: str, start: Start, end: End | None) -> Run:
         head = self._heads[run]
         end = end or self._cut_off(head)
+        is_trusted = self._is_trusted(head.reader)
+        config = partial(json.loads if is_trusted else _foreign, json.dumps(start.config))
         return Run(
             id=run,
             name=start.name,
@@ -137,12 +148,18 @@ class Journals:
             figures=end.metrics,
             outcome=end.outcome,
             reason=end.brief,
-            config=partial(json.loads, json.dumps(start.config)),
+            config=config,
             trajectory=partial(_trajectory, head),
             file=partial(_file, head),
-            trusted=True,
+            trusted=is_trusted,
             journal=head.reader.place(),
         )
+
+    def _is_trusted(self, reader: Reader) -> bool:
+        path = reader.path
+        if path not in self._trusted:
+            self._trusted[path] = self._trust or journal.is_from_here(reader.place())
+        return self._trusted[path]
 
     def _cut_off(self, head: _Head) -> End:
         """How a run stands that has no end in its journal."""
@@ -151,6 +168,11 @@ class Journals:
         if damage is None and journal.is_being_written(path):
             return End("running", head.tally.metrics())
         return head.tally.cut_off(damage, head.time)
+
+
+def _foreign(text: str) -> dict[str, Any]:
+    """Return the config of a journal from elsewhere as plain data. Raises ConfigError."""
+    return plain.of_json(json.loads(text))
 
 
 def _trajectory(head: _Head) -> Trajectory:

@@ -52,7 +52,9 @@ def main() -> int:
         help="write the page anew until a sweep that runs has ended",
     )
     parser.add_argument(
-        "--trust", action="store_true", help="build whatever a config from MLflow names"
+        "--trust",
+        action="store_true",
+        help="build whatever a config from MLflow, or a copied journal, names",
     )
     typed = parser.parse_args()
     project.folder()  # before a dataset that is built changes the current one

@@ -17,6 +17,9 @@ from runner.report.setting import Setting, first, grouped
 
 Array = NDArray[np.floating[Any]]
 
+LONGEST = 300
+"""Characters of a reason: it may hold whatever a config holds."""
+
 
 class Comparison(NamedTuple):
     """What a report tells."""
@@ -138,5 +141,5 @@ def _fitted(run: Run) -> tuple[Problem | None, list[str]]:
     except NoForm:  # as one expects of a network
         return None, []
     except ConfigError as error:
-        return None, [f"no optimum and no landscape: {str(error).splitlines()[0]}"]
+        return None, [f"no optimum and no landscape: {str(error).splitlines()[0][:LONGEST]}"]
     return found, list(found.notes())

@@ -1,6 +1,5 @@
 """The loss of a module of PyTorch's as a function of its parameters."""
 
-import json
 from functools import lru_cache
 from typing import Any
 
@@ -11,9 +10,9 @@ from torch import nn
 
 from runner import network as networks
 from runner import parts
-from runner.config import ConfigError, Values
+from runner.config import ConfigError
 from runner.draws import Draws
-from runner.report.problem import Problem
+from runner.report.problem import Problem, parts_of
 
 Array = NDArray[np.floating[Any]]
 
@@ -26,18 +25,18 @@ MOST = 10**8
 
 
 @lru_cache(maxsize=4)
-def network_problem(text: str) -> Problem:
+def network_problem(text: str, trust: bool) -> Problem:
     """The problem of these parts, as JSON: see `runner.report.problem`.
 
     Statistics of a batch are those of all samples, and nothing is dropped.
     """
-    values: Values = json.loads(text)
-    dtype = values["dtype"]
-    data = Draws().dataset(values)
-    network, shape = parts.network(values["model"], values["seed"], dtype, "cpu", data)
-    _, start = parts.network_start(values["model"], values["seed"], dtype, data, network)
-    y = parts.torch_y(data, shape, "cpu")
-    loss_of = parts.torch_loss(values["loss"], "cpu", y, shape, dtype)
+    with parts_of(text, trust=trust) as values:
+        dtype = values["dtype"]
+        data = Draws().dataset(values)
+        network, shape = parts.network(values["model"], values["seed"], dtype, "cpu", data)
+        _, start = parts.network_start(values["model"], values["seed"], dtype, data, network)
+        y = parts.torch_y(data, shape, "cpu")
+        loss_of = parts.torch_loss(values["loss"], "cpu", y, shape, dtype)
     some = slice(None, None, -(-len(y) * start.size // MOST))
     x, y = torch.tensor(data.x[some]), y[some]
     samples = len(y) if len(y) < len(data.y) else None

@@ -2,12 +2,14 @@
 
 import json
 from collections.abc import Sequence
+from contextlib import suppress
 from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.config import ConfigError
 from runner.recorded.run import Run
 from runner.report.problem import is_plain
 
@@ -47,7 +49,8 @@ def parity(runs: Sequence[Run]) -> Parity:
     if len({run.tags.get("loop") for run in runs}) < 2:
         return Parity([], 0)
     for run in runs:
-        alike.setdefault(_experiment(run), {}).setdefault(run.tags.get("loop", ""), run)
+        with suppress(ConfigError):  # a foreign config that is not plain data
+            alike.setdefault(_experiment(run), {}).setdefault(run.tags.get("loop", ""), run)
     several = [by_loop for by_loop in alike.values() if len(by_loop) > 1]
     chains = [[loop[name] for name in ORDER if name in loop] for loop in several]
     neighbours = [pair for chain in chains for pair in pairwise(chain)]

@@ -2,8 +2,8 @@
 
 import json
 import math
-import re
 from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import replace
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -11,12 +11,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import closed_form, optimum
+from runner import closed_form, optimum, short_list
 from runner import loss as losses
 from runner import model as models
-from runner.build import build, swapped
+from runner.build import build, only, swapped
 from runner.column import PARAMETERS
-from runner.config import ConfigError, Values, targets
+from runner.config import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.identity import DATA
@@ -36,17 +36,14 @@ PLAIN = ("runner.optimizer.descent", "torch.optim.SGD")
 
 CONSTANT = "runner.schedule.constant"
 
-TRUSTED = re.compile(
-    r"runner\.dataset\.(points|chebyshev|linear|polynomial|least_squares|blobs|moons|separable|digits)"
-    r"|sklearn\.datasets\.(make_\w+|load_(diabetes|iris|wine|digits|linnerud|breast_cancer))"
-    r"|runner\.objective\.(quadratic|rosenbrock|beale|himmelblau|rastrigin|styblinski_tang|saddle"
-    r"|ackley)"
-    r"|runner\.model\.(Scalar|polynomial)"
-    r"|runner\.mlp\.mlp"
-    r"|torch\.nn\.(Linear|MSELoss|L1Loss|HuberLoss|BCEWithLogitsLoss|CrossEntropyLoss)"
-)
-"""What a config from a tracking server may name. Not all of a package: some of its functions
-delete files or fetch them, and its modules lead to any other."""
+MOST_PRODUCTS = 10**10
+"""The most multiplications of a closed form for such a run: some seconds' worth."""
+
+AT_ONCE = 10**7
+"""The most residuals that are computed together: points of a landscape, times samples."""
+
+MOST_PARAMETERS = 1000
+"""The largest objective of a run that may not be one's own: its Hessian has the square of it."""
 
 
 class Problem(NamedTuple):
@@ -90,6 +87,19 @@ class NoForm(ConfigError):
     """A model or a loss that has no form by hand."""
 
 
+@contextmanager
+def parts_of(text: str, *, trust: bool) -> Iterator[Values]:
+    """Give the parts that the JSON holds, to be built in the block, by the short list alone.
+
+    What is checked is the object that is given. `trust` lifts that. Raises ConfigError.
+    """
+    parts: Values = json.loads(text)
+    if not trust:
+        short_list.check(parts)
+    with only(None if trust else short_list.NAMES):
+        yield parts
+
+
 def problem(run: Run) -> Problem:
     """What the run fits. Raises ConfigError where it cannot be built, and why."""
     return _matching(run, _parts(run), _problem)
@@ -116,19 +126,15 @@ def _parts(run: Run) -> dict[str, Any]:
     if config.get("objective"):
         parts["parameters"] = len(run.trajectory().names(PARAMETERS))
     parts |= {key: config[key] for key in SPLIT if config.get(key) is not None}
-    if not run.trusted:
-        for name in map(str, targets(parts)):
-            if not TRUSTED.fullmatch(name):
-                raise ConfigError(f"{name} is not on the short list of what may be built: --trust")
     for part, start in (("model", "initial"), ("objective", "start")):
         parts[part] = {k: v for k, v in (parts[part] or {}).items() if k != start}
     return parts
 
 
-def _matching(run: Run, parts: dict[str, Any], build_it: Callable[[str], Problem]) -> Problem:
+def _matching(run: Run, parts: dict[str, Any], build_it: Callable[[str, bool], Problem]) -> Problem:
     """The problem of these parts, if its data are those that the run had."""
     try:
-        made = build_it(json.dumps(parts))
+        made = build_it(json.dumps(parts), run.trusted)
     except ConfigError:
         raise
     except Exception as error:  # of a part of somebody's, or of a config that anybody wrote
@@ -218,10 +224,16 @@ def _each(value: Callable[[Any], Any]) -> Callable[[Array], Array]:
 
 
 @lru_cache(maxsize=64)
-def _problem(text: str) -> Problem:
-    parts: Values = json.loads(text)
-    if parts["objective"]:
-        return objective_problem(parts, Draws().dataset(parts))
+def _problem(text: str, trust: bool) -> Problem:
+    with parts_of(text, trust=trust) as parts:
+        if parts["objective"]:
+            if not trust and parts["parameters"] > MOST_PARAMETERS:
+                raise ConfigError(f"the objective has {parts['parameters']} parameters: --trust")
+            return objective_problem(parts, Draws().dataset(parts))
+        return _of_samples(parts, trust=trust)
+
+
+def _of_samples(parts: Values, *, trust: bool) -> Problem:
     if parts["model"]["_target_"] not in models.BY_HAND:
         raise NoForm(f"model: {parts['model']['_target_']} has no form by hand")
     if parts["loss"]["_target_"] not in losses.BY_HAND:
@@ -229,14 +241,28 @@ def _problem(text: str) -> Problem:
     data = Draws().dataset(parts)
     if data.outputs > 1:
         raise NoForm(f"model: of {data.outputs} outputs there is no form by hand")
+    samples, columns = data.x.shape
+    products = samples * columns * min(samples, columns)
+    if not trust and (samples > short_list.LARGEST or products > MOST_PRODUCTS):
+        raise ConfigError(
+            f"{samples:,} samples and {columns:,} columns take too long for a run that may not be "
+            "your own: --trust"
+        )
     design = model_by_hand(parts["model"], data).design(data.x).astype(np.float64)
     y = data.y.astype(np.float64)
     by_hand = build("loss", swapped(parts["loss"], losses.BY_HAND))
 
-    def loss(parameters: Array) -> Array:
+    def loss_of(parameters: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             value: Array = by_hand(np.asarray(parameters, np.float64) @ design.T, y)[0]
         return value
+
+    def loss(parameters: Array) -> Array:
+        most = max(1, AT_ONCE // len(y))
+        if len(parameters) <= most:
+            return loss_of(parameters)
+        pieces = [parameters[at : at + most] for at in range(0, len(parameters), most)]
+        return np.concatenate([loss_of(piece) for piece in pieces])
 
     if parts["loss"]["_target_"] != MSE:
         return Problem(loss, design.shape[1], data)

@@ -26,6 +26,8 @@ from runner.recorded.trajectory import Trajectory, assembled
 DECLARED = b"columns"
 """The entry of the file's metadata with the run's declaration, as JSON."""
 
+MOST_NUMBERS = 2**28
+
 Chunks = Callable[[], Iterable[Rows]]
 
 
@@ -143,6 +145,13 @@ def declared_in(path: Path) -> tuple[Column, ...] | None:
     return standard(tensors, str(np.dtype(str(dtype))))
 
 
+def is_readable(path: Path, columns: Sequence[Column]) -> bool:
+    """Return whether a foreign file has an acceptable size: a small one may unpack to much."""
+    metadata = pq.read_metadata(path)
+    fields = max(metadata.num_columns, sum(column.size for column in columns))
+    return bool(metadata.num_rows * fields <= MOST_NUMBERS)
+
+
 def read_trajectory(path: Path, columns: Sequence[Column]) -> Trajectory:
     """The trajectory that `write_trajectory` has written."""
     table = pq.read_table(path)
@@ -155,13 +164,21 @@ def read_trajectory(path: Path, columns: Sequence[Column]) -> Trajectory:
         if apart:
             name = some[0].labels()[0] if some[0].is_scalars else next(iter(some[0].parts))
             own = table.filter(table[name].is_valid())
-        rows = np.empty(len(own), row_type(some))
+        values = {
+            column.field: np.concatenate(
+                [
+                    _numbers(own[name], len(own))
+                    for name in (column.labels() if column.is_scalars else column.parts)
+                ],
+                axis=1,
+            ).reshape(len(own), *column.shape)
+            for column in some
+        }
+        rows = np.empty(len(own), row_type(some))  # now that all has the shape that is declared
         rows["step"] = own["step"].to_numpy()
         rows["time"] = own["time"].to_numpy().astype("datetime64[us]").astype(np.int64) / 1e6
-        for column in some:
-            names = column.labels() if column.is_scalars else list(column.parts)
-            values = np.concatenate([_numbers(own[name], len(own)) for name in names], axis=1)
-            rows[column.field] = values.reshape(len(own), *column.shape)
+        for name, numbers in values.items():
+            rows[name] = numbers
         chunks.append(rows)
     return assembled(columns, chunks)
 

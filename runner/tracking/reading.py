@@ -1,6 +1,5 @@
 """Runs as MLflow has them, for a report: params, tags, figures, and the trajectory."""
 
-import ast
 import json
 import math
 import os
@@ -17,7 +16,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
-import yaml
 from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
@@ -27,19 +25,22 @@ from runner.column import (
     FIGURES,
     FIXED,
     MEASURES_TAG,
+    Column,
     from_json,
     row_type,
     standard,
 )
 from runner.naming import key
+from runner.recorded import plain
 from runner.recorded.run import Run, SourceError, cell_number, cell_rows, never_begun
 from runner.recorded.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here
-from runner.tracking.parquet import declared_in, read_trajectory
+from runner.tracking.parquet import declared_in, is_readable, read_trajectory
 from runner.uri import LOCAL, scrubbed, without_credentials
 
 PAGE = 10_000  # runs asked for at once
+RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)
 NAMED = 1000  # of the latest runs, as candidates for what was not found
 
 OUTCOMES = {status: outcome for outcome, status in STATUS.items()} | {"RUNNING": "running"}
@@ -153,6 +154,8 @@ class MlflowRuns:
 
     def _run(self, found: Any) -> Run:
         info, data = found.info, found.data
+        if not RUN_ID.fullmatch(info.run_id):  # folders and files bear it
+            raise SourceError(f"MLflow cannot be read: {info.run_id!r:.80} is no id of a run")
         outcome = OUTCOMES.get(info.status, "finished")
         return Run(
             id=info.run_id,
@@ -171,30 +174,28 @@ class MlflowRuns:
         )
 
     def _config(self, found: Any) -> Mapping[str, Any]:
-        """From the params; from the artifact where a param had to be cut."""
+        """Return it from the params, or the artifact if a param was cut. Raises ConfigError."""
         params = found.data.params
         if any(len(value) >= LONGEST_PARAM for value in params.values()):
-            try:
-                content = yaml.safe_load(self._file(found, "config.yaml") or b"")
-            except (yaml.YAMLError, UnicodeError):  # somebody else's file of that name
-                content = None
-            return content if isinstance(content, dict) else {}
-        return _nested(params)
+            content = self._file(found, "config.yaml") or b""
+            return plain.of_yaml(content, trust=self._trust)
+        return plain.of_params(params, trust=self._trust)
 
     def _trajectory(self, found: Any) -> Trajectory:
         """From its file, if it has one that this project has written, or from the metrics."""
         path = self._path(found, "trajectory.parquet")
         try:
-            if path and (columns := declared_in(path)):
+            columns = declared_in(path) if path else None
+            if path and columns and (self._trust or is_readable(path, columns)):
                 return read_trajectory(path, columns)
-        except (OSError, pa.ArrowException):  # somebody else's file of that name
-            pass
+        except (OSError, pa.ArrowException, KeyError, RecursionError, TypeError, ValueError):
+            pass  # a foreign file of that name
         return self._history(found)
 
     def _history(self, found: Any) -> Trajectory:
         """The trajectory from the metrics: of a run that goes on, say."""
         metrics = found.data.metrics
-        measures = from_json(json.loads(found.data.tags.get(MEASURES_TAG, "[]")))
+        measures = _measures(found.data.tags.get(MEASURES_TAG, "[]"))
         others = {key(name) for column in measures for name in column.labels()}
         parameters = _parameter_metrics(metrics.keys() - others)
         told = {column.name for column in measures}
@@ -242,27 +243,13 @@ class MlflowRuns:
         return SourceError(f"MLflow cannot be read: {said}")
 
 
-def _nested(params: Mapping[str, str]) -> dict[str, Any]:
-    """The config whose leaves these params are: see `runner.identity.params`."""
-    config: dict[str, Any] = {}
-    groups = {key.partition(".")[0] for key in params if "." in key}
-    for name, text in params.items():
-        if name in groups:  # which option was chosen: no value of the config
-            continue
-        node = config
-        *path, last = name.split(".")
-        for part in path:
-            inner = node.setdefault(part, {})
-            node = inner if isinstance(inner, dict) else {}  # not ours: a value and a group in one
-        node[last] = _value(text)
-    return config
-
-
-def _value(text: str) -> Any:
+def _measures(written: str) -> tuple[Column, ...]:
+    """Return the columns that the tag declares, as far as MLflow has each number of them."""
     try:
-        return ast.literal_eval(text)
-    except (ValueError, SyntaxError):  # a word
-        return text
+        declared = from_json(json.loads(written))
+    except (RecursionError, ValueError):  # a foreign tag of that name
+        return ()
+    return tuple(column for column in declared if column.is_scalars)
 
 
 def _parameter_metrics(keys: Iterable[str]) -> list[str]:
