@@ -11,9 +11,9 @@ import time
 from pathlib import Path
 
 import sqlalchemy as sa
-from filelock import FileLock
 
 from runner.tracking.tables import EXPERIMENTS
+from runner.tracking.waiting import locked
 
 
 def create(uri: str) -> None:
@@ -23,11 +23,15 @@ def create(uri: str) -> None:
     name = sa.make_url(uri).database
     if not name or name == ":memory:" or Path(name).exists():
         return
-    path = Path(name)
-    path.parent.mkdir(parents=True, exist_ok=True)
+    path = Path(os.path.realpath(name))  # of a link: what it leads to, there or not
     new = Path(f"{path}.new")
-    lock = FileLock(f"{new}.lock")
-    with lock:
+    lock = Path(f"{new}.lock")
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        lock.touch()
+    except OSError as error:
+        raise OSError(f"{path} cannot be created: {error.strerror}") from error
+    with locked(lock, "creating the store"):
         if not path.exists():  # nobody else was first
             for left in (new, Path(f"{new}-journal")):  # by one that was killed
                 left.unlink(missing_ok=True)
@@ -40,7 +44,9 @@ def create(uri: str) -> None:
             finally:
                 engine.dispose()
             _give_name(new, path)
-        Path(lock.lock_file).unlink(missing_ok=True)
+            if not path.exists():
+                raise OSError(f"{path} cannot be created: it is a link that leads nowhere")
+        lock.unlink(missing_ok=True)
 
 
 def _add_first_experiment(engine: sa.Engine) -> None:

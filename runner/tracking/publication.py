@@ -110,6 +110,10 @@ class Publication:
                 break
         return batch
 
+    def is_gone(self) -> bool:
+        """Return whether the journal was deleted, or its folder; one that is put away is there."""
+        return self._reader.is_gone() and self._reader.is_gone()  # not while it moves
+
     def close(self) -> None:
         """Remove what was built."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -140,7 +144,7 @@ class Publication:
                 content = replace(content, tags={**content.tags, "reason": content.brief})
                 if content.brief != reason.strip():  # a traceback
                     text = reason.encode("utf-8", "backslashreplace")
-                    self._attach(batch, run, "traceback.txt", partial(_write_bytes, text))
+                    self._attach(batch, run, "traceback.txt", partial(Path.write_bytes, data=text))
             if state.rows:
                 write = self._trajectory(state, self._recent.get(run, []))
                 self._attach(batch, run, "trajectory.parquet", write)
@@ -149,7 +153,7 @@ class Publication:
             return PAIRS_BYTES
         if isinstance(content, File):
             name = "/".join(part for part in Path(content.name).parts if part not in ("/", ".."))
-            self._attach(batch, run, name, partial(_write_bytes, content.content))
+            self._attach(batch, run, name, partial(Path.write_bytes, data=content.content))
             return len(content.content)
         if not len(content):
             return 0
@@ -290,10 +294,6 @@ def _write_again(
     journal: Path, numbers: Sequence[int], columns: Sequence[Column], path: Path
 ) -> None:
     write_trajectory(path, columns, lambda: Reader(journal).again(numbers))
-
-
-def _write_bytes(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
 
 
 def _milliseconds(rows: Rows) -> Any:
