@@ -47,8 +47,8 @@ def own_code() -> bytes:
 def code_of(name: str) -> bytes:
     """Return a digest of the file that defines a user's class, and of those that it imports.
 
-    The module is imported first: the digest must not depend on whether somebody has done so. Raises
-    whatever that import raises.
+    The module is imported first, so that the digest does not depend on what was imported before.
+    Raises whatever that import raises.
     """
     if name.split(".")[0] in LIBRARIES:
         return b""

@@ -12,7 +12,7 @@ from runner.tracking.batch import Points
 from runner.tracking.tables import METRICS
 
 AT_ONCE = 50
-"""So many values are in a statement: one for each takes four times as long."""
+"""Values inserted by one statement: a statement for each takes four times as long."""
 
 LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
 
@@ -86,7 +86,7 @@ def _numbered(columns: Iterable[Column]) -> Iterator[tuple[int, int, int, int]]:
 
 
 def _values(columns: Sequence[Column]) -> Iterator[tuple[float | None, ...]]:
-    """The values of all columns, one after another, so many at once; NULL after the last ones."""
+    """Yield the values of all columns in groups of AT_ONCE, the last one filled up with NULL."""
     values = chain.from_iterable(c.values.tolist() for c in columns)
     return zip_longest(*[values] * AT_ONCE)
 

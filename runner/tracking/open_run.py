@@ -90,7 +90,7 @@ class _Kind(NamedTuple):
 
     columns: Sequence[Column]
     keys: list[str]
-    """What is told of them: see `Points.keys`."""
+    """The names of their points: see `Points.keys`."""
     is_spaced: bool
     steps: int
     """From one value to the next."""

@@ -34,7 +34,7 @@ def opened(uri: str, files: Files, folder: Path) -> Store:
             store.set_exception(error)
 
     with locked(folder / LOCK, "opening the store"):  # two would both create tables
-        # In a thread of its own, which nobody waits for: some calls cannot be interrupted.
+        # In a daemon thread: a driver's call cannot be interrupted, only left behind.
         threading.Thread(target=attempt, daemon=True).start()
         try:
             return store.result(OPENING_SECONDS)

@@ -86,34 +86,34 @@ def _table(rows: Rows, columns: Sequence[Column], spaced: Rows | None) -> pa.Tab
 
 
 def _array(
-    numbers: Any, there: NDArray[np.bool_] | None = None, kind: pa.DataType | None = None
+    numbers: Any, valid: NDArray[np.bool_] | None = None, kind: pa.DataType | None = None
 ) -> pa.Array:
-    """Return the numbers as Arrow's array, null where they are not `there`.
+    """Return the numbers as Arrow's array, null where they are not `valid`.
 
-    `pa.array` would do, but imports pandas, which takes longer than to publish a run.
+    `pa.array` imports pandas for that, which takes longer than publishing a run.
     """
     values = np.ascontiguousarray(numbers)
-    bits = None if there is None else pa.py_buffer(np.packbits(there, bitorder="little"))
+    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
     kind = kind or pa.from_numpy_dtype(values.dtype)
     return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(values)])
 
 
-def _mask(there: NDArray[np.bool_] | None) -> pa.Array | None:
+def _mask(valid: NDArray[np.bool_] | None) -> pa.Array | None:
     """Return which lists are null, as Arrow's lists take it."""
-    if there is None:
+    if valid is None:
         return None
-    bits = pa.py_buffer(np.packbits(~there, bitorder="little"))
-    return pa.Array.from_buffers(pa.bool_(), len(there), [None, bits])
+    bits = pa.py_buffer(np.packbits(~valid, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(valid), [None, bits])
 
 
-def _all(column: Column, values: Any, there: NDArray[np.bool_] | None) -> dict[str, pa.Array]:
-    """The arrays of a column with a value at every step that is `there`."""
+def _all(column: Column, values: Any, valid: NDArray[np.bool_] | None) -> dict[str, pa.Array]:
+    """Return the arrays of a column with a value at every step that is `valid`."""
     if column.is_scalars:
         labels = zip(column.labels(), values.T, strict=True)
-        return {key: _array(own, there) for key, own in labels}
+        return {key: _array(numbers, valid) for key, numbers in labels}
     return {
         name: pa.FixedSizeListArray.from_arrays(
-            _array(part.ravel()), part.shape[1], mask=_mask(there)
+            _array(part.ravel()), part.shape[1], mask=_mask(valid)
         )
         for name, part in _parts(column, values)
     }

@@ -21,7 +21,7 @@ from runner.tracking.errors import GivenUp, JournalGone, Report, brief, is_for_g
 from runner.tracking.files import Files
 from runner.tracking.opening import opened
 from runner.tracking.publication import Publication
-from runner.tracking.waiting import Patience
+from runner.tracking.waiting import Waiting
 from runner.uri import recorded, scrubbed
 
 SOON_SECONDS = 0.02  # before the next look for more, where the last has found some
@@ -41,7 +41,7 @@ class Publisher:
         self._uri = uri
         self._keep = keep
         self._ended = ended
-        self._patience = Patience(folder, uri, ended)
+        self._waiting = Waiting(folder, uri, ended)
         self._store: Store | None = None
         self._published: list[str] = []
         self._refused: dict[str, str] = {}
@@ -74,8 +74,8 @@ class Publisher:
                             moved |= self._advance(publication)
                     if over and not moved:
                         break
-                    self._patience.check_folder()
-                    self._patience.check_writers(moved)
+                    self._waiting.check_folder()
+                    self._waiting.check_writers(moved)
                     if moved:
                         wait = SOON_SECONDS
                     elif self._ended.is_set():
@@ -133,8 +133,8 @@ class Publisher:
                         self._unreadable.append(str(error))
                     stack.close()
                     del growing[path]
-                self._patience.check_folder()
-                self._patience.check_writers(moved or not growing)
+                self._waiting.check_folder()
+                self._waiting.check_writers(moved or not growing)
                 if moved:
                     continue
                 if not growing and not has_recovered:
@@ -177,7 +177,7 @@ class Publisher:
                             if not isinstance(error.__cause__, JournalUnavailable):
                                 raise
                             self._unreadable.append(str(error))  # those behind it are not
-                            self._patience.succeeded()
+                            self._waiting.succeeded()
             return self._report(self._published)
         except (GivenUp, OSError) as error:
             return self._report(self._published, str(error))
@@ -240,7 +240,7 @@ class Publisher:
         """Write the batch, however often that takes; GivenUp when it takes too long."""
         batch = batch.without(self._refused)
         while batch.runs():
-            began = self._patience.begin()
+            began = self._waiting.begin()
             try:
                 if self._store is None:
                     self._store = opened(self._uri, self._files, self._folder)
@@ -256,11 +256,11 @@ class Publisher:
                 if is_for_good(error):
                     self._write_halves(batch, error)
                     return
-                self._patience.pause(error, began)
+                self._waiting.pause(error, began)
                 continue
             self._published += batch.ends
             self._first += [run for run, start in batch.starts.items() if not start.parent]
-            self._patience.succeeded()
+            self._waiting.succeeded()
             return
 
     def _write_halves(self, batch: Batch, error: Exception) -> None:
@@ -279,7 +279,7 @@ class Publisher:
         if publication.is_gone():
             why = f"{project.shown(publication.path)} is gone: deleted or moved"
             raise JournalGone(why) from error
-        self._patience.pause(error)
+        self._waiting.pause(error)
 
     def _report(self, runs: list[str], why: str = "") -> Report:
         kept = {run: why for run, why in self._refused.items() if run not in self._deleted}

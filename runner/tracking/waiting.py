@@ -20,10 +20,10 @@ ORPHAN_SECONDS = 45.0  # without a record, from a process that outlived the one 
 log = logging.getLogger("runner.publish")
 
 
-class Patience:
-    """Decides whether a publisher goes on waiting; raises GivenUp when it should not.
+class Waiting:
+    """Decides whether a publisher keeps waiting; raises GivenUp when it should not.
 
-    While the run goes on, a store may be away for days. Once it has ended, or its process is gone,
+    While the run lasts, a store may be away for days. Once it has ended, or its process is gone,
     the publisher ends within a minute of the last answer.
     """
 
@@ -36,7 +36,7 @@ class Patience:
         self._complaint = ""
 
     def begin(self) -> float | None:
-        """Return when an attempt begins, if nothing more will come; None while a run goes on."""
+        """Return when an attempt begins, if nothing more will come; None while the run lasts."""
         return time.monotonic() if self._ended.is_set() else None
 
     def succeeded(self) -> None:
@@ -85,7 +85,9 @@ def locked(path: Path, what: str) -> Iterator[None]:
 
     Raises OSError where that file cannot be, and TimeoutError where another process keeps it.
     """
-    path.open("ab").close()  # FileLock itself would try for ever, in a folder that is gone say
+    path.open(
+        "ab"
+    ).close()  # FileLock itself retries for ever, in a folder that is gone for example
     lock = FileLock(path)
     try:
         lock.acquire(timeout=LOCK_SECONDS)
