@@ -2,6 +2,7 @@
 
 import ast
 import hashlib
+import importlib
 import importlib.util
 import json
 import sys
@@ -44,7 +45,11 @@ def own_code() -> bytes:
 
 @cache
 def code_of(name: str) -> bytes:
-    """The file that defines a user's class, and those of the modules that it imports."""
+    """Return a digest of the file that defines a user's class, and of those that it imports.
+
+    The module is imported first, so that the digest does not depend on what was imported before.
+    Raises whatever that import raises.
+    """
     if name.split(".")[0] in LIBRARIES:
         return b""
     digest = hashlib.sha256()
@@ -54,12 +59,19 @@ def code_of(name: str) -> bytes:
 
 
 def _module_of(name: str) -> str:
-    """The module that a dotted name leads through: its longest beginning that is one."""
-    parts = name.split(".")
-    for count in range(len(parts), 0, -1):
-        if (module := ".".join(parts[:count])) in sys.modules:
-            return module
-    return parts[0]
+    """Import and return the module that defines what the dotted name leads to.
+
+    That is its longest beginning that can be imported, as `pkgutil.resolve_name` has it.
+    """
+    module, *rest = name.split(".")
+    importlib.import_module(module)
+    for part in rest:
+        try:
+            importlib.import_module(f"{module}.{part}")
+        except ImportError:  # a class, or a function
+            break
+        module = f"{module}.{part}"
+    return module
 
 
 def _files(defining: str) -> set[Path]:
@@ -110,20 +122,40 @@ def _imports(name: str, path: Path) -> Iterator[str]:
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom):
-            dots = "." * node.level
-            try:
-                source = importlib.util.resolve_name(f"{dots}{node.module or ''}", package)
-            except ImportError:
-                continue
-            yield source
-            yield from (f"{source}.{alias.name}" for alias in node.names)
+            continue
+        if isinstance(node, ast.ImportFrom):
+            source, names = "." * node.level + (node.module or ""), node.names
+        elif isinstance(node, ast.Call) and (imported := _imported_by_call(node)):
+            source, names = imported, []
+        else:
+            continue
+        try:
+            source = importlib.util.resolve_name(source, package)
+        except ImportError:
+            continue
+        yield source
+        yield from (f"{source}.{alias.name}" for alias in names)
+
+
+def _imported_by_call(call: ast.Call) -> str:
+    """Return what `importlib.import_module("...")` imports; empty for any other call."""
+    function, argument = call.func, call.args[0] if call.args else None
+    called = getattr(function, "attr", getattr(function, "id", ""))
+    is_import = called in ("import_module", "__import__")
+    text = argument.value if is_import and isinstance(argument, ast.Constant) else None
+    return text if isinstance(text, str) else ""
 
 
 def _kept(name: str) -> Iterator[str]:
-    """The modules that it holds, however it has come by them."""
+    """Yield the modules that it holds, however it has come by them.
+
+    But for those that Python has put there: a package holds each module in it once anybody has
+    imported that, which must not tell one process from another.
+    """
     if (module := sys.modules.get(name)) is not None:
-        yield from (one.__name__ for one in vars(module).values() if isinstance(one, ModuleType))
+        for key, value in vars(module).items():
+            if isinstance(value, ModuleType) and value.__name__ != f"{name}.{key}":
+                yield value.__name__
 
 
 def _packages(name: str) -> Iterator[str]:

@@ -5,6 +5,7 @@ import json
 import os
 import sys
 import threading
+import time
 from contextlib import closing, suppress
 from dataclasses import asdict
 from functools import partial
@@ -18,12 +19,19 @@ if TYPE_CHECKING:
     from runner.tracking.publisher import Publisher
 
 
-def follow() -> int:
+LEADER_SECONDS = 1.0  # between two looks whether the invocation's process is there
+ORDERS_SECONDS = 15.0  # for orders that a process has left behind, to be read after the imports
+
+
+def follow(leader: int) -> int:
     """Publish what a running invocation writes, until that ends; print a report as JSON.
 
-    The orders come in a line on standard input: the fields of `tracking.session.Settings`, and
-    `name`, with which the invocation's journals begin, and how many `runs` are to come.
+    `leader` is the id of the invocation's process. The orders come in a line on standard input: the
+    fields of `tracking.session.Settings`, and `name`, with which the invocation's journals begin,
+    and how many `runs` are to come.
     """
+    ended, has_orders = threading.Event(), threading.Event()
+    threading.Thread(target=_watch, args=[leader, has_orders, ended], daemon=True).start()
     out = sys.stdout
     sys.stdout = sys.stderr  # whatever a library prints
     uri, publisher = "", None
@@ -38,12 +46,12 @@ def follow() -> int:
         line = sys.stdin.readline()
         if not line:  # it died before it had any
             return 0
+        has_orders.set()
         told = json.loads(line)
         uri = told["uri"]
         files = Files()
         if told["runs"] >= MANY and not uri.startswith("http"):
             files.start()  # by the time that there are any
-        ended = threading.Event()
         threading.Thread(target=_wait_for_the_end, args=[ended], daemon=True).start()
         log_to_file(uri)
         publisher = Publisher(journal.folder(), uri, files, keep=told["keep_journal"], ended=ended)
@@ -108,3 +116,13 @@ def _draw_all(publisher: "Publisher", told: dict[str, Any], name: str) -> None:
 def _wait_for_the_end(ended: threading.Event) -> None:
     sys.stdin.read()  # ends when the invocation closes it, or dies
     ended.set()
+
+
+def _watch(leader: int, has_orders: threading.Event, ended: threading.Event) -> None:
+    """Notice the death of the process that leads, also where another one holds its pipe open."""
+    while os.name != "nt" and os.getppid() == leader:
+        time.sleep(LEADER_SECONDS)
+    if os.name != "nt":
+        if not has_orders.wait(ORDERS_SECONDS):
+            os._exit(0)
+        ended.set()

@@ -35,7 +35,7 @@ def main() -> int:
         action="store_true",
         help="also what was published before: into a store that has lost it",
     )
-    parser.add_argument("--follow", action="store_true", help=argparse.SUPPRESS)
+    parser.add_argument("--follow", metavar="PID", type=int, help=argparse.SUPPRESS)
     typed = parser.parse_args()
     os.environ.update(BOUNDED)
     try:
@@ -43,8 +43,8 @@ def main() -> int:
     except (OSError, ValueError):
         parser.error(f"{escaped(typed.dir) or 'an empty name'} is no folder")
     project.folder()  # is that one, whatever a part of the user's does when it is drawn
-    if typed.follow:
-        return follow()  # a process of an invocation's: see `runner.tracking.process`
+    if typed.follow is not None:
+        return follow(typed.follow)  # a process of an invocation's: see `runner.tracking.process`
     if typed.uri is not None and (why := fault(typed.uri)):
         complain(f"--uri: {why}")
         return 2

@@ -200,6 +200,35 @@ def test_slurm_names_what_a_job_has_otherwise(runner, tmp_path):
     assert "own.Own" in done.stderr
 
 
+PACKAGES = {
+    "deep/__init__.py": "",
+    "deep/er/__init__.py": "",
+    "deep/er/model.py": "from .layer import Layer\n\n\nclass Own(Layer):\n    pass\n",
+    "deep/er/layer.py": "import torch\n\n\nclass Layer(torch.nn.Linear):\n"
+    "    def __init__(self):\n        super().__init__(1, 1)\n",
+    "bare/inner/data.py": "from deep.er import layer\n\n\ndef two():\n    return [1, 2], [2, 4]\n",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("engine", ENGINES)
+def test_parts_in_packages(engine, runner, tmp_path):
+    """Of two levels, one without `__init__`, some imported before others; and the example's."""
+    project = shutil.copytree(ROOT / "examples" / "project", tmp_path / "project")
+    typed = ["lr=0.01,0.02", "epochs=3", "tracking=off", *ENGINES[engine]]
+    parts = ["dataset=mine", "model=mine", "loss=mine", "optimizer=mine"]
+    done = runner(project, "-m", "--config-dir", "conf", *typed, *parts)
+    assert "exhausted     2" in done.stdout
+    for name, text in PACKAGES.items():
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        (tmp_path / name).write_text(text)
+    for name, target in (("model", "deep.er.model.Own"), ("dataset", "bare.inner.data.two")):
+        (tmp_path / "parts" / name).mkdir(parents=True)
+        (tmp_path / "parts" / name / "own.yaml").write_text(f"_target_: {target}\n")
+    done = runner(tmp_path, "-m", "--config-dir", "parts", *typed, "model=own", "dataset=own")
+    assert "exhausted     2" in done.stdout
+
+
 REFUSED = {
     "hydra/launcher=ray hydra.launcher.address=nowhere": "expected auto or HOST:PORT, got nowhere",
     "hydra/launcher=ray hydra.launcher.address=127.0.0.1:PORT": "nothing answers at 127.0.0.1:",

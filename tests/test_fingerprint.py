@@ -73,3 +73,85 @@ def test_all_of_this_project_counts_but_tracking_and_report(tmp_path, monkeypatc
         same = ours.own_code.__wrapped__() == first
         assert same == (path.relative_to(copy).parts[0] in ("tracking", "report")), path
         path.write_bytes(before)
+
+
+TWO_LEVELS = {
+    "near/__init__.py": "",
+    "near/below/__init__.py": "from .. import shared\n",
+    "near/below/model.py": "from .layer import Layer\nfrom ..shared import SIZE\n"
+    "class Model(Layer):\n    class Inner:\n        pass\n",
+    "near/below/layer.py": "class Layer:\n    pass\n",
+    "near/shared.py": "SIZE = 1\n",
+    "near/below/unrelated.py": "",
+    "space/inner/model.py": "from . import part\nModel = part.Part\n",
+    "space/inner/part.py": "class Part:\n    pass\n",
+    "space/other.py": "",
+    "top/__init__.py": "from .deep.model import Model\n",
+    "top/deep/model.py": "class Model:\n    pass\n",
+    "late/__init__.py": "import importlib\n"
+    "part = importlib.import_module('.part', __package__)\nModel = part.Model\n",
+    "late/part.py": "class Model:\n    pass\n",
+    "late/aside.py": "",
+}
+DIGESTS = """
+import sys
+from importlib import import_module
+from runner.executor.alike import of_this_machine
+for name in sys.argv[1].split():
+    import_module(name)
+found = of_this_machine(sys.argv[2].split())[1]
+print(*(found[name] for name in sys.argv[2].split()))
+"""
+PARTS = {
+    "near.below.model.Model": {"near", "near/below", "near/below/model", "near/below/layer"}
+    | {"near/shared"},
+    "near.below.model.Model.Inner": {"near/below/model"},
+    "space.inner.model.Model": {"space/inner/model", "space/inner/part"},
+    "top.Model": {"top", "top/deep/model"},
+    "late.Model": {"late", "late/part"},
+}
+
+
+@pytest.fixture
+def digests(tmp_path, environment):
+    """The digest of each part's code, in a process that has imported those modules before."""
+    for name, text in TWO_LEVELS.items():
+        path = tmp_path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+
+    def asked(*before):
+        path = f"{environment['PYTHONPATH']}:{tmp_path}"
+        command = [sys.executable, "-c", DIGESTS, " ".join(before), " ".join(PARTS)]
+        where = {"cwd": tmp_path, "env": {**environment, "PYTHONPATH": path}}
+        done = subprocess.run(command, **where, capture_output=True, text=True, check=True)
+        assert "cannot be imported" not in done.stdout
+        return dict(zip(PARTS, done.stdout.split(), strict=True))
+
+    return asked
+
+
+def test_a_digest_does_not_depend_on_what_is_imported_before(digests):
+    """Of parts two packages deep: neither themselves, nor what lies beside them."""
+    first = digests()
+    assert len({*first.values()}) == len(PARTS) - 1  # Model and its Inner are in one file
+    aside = ["near.below.unrelated", "space.other", "late.aside"]
+    assert digests("near", "space", "near.below", *aside) == first
+    assert digests("late.part", "top.deep.model", "near.below.model") == first
+
+
+@pytest.mark.slow
+def test_a_digest_is_of_the_module_that_defines_the_part(digests, tmp_path):
+    """And of those that it imports; a line in any of them makes it another one."""
+    first = digests()
+    for name in TWO_LEVELS:
+        before = (tmp_path / name).read_text()
+        (tmp_path / name).write_text(before + "y = 1\n")
+        changed = digests()
+        (tmp_path / name).write_text(before)
+        key = name.removesuffix(".py").removesuffix("/__init__")
+        for part, files in PARTS.items():
+            if key in files:
+                assert changed[part] != first[part], (part, name)
+        if key in ("near/below/unrelated", "space/other", "late/aside"):
+            assert changed == first, name

@@ -150,7 +150,7 @@ def test_what_can_never_be_published_stops_nothing(tmp_path, empty_store, monkey
         a_journal(tmp_path, name, experiment=experiment)
     unreadable = tmp_path / "mlruns" / "journal" / "3.db"
     unreadable.mkdir()
-    monkeypatch.setattr("runner.tracking.publisher.PATIENCE_SECONDS", 0.0)
+    monkeypatch.setattr("runner.tracking.waiting.PATIENCE_SECONDS", 0.0)
     ended = threading.Event()
     ended.set()
     publisher = Publisher(tmp_path / "mlruns" / "journal", uri, Files(), keep=True, ended=ended)

@@ -435,6 +435,37 @@ def test_the_tested_schema_is_that_of_the_installed_mlflow(empty_store, tmp_path
     assert found in TESTED_REVISIONS
 
 
+def test_a_new_store_is_the_one_that_mlflow_creates(empty_store, tmp_path, monkeypatch):
+    """Table by table, and in what is in them; nobody imports MLflow for it."""
+    from runner.tracking.create import create
+
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setitem(sys.modules, "mlflow.store.db.utils", None)
+    create("sqlite:///ours.db")
+    theirs = empty_store(tmp_path / "theirs").removeprefix("sqlite:///")
+    assert schema_of("ours.db") == schema_of(theirs)
+    rows = rows_of("ours.db")
+    assert rows == rows_of(theirs)
+    assert rows["experiments"] == [(0, "Default", "active", "default")]
+
+
+def schema_of(path):
+    """What SQLite has of each table and index: their words, as MLflow lists some in no order."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        query = "SELECT type, name, sql FROM sqlite_master ORDER BY type, name"
+        found = database.execute(query).fetchall()
+    return [(kind, name, sorted(re.findall(r"\w+|\S", sql or ""))) for kind, name, sql in found]
+
+
+def rows_of(path):
+    """All rows by table, but for times and the folder's name."""
+    with contextlib.closing(sqlite3.connect(path)) as database:
+        names = [name for kind, name, _ in schema_of(path) if kind == "table"]
+        rows = {name: database.execute(f'SELECT * FROM "{name}"').fetchall() for name in names}
+    rows["experiments"] = [(r[0], r[1], r[3], r[6]) for r in rows["experiments"]]
+    return rows
+
+
 @pytest.fixture(scope="module")
 def publish_command(environment):
     """Start `python -m runner.publish` in a folder, after some Python of the test's own."""
@@ -473,14 +504,25 @@ def test_log_batch_is_used_where_bulk_was_not_tested(age, tmp_path, empty_store,
     assert re.search(r"the schema [0-9a-f]{12} is none of 0123456789ab", log)
 
 
+# Leaves a file where pandas is imported, which takes as long as to publish a run.
+NO_PANDAS = """
+class Finder:
+    def find_spec(self, name, *_):
+        if name == "pandas":
+            open("pandas", "w").close()
+sys.meta_path.insert(0, Finder())
+"""
+
+
 def test_nobody_imports_mlflow_for_a_tested_schema(tmp_path, empty_store, publish_command):
-    """Nor to create the experiment; what is there is whole."""
+    """Nor to create the experiment, nor pandas for the files; what is there is whole."""
     uri = empty_store(tmp_path)
     write_journal(tmp_path / "mlruns" / "journal" / "runs.db", uri, steps=200, short=2)
-    process = publish_command(tmp_path, "import sys\nsys.modules['mlflow'] = None")
+    process = publish_command(tmp_path, "import sys\nsys.modules['mlflow'] = None\n" + NO_PANDAS)
     printed, complaints = process.communicate()
     assert process.returncode == 0, complaints
     assert "8 run(s)" in printed
+    assert not (tmp_path / "pandas").exists()
     client = client_of(uri)
     assert len(runs_of(client)) == 8
     found = client.get_experiment_by_name(EXPERIMENT)

@@ -23,10 +23,19 @@ def versions(cells: Iterable[Cell]) -> dict[str, str]:
         except PackageNotFoundError:
             found[name] = "not installed"
     found["gradient-descent-runner"] = own_code().hex()[:12]
-    for name in sorted({own for cell in cells for own in targets(cell.values)}):
-        if digest := code_of(name):
-            found[name] = digest.hex()[:12]
+    names = {name for cell in cells for name in targets(cell.values) if isinstance(name, str)}
+    for name in sorted(names):
+        if digest := _code(name):
+            found[name] = digest
     return found
+
+
+def _code(name: str) -> str:
+    """Return the digest of a part's code, empty for a library's, or why it cannot be imported."""
+    try:
+        return code_of(name).hex()[:12]
+    except (Exception, SystemExit) as error:  # whatever an import of somebody's raises
+        return f"cannot be imported ({type(error).__name__}: {error})"
 
 
 def differences(here: Versions, there: Versions) -> Iterator[str]:
@@ -41,9 +50,5 @@ def of_this_machine(names: Iterable[str]) -> tuple[str, dict[str, str]]:
     found = versions([])
     for name in names:
         if name not in found:
-            try:
-                __import__(name.rpartition(".")[0] or name)
-                found[name] = code_of(name).hex()[:12]
-            except Exception as error:  # whatever an import of somebody's raises
-                found[name] = f"cannot be imported ({type(error).__name__}: {error})"
+            found[name] = _code(name)
     return socket.gethostname(), found

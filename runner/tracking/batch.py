@@ -42,7 +42,7 @@ class Points(NamedTuple):
     """(rows, keys)"""
 
 
-Write = Callable[[Path], None]
+Write = Callable[[Path], object]
 
 
 class Artifact(NamedTuple):

@@ -96,7 +96,8 @@ def _write_all(files: Sequence[File]) -> None:
 
 def _write(file: File) -> None:
     place, write_to = file
-    place.parent.mkdir(parents=True, exist_ok=True)
+    if not place.parent.is_dir():
+        place.parent.mkdir(parents=True, exist_ok=True)
     new = place.with_name(f".{place.name}")
     write_to(new)
     new.replace(place)

@@ -15,6 +15,7 @@ import sqlalchemy as sa
 
 from runner import project
 from runner.tracking.artifact_uri import local_path
+from runner.tracking.sql import BUSY_MILLISECONDS
 
 MLRUNS = "/mlruns/"
 
@@ -24,8 +25,6 @@ TABLES = {
     "logged_models": ("model_id", "artifact_location"),
 }
 """Those with paths of artifacts: a row's id, and its path."""
-
-BUSY_SECONDS = 60.0  # how long to wait for somebody else's transaction
 
 
 class _Row(NamedTuple):
@@ -47,7 +46,8 @@ def mend(uri: str) -> None:
     database = _own_database(uri)
     if database is None:
         return
-    with closing(sqlite3.connect(database, BUSY_SECONDS, isolation_level=None)) as connection:
+    busy_seconds = BUSY_MILLISECONDS / 1000
+    with closing(sqlite3.connect(database, busy_seconds, isolation_level=None)) as connection:
         if not _elsewhere(connection, "experiments"):  # as a rule
             return
         connection.execute("BEGIN IMMEDIATE")

@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterable, Sequence
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -27,6 +28,8 @@ DECLARED = b"columns"
 """The entry of the file's metadata with the run's declaration, as JSON."""
 
 MOST_NUMBERS = 2**28
+
+TIME = pa.timestamp("us", tz="UTC")
 
 Chunks = Callable[[], Iterable[Rows]]
 
@@ -57,6 +60,7 @@ def _those(chunks: Iterable[Rows], columns: Sequence[Column]) -> Iterable[Rows]:
     return (rows for rows in chunks if in_rows(columns, rows))
 
 
+@lru_cache
 def _encoding(schema: pa.Schema) -> dict[str, Any]:
     """Steps and times by their differences, numbers byte by byte: half of the room, or less."""
     scalars = [one.name for one in schema if pa.types.is_floating(one.type)]
@@ -71,31 +75,47 @@ def _encoding(schema: pa.Schema) -> dict[str, Any]:
 
 
 def _table(rows: Rows, columns: Sequence[Column], spaced: Rows | None) -> pa.Table:
-    times = pa.array((rows["time"] * 1e6).astype("datetime64[us]"))
-    made = {"step": pa.array(rows["step"]), "time": times.cast(pa.timestamp("us", tz="UTC"))}
+    times = (rows["time"] * 1e6).astype(np.int64)
+    arrays = {"step": _array(rows["step"]), "time": _array(times, kind=TIME)}
     for column in columns:
         if column.every == SPACED:
             assert spaced is not None
-            made |= _some(column, rows["step"], spaced)
+            arrays |= _some(column, rows["step"], spaced)
         else:
             there = column.at(rows["step"])
-            missing = None if there.all() else ~there
-            made |= _all(column, column.of(rows), missing)
-    return pa.table(made)
+            arrays |= _all(column, column.of(rows), None if there.all() else there)
+    return pa.Table.from_arrays(list(arrays.values()), names=list(arrays))
 
 
-def _all(column: Column, values: Any, missing: Any) -> dict[str, pa.Array]:
-    """The arrays of a column with a value at every step, but for those that are missing."""
+def _array(
+    numbers: Any, valid: NDArray[np.bool_] | None = None, kind: pa.DataType | None = None
+) -> pa.Array:
+    """Return the numbers as Arrow's array, null where they are not `valid`.
+
+    `pa.array` imports pandas for that, which takes longer than publishing a run.
+    """
+    values = np.ascontiguousarray(numbers)
+    bits = None if valid is None else pa.py_buffer(np.packbits(valid, bitorder="little"))
+    kind = kind or pa.from_numpy_dtype(values.dtype)
+    return pa.Array.from_buffers(kind, len(values), [bits, pa.py_buffer(values)])
+
+
+def _mask(valid: NDArray[np.bool_] | None) -> pa.Array | None:
+    """Return which lists are null, as Arrow's lists take it."""
+    if valid is None:
+        return None
+    bits = pa.py_buffer(np.packbits(~valid, bitorder="little"))
+    return pa.Array.from_buffers(pa.bool_(), len(valid), [None, bits])
+
+
+def _all(column: Column, values: Any, valid: NDArray[np.bool_] | None) -> dict[str, pa.Array]:
+    """Return the arrays of a column with a value at every step that is `valid`."""
     if column.is_scalars:
-        return {
-            key: pa.array(own, mask=missing)
-            for key, own in zip(column.labels(), values.T, strict=True)
-        }
+        labels = zip(column.labels(), values.T, strict=True)
+        return {key: _array(numbers, valid) for key, numbers in labels}
     return {
         name: pa.FixedSizeListArray.from_arrays(
-            pa.array(part.ravel()),
-            part.shape[1],
-            mask=None if missing is None else pa.array(missing),
+            _array(part.ravel()), part.shape[1], mask=_mask(valid)
         )
         for name, part in _parts(column, values)
     }
@@ -106,18 +126,18 @@ def _some(column: Column, steps: NDArray[np.int64], spaced: Rows) -> dict[str, p
     there = np.isin(steps, spaced["step"])
     values = column.of(spaced[np.isin(spaced["step"], steps)])
     if column.is_scalars:
-        made = {}
+        arrays = {}
         for key, own in zip(column.labels(), values.T, strict=True):
             full = np.zeros(len(steps), own.dtype)
             full[there] = own
-            made[key] = pa.array(full, mask=~there)
-        return made
+            arrays[key] = _array(full, there)
+        return arrays
     counts = np.concatenate([[0], np.cumsum(there)])
     return {
         name: pa.ListArray.from_arrays(
-            pa.array(counts * part.shape[1], pa.int32()),
-            pa.array(part.ravel()),
-            mask=pa.array(~there),
+            _array((counts * part.shape[1]).astype(np.int32)),
+            _array(part.ravel()),
+            mask=_mask(there),
         )
         for name, part in _parts(column, values)
     }

@@ -5,6 +5,7 @@ told later what to publish. This file therefore imports nothing that takes time.
 """
 
 import json
+import os
 import subprocess
 import sys
 from collections.abc import Mapping, Sequence
@@ -68,7 +69,7 @@ def dismiss(publisher: Publisher) -> None:
 
 def _start() -> Publisher:
     return subprocess.Popen(
-        [sys.executable, "-m", "runner.publish", "--follow"],
+        [sys.executable, "-m", "runner.publish", "--follow", str(os.getpid())],
         cwd=project.folder(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -3,17 +3,17 @@
 import json
 import logging
 import shutil
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from functools import lru_cache, partial
 from itertools import chain, takewhile
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 import yaml
 
-from runner.column import SPACED, Column, declared, in_rows
+from runner.column import Column
 from runner.journal import (
     End,
     File,
@@ -24,10 +24,9 @@ from runner.journal import (
     Rows,
     Start,
 )
-from runner.recorded.tally import Tally
 from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
+from runner.tracking.open_run import OpenRun
 from runner.tracking.parquet import write_trajectory
-from runner.tracking.thinning import Thinning
 
 # What becomes of a batch in a SQL store, roughly, indexes included. It stays in memory until the
 # transaction ends; but each transaction writes much of the indexes anew, so few are better.
@@ -57,8 +56,9 @@ class Publication:
         self.runs: set[str] = set()
         """Every run in it so far."""
         self._reader = Reader(path)
-        self._open: dict[str, _OpenRun] = {}
+        self._open: dict[str, OpenRun] = {}
         self._folder = folder / f".{path.stem}"
+        self._latest: OpenRun | None = None
         self._recent: dict[str, list[Rows]] = {}  # those of the latest batch, by run
         self._again: list[Record] = []
         self.close()  # a publisher that was killed has left it
@@ -110,6 +110,10 @@ class Publication:
                 break
         return batch
 
+    def is_gone(self) -> bool:
+        """Return whether the journal was deleted, or its folder; one that is put away is there."""
+        return self._reader.is_gone() and self._reader.is_gone()  # not while it moves
+
     def close(self) -> None:
         """Remove what was built."""
         shutil.rmtree(self._folder, ignore_errors=True)
@@ -118,7 +122,7 @@ class Publication:
         """Turn the record into parts of the batch; its size in bytes, roughly."""
         run, content = record.run, record.content
         if isinstance(content, Start):
-            self._open[run] = _OpenRun(content)
+            self._latest = self._open[run] = OpenRun(content, self._latest)
             self.runs.add(run)
             batch.starts[run] = replace(content, tags={**content.tags, JOURNAL_TAG: run})
             if content.config:
@@ -140,7 +144,7 @@ class Publication:
                 content = replace(content, tags={**content.tags, "reason": content.brief})
                 if content.brief != reason.strip():  # a traceback
                     text = reason.encode("utf-8", "backslashreplace")
-                    self._attach(batch, run, "traceback.txt", partial(_write_bytes, text))
+                    self._attach(batch, run, "traceback.txt", partial(Path.write_bytes, data=text))
             if state.rows:
                 write = self._trajectory(state, self._recent.get(run, []))
                 self._attach(batch, run, "trajectory.parquet", write)
@@ -149,7 +153,7 @@ class Publication:
             return PAIRS_BYTES
         if isinstance(content, File):
             name = "/".join(part for part in Path(content.name).parts if part not in ("/", ".."))
-            self._attach(batch, run, name, partial(_write_bytes, content.content))
+            self._attach(batch, run, name, partial(Path.write_bytes, data=content.content))
             return len(content.content)
         if not len(content):
             return 0
@@ -159,7 +163,7 @@ class Publication:
         self._recent.setdefault(run, []).append(content)
         return content.nbytes + POINT_BYTES * sum(some.values.size for some in points)
 
-    def _state(self, record: Record, batch: Batch) -> "_OpenRun":
+    def _state(self, record: Record, batch: Batch) -> OpenRun:
         """The record's run; read anew if it has ended before, and goes on."""
         run, opened = record.run, self._open
         if run not in opened:
@@ -168,13 +172,13 @@ class Publication:
             all_before = takewhile(lambda it: it.number < record.number, Reader(self.path).rest())
             for earlier in all_before:
                 if earlier.run == run and isinstance(earlier.content, Start):
-                    opened[run] = _OpenRun(earlier.content)
+                    opened[run] = OpenRun(earlier.content)
                 elif earlier.run == run and isinstance(earlier.content, np.ndarray):
                     opened[run].take(run, earlier.content)
                     opened[run].rows.append(earlier.number)
         return opened[run]
 
-    def _rest(self, run: str, state: "_OpenRun") -> list[Points]:
+    def _rest(self, run: str, state: OpenRun) -> list[Points]:
         """The points of a long run that are known to belong into MLflow now that it has ended."""
         chunks = Reader(self.path).again(state.rows)
         return [some for rows in chunks for some in state.added(run, rows)]
@@ -182,90 +186,11 @@ class Publication:
     def _attach(self, batch: Batch, run: str, name: str, write: Write) -> None:
         batch.artifacts.append(Artifact(run, name, write, self._folder))
 
-    def _trajectory(self, run: "_OpenRun", recent: list[Rows]) -> Write:
+    def _trajectory(self, run: OpenRun, recent: list[Rows]) -> Write:
         """What writes the run's whole trajectory: no file is kept open for it until its end."""
         if len(recent) == len(run.rows):
             return partial(_write_rows, recent, run.columns)
         return partial(_write_again, self.path, run.rows, run.columns)
-
-
-class _OpenRun:
-    """A run that has begun and not ended."""
-
-    def __init__(self, start: Start) -> None:
-        self.columns = declared(start)
-        self.rows: list[int] = []
-        """The numbers of its records with rows."""
-        self.start_time = self.last_time = start.time
-        self.tally = Tally(self.columns)
-        self.thinning = Thinning(start.points, start.steps)
-        together: dict[tuple[str, int], list[Column]] = {}
-        for column in self.columns:
-            together.setdefault((column.every, column.steps), []).append(column)
-        self._kinds = [
-            _Kind(columns, every == SPACED, steps, Thinning(start.points, start.steps // steps))
-            for (every, steps), columns in together.items()
-        ]
-        self._spaced = 0  # rows of columns with a value at some steps
-
-    def take(self, run: str, rows: Rows) -> list[Points]:
-        """The points of a chunk of the trajectory, as far as they are known to belong there."""
-        self.tally.take(rows)
-        self.last_time = float(rows["time"][-1])
-        if any(kind.is_spaced for kind, _ in self._in(rows)):
-            self._spaced += len(rows)
-        points = []
-        for kind, own in self._in(rows):
-            whole = kind.is_spaced and kind.thinning.has_room(self._spaced)
-            points.append((kind, own if whole else own[kind.thinning.kept(kind.numbers(own))]))
-        return self._points(run, points)
-
-    def added(self, run: str, rows: Rows) -> list[Points]:
-        """The points of rows taken before that belong there now that the run has ended."""
-        last, best = self.tally.steps, self.tally.best_step
-        return self._points(
-            run,
-            [
-                (kind, own[kind.thinning.added(kind.numbers(own), *kind.ends(last, best))])
-                for kind, own in self._in(rows)
-                if not kind.is_spaced
-            ],
-        )
-
-    def _in(self, rows: Rows) -> Iterator[tuple["_Kind", Rows]]:
-        """Columns that have values at the same steps of these rows, and the rows of those steps."""
-        for kind in self._kinds:
-            if in_rows(kind.columns, rows):
-                there = kind.columns[0].at(rows["step"])
-                yield kind, rows if there.all() else rows[there]
-
-    def _points(self, run: str, of: Iterable[tuple["_Kind", Rows]]) -> list[Points]:
-        """The points of these rows; columns with values at the same steps go together."""
-        points = []
-        for kind, own in of:
-            if len(own):
-                keys = [key for column in kind.columns for key in column.labels()]
-                values = np.hstack([column.told(column.of(own)) for column in kind.columns])
-                points.append(Points(run, keys, own["step"], _milliseconds(own), values))
-        return points
-
-
-class _Kind(NamedTuple):
-    """Columns of a run that have values at the same steps."""
-
-    columns: Sequence[Column]
-    is_spaced: bool
-    steps: int
-    """From one value to the next."""
-    thinning: Thinning
-
-    def numbers(self, rows: Rows) -> Any:
-        """(rows,): the number of each value."""
-        return rows["step"] // self.steps
-
-    def ends(self, last: int, best: int) -> tuple[int, int]:
-        """The numbers of the last value and of the best, of those steps."""
-        return last // self.steps, best // self.steps
 
 
 def _write_config(config: Mapping[str, Any], path: Path) -> None:
@@ -281,7 +206,7 @@ def _as_yaml(name: str, value: str) -> str:
 
 
 def _write_rows(chunks: Sequence[Rows], columns: Sequence[Column], path: Path) -> None:
-    if len({chunk.dtype for chunk in chunks}) == 1:  # in one go: each takes a while
+    if len(chunks) > 1 and len({chunk.dtype for chunk in chunks}) == 1:  # each takes a while
         chunks = [np.concatenate(chunks)]
     write_trajectory(path, columns, lambda: chunks)
 
@@ -290,11 +215,3 @@ def _write_again(
     journal: Path, numbers: Sequence[int], columns: Sequence[Column], path: Path
 ) -> None:
     write_trajectory(path, columns, lambda: Reader(journal).again(numbers))
-
-
-def _write_bytes(content: bytes, path: Path) -> None:
-    path.write_bytes(content)
-
-
-def _milliseconds(rows: Rows) -> Any:
-    return (rows["time"] * 1000).astype(np.int64)

@@ -14,21 +14,18 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from runner import journal
+from runner import journal, project
 from runner.journal import JournalUnavailable
 from runner.tracking.batch import Batch, Refused, Store
-from runner.tracking.create import create
-from runner.tracking.errors import GivenUp, Report, brief, is_for_good
+from runner.tracking.errors import GivenUp, JournalGone, Report, brief, is_for_good
 from runner.tracking.files import Files
-from runner.tracking.moved import mend
+from runner.tracking.opening import opened
 from runner.tracking.publication import Publication
-from runner.tracking.store import open_store
+from runner.tracking.waiting import Waiting
 from runner.uri import recorded, scrubbed
 
 SOON_SECONDS = 0.02  # before the next look for more, where the last has found some
 POLL_SECONDS = 0.2  # where many in a row have found none
-PAUSE_SECONDS = 0.5  # before a store that gave no answer is tried again
-PATIENCE_SECONDS = 4.0  # without an answer, once nothing more will come
 
 log = logging.getLogger("runner.publish")
 
@@ -44,14 +41,13 @@ class Publisher:
         self._uri = uri
         self._keep = keep
         self._ended = ended
-        self._deadline: float | None = None
+        self._waiting = Waiting(folder, uri, ended)
         self._store: Store | None = None
         self._published: list[str] = []
         self._refused: dict[str, str] = {}
         self._deleted: set[str] = set()
         self._damaged: list[str] = []
         self._unreadable: list[str] = []
-        self._complaint = ""
         self._first: list[str] = []
         self.followed: list[str] = []  # the runs that are no cells of a sweep
 
@@ -78,6 +74,8 @@ class Publisher:
                             moved |= self._advance(publication)
                     if over and not moved:
                         break
+                    self._waiting.check_folder()
+                    self._waiting.check_writers(moved)
                     if moved:
                         wait = SOON_SECONDS
                     elif self._ended.is_set():
@@ -122,15 +120,21 @@ class Publisher:
                         else:
                             stack.close()
                 for path, (stack, publication) in list(growing.items()):
-                    written = journal.is_being_written(path)
-                    advanced = self._advance(publication)
-                    moved |= advanced
-                    if not written and not advanced:
+                    try:
+                        written = journal.is_being_written(path)
+                        advanced = self._advance(publication)
+                        moved |= advanced
+                        if written or advanced:
+                            continue
                         self._finish(publication)
-                        stack.close()
-                        del growing[path]
                         finished.add(path)
                         undrawn.append(path.stem)
+                    except JournalGone as error:  # a person has removed it; more may come
+                        self._unreadable.append(str(error))
+                    stack.close()
+                    del growing[path]
+                self._waiting.check_folder()
+                self._waiting.check_writers(moved or not growing)
                 if moved:
                     continue
                 if not growing and not has_recovered:
@@ -173,7 +177,7 @@ class Publisher:
                             if not isinstance(error.__cause__, JournalUnavailable):
                                 raise
                             self._unreadable.append(str(error))  # those behind it are not
-                            self._deadline = None
+                            self._waiting.succeeded()
             return self._report(self._published)
         except (GivenUp, OSError) as error:
             return self._report(self._published, str(error))
@@ -211,7 +215,7 @@ class Publisher:
         try:
             batch = publication.next_batch()
         except JournalUnavailable as error:
-            self._pause(error)
+            self._await(publication, error)
             return True
         self._write(batch)
         return bool(batch.runs())
@@ -222,7 +226,7 @@ class Publisher:
             try:
                 self._write(publication.cut_off())
             except JournalUnavailable as error:
-                self._pause(error)
+                self._await(publication, error)
         if publication.damage:
             log.error("%s", publication.damage)
             self._damaged.append(publication.damage)
@@ -236,13 +240,13 @@ class Publisher:
         """Write the batch, however often that takes; GivenUp when it takes too long."""
         batch = batch.without(self._refused)
         while batch.runs():
+            began = self._waiting.begin()
             try:
                 if self._store is None:
-                    with FileLock(self._folder / "store.opening"):  # two would both create tables
-                        create(self._uri)
-                        mend(self._uri)
-                        self._store = open_store(self._uri, self._files)
+                    self._store = opened(self._uri, self._files, self._folder)
                 self._store.write(batch)
+            except GivenUp:
+                raise
             except Refused as refused:
                 log.error("%s", refused)
                 self._refused |= refused.reasons
@@ -252,11 +256,11 @@ class Publisher:
                 if is_for_good(error):
                     self._write_halves(batch, error)
                     return
-                self._pause(error)
+                self._waiting.pause(error, began)
                 continue
             self._published += batch.ends
             self._first += [run for run, start in batch.starts.items() if not start.parent]
-            self._deadline = None
+            self._waiting.succeeded()
             return
 
     def _write_halves(self, batch: Batch, error: Exception) -> None:
@@ -270,19 +274,12 @@ class Publisher:
         for others in (runs[middle:], runs[:middle]):
             self._write(batch.without(dict.fromkeys(others)))
 
-    def _pause(self, error: Exception) -> None:
-        """Wait before the next attempt, as long as there is patience."""
-        if str(error) != self._complaint:  # once, not at each attempt
-            self._complaint = str(error)
-            log.warning("%s", error, exc_info=error)
-        now = time.monotonic()
-        if self._ended.is_set():
-            self._deadline = self._deadline or now + PATIENCE_SECONDS
-            if now + PAUSE_SECONDS > self._deadline:
-                raise GivenUp(scrubbed(brief(error, self._uri), self._uri)) from error
-            time.sleep(PAUSE_SECONDS)
-        else:
-            self._ended.wait(PAUSE_SECONDS)
+    def _await(self, publication: Publication, error: JournalUnavailable) -> None:
+        """Wait for a journal that cannot be read now. Raises GivenUp if it will never be."""
+        if publication.is_gone():
+            why = f"{project.shown(publication.path)} is gone: deleted or moved"
+            raise JournalGone(why) from error
+        self._waiting.pause(error)
 
     def _report(self, runs: list[str], why: str = "") -> Report:
         kept = {run: why for run, why in self._refused.items() if run not in self._deleted}

@@ -8,12 +8,20 @@ import sqlalchemy as sa
 
 CACHE_KIB = 65_536  # of SQLite, to hold what its indexes have in use: half as fast again
 IDS_AT_ONCE = 500  # in a query: below the number of variables that any SQLite takes
-BUSY_MILLISECONDS = 60_000  # how long to wait for somebody else's transaction in SQLite
+BUSY_MILLISECONDS = 25_000  # how long to wait for somebody else's transaction or lock
 
 
 def open_engine(uri: str) -> sa.Engine:
     """Tried once, because the publisher decides how long an attempt pays."""
     engine = sa.create_engine(uri, pool_pre_ping=True)
+    if engine.dialect.name == "postgresql":
+
+        @sa.event.listens_for(engine, "connect")
+        def bound(connection: Any, _: Any) -> None:
+            with connection.cursor() as cursor:  # or a lock would be waited for, for ever
+                cursor.execute(f"SET lock_timeout = {BUSY_MILLISECONDS}")
+            connection.commit()
+
     if engine.dialect.name == "sqlite":
 
         @sa.event.listens_for(engine, "connect")

@@ -1,0 +1,44 @@
+"""Opens a store for a publisher: one process of a folder at a time, and not for ever."""
+
+import threading
+from concurrent.futures import Future
+from pathlib import Path
+
+from runner.tracking.batch import Store
+from runner.tracking.create import create
+from runner.tracking.errors import GivenUp
+from runner.tracking.files import Files
+from runner.tracking.moved import mend
+from runner.tracking.store import open_store
+from runner.tracking.waiting import locked
+
+OPENING_SECONDS = 50.0
+"""Without an answer from a driver, which may have no limit of its own."""
+
+LOCK = "store.opening"
+
+
+def opened(uri: str, files: Files, folder: Path) -> Store:
+    """Open the store at `uri`, with its tables created where it has none.
+
+    Raises GivenUp if a driver does not return, and whatever it raises if it does.
+    """
+    store: Future[Store] = Future()
+
+    def attempt() -> None:
+        try:
+            create(uri)
+            mend(uri)
+            store.set_result(open_store(uri, files))
+        except BaseException as error:
+            store.set_exception(error)
+
+    with locked(folder / LOCK, "opening the store"):  # two would both create tables
+        # In a daemon thread: a driver's call cannot be interrupted, only left behind.
+        threading.Thread(target=attempt, daemon=True).start()
+        try:
+            return store.result(OPENING_SECONDS)
+        except TimeoutError:
+            if store.done():  # the store's own
+                raise
+            raise GivenUp(f"the store does not open within {OPENING_SECONDS:g} seconds") from None
