@@ -81,7 +81,6 @@ def of_full_batch(name: str, sweep: Any, values: Mapping[str, Any]) -> tuple[lis
             Curve(steps, sharpness, f"lr = {lr}", colour=number),
             Curve([0, steps[-1]], [theory, theory], is_theory=True, colour=number),
         ]
-    powers = np.polyfit(np.log(rates), np.log(np.array(last) / np.array(rates)[:, None]), 1)[0]
     errors = values["errors"]
     claims = [
         Claim(
@@ -89,14 +88,16 @@ def of_full_batch(name: str, sweep: Any, values: Mapping[str, Any]) -> tuple[lis
             values["tolerance"], errors=errors, rival=RIVALS[name],
         ),
         Claim(
-            f"{name}: power of lr", -1.0, powers.tolist(), values["tolerance_power"],
-            errors=errors, rival=Rival("lr does not matter", 0.0),
-        ),
-        Claim(
             f"{name}: at first, of the edge", 1.0, np.mean(first, axis=0).tolist(), 0.0, AT_MOST,
             errors=errors, rival=Rival("it does not rise", 1.0),
         ),
     ]  # fmt: skip
+    if len(rates) > 1:  # not where one was typed
+        logs = np.log(np.array(last) / np.array(rates)[:, None])
+        powers = np.polyfit(np.log(rates), logs, 1)[0].tolist()
+        rival = Rival("lr does not matter", 0.0)
+        room = values["tolerance_power"]
+        claims.append(Claim(f"{name}: power of lr", -1.0, powers, room, errors=errors, rival=rival))
     top = 2.2 * edge(name, rates[0], momentum)
     words = "The seeds for each learning rate. Dashed: the edge of the theory."
     return claims, Picture(

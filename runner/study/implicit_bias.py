@@ -9,7 +9,7 @@ loss falls like 1 / T.
 
 At a constant rate a hundred thousand steps reach log T = 12, where 1 / log T cannot be told from
 other slow falls, such as 1 / sqrt(log T). The curvature of the loss falls like 1 / T as well, so
-the rate may grow with T: here by 5 % at each step, which reaches log T = 580 and leaves descent as
+the rate may grow with T: here by 5 % at each step, which reaches log T = 390 and leaves descent as
 stable as it was. The theorem is on a constant rate; in T the flow that descent follows is the same.
 
 Fitted are, where log T is above 50, the slope of |w| over log T; the power of log T like which the
