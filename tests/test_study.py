@@ -1,6 +1,7 @@
 """Studies: each holds, and does not where its theory is wrong; those of a user's own."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
@@ -143,12 +144,25 @@ def test_early_stopping_is_of_that_penalty_and_no_other(runs, monkeypatch):
         assert not largest.holds
 
 
-def test_each_has_a_theory_a_source_and_several_seeds():
+def test_each_has_a_theory_a_source_and_the_seeds_that_it_needs():
     for name in NAMES:
         study = found.find(name)
         assert study.title.endswith(".")
         assert "Source" in study.text
         assert study.experiments
+        for values in study.experiments.values():
+            assert ("seeds" in values) == ("seed" in values), name
+            assert all(count <= len(values["seed"]) for count in _needed(values))
+
+
+def test_the_docs_say_how_many_seeds_each_needs():
+    for name in NAMES:
+        needed = {
+            count for values in found.find(name).experiments.values() for count in _needed(values)
+        }
+        [row] = [line for line in DOCS.splitlines() if line.startswith(f"| `{name}` |")]
+        told_in_docs = {int(number) for number in re.findall(r"\d+", row.split("|")[3])}
+        assert told_in_docs == needed, row
 
 
 def test_a_claim_holds_for_every_seed_or_not_at_all():
