@@ -60,7 +60,7 @@ def _check_seeds(study: Study, words: Sequence[str]) -> None:
                 shown = ", ".join(map(str, seeds))
                 raise ConfigError(
                     f"{place}: {key}: expected at least {count} different seeds, because its "
-                    f"tolerances are for the mean over them, got {len(seeds)}: {shown}; type "
+                    f"tolerances are for all of them together, got {len(seeds)}: {shown}; type "
                     f"'seed=range({FIRST},{FIRST + most})', or no seed for those of the study"
                 )
 

@@ -10,6 +10,11 @@ from runner.report.theory import Picture
 
 KINDS = NEAR, AT_MOST, AT_LEAST = "near", "at most", "at least"
 
+MEDIAN_BY_MEAN = 1.2533
+"""The standard error of a normal sample's median by that of its mean: the root of pi / 2"""
+SIGMA_BY_MAD = 1.4826
+"""The standard deviation of a normal sample by its median absolute deviation"""
+
 HOLDS, FAILS, CANNOT_TELL = "holds", "DOES NOT HOLD", "CANNOT TELL"
 """Verdicts; the last where the rival passes the same test"""
 
@@ -30,8 +35,9 @@ class Claim:
 
     Without `errors`, every measured value must agree with the theory within `tolerance`. With
     `errors`, their mean must, within `tolerance` and that many standard errors of the mean; a limit
-    (`at most`, `at least`) must be kept by that many standard errors. Where a rival is named, it
-    must fail the same test on the same values.
+    (`at most`, `at least`) must be kept by that many standard errors. A `robust` claim is one on
+    the median, for chaotic runs, of which one in thirty is still on its way. Where a rival is
+    named, it must fail the same test on the same values.
     """
 
     quantity: str
@@ -43,6 +49,8 @@ class Claim:
     """`near`, `at most` or `at least`"""
     errors: float = 0.0
     """Standard errors of the mean over the seeds"""
+    robust: bool = False
+    """Whether it is the median that is judged, and by the median of the absolute deviations"""
     rival: Rival | None = None
 
     def __post_init__(self) -> None:
@@ -89,26 +97,36 @@ class Claim:
 
     @property
     def middle(self) -> float:
-        """Return the mean of the measured values, or the median where each of them is judged."""
-        return float(np.mean(self.measured) if self.errors else np.median(self.measured))
+        """Return the mean of the measured values, or their median."""
+        return self._middle(np.asarray(self.measured, float))
 
     @property
     def _bound(self) -> float:
         return float(self.tolerance * (abs(self.theory) or 1.0))
 
+    def _middle(self, values: NDArray[np.float64]) -> float:
+        return float(np.median(values) if self.robust or not self.errors else np.mean(values))
+
     def _spread(self, values: NDArray[np.float64]) -> float:
+        """Return the standard errors that are allowed; of a median, those of normal values."""
         if not self.errors:
             return 0.0
         with np.errstate(invalid="ignore"):  # infinite values: a NaN agrees with nothing
-            return float(self.errors * np.std(values, ddof=1) / len(values) ** 0.5)
+            if self.robust:
+                deviation = np.median(np.abs(values - np.median(values)))
+                one = MEDIAN_BY_MEAN * SIGMA_BY_MAD * deviation
+            else:
+                one = np.std(values, ddof=1)
+            return float(self.errors * one / len(values) ** 0.5)
 
     def _agrees(self, theory: float | Sequence[float], kind: str) -> list[bool]:
-        """Return whether the mean agrees with a prediction of that kind, or each of the values."""
+        """Return whether the middle agrees with a prediction of that kind, or each value."""
         measured = np.asarray(self.measured, float)
         predicted = np.broadcast_to(np.asarray(theory, float), measured.shape)
-        spread = self._spread(measured - predicted)
+        differences = measured - predicted
+        spread = self._spread(differences)
         if self.errors:
-            measured, predicted = measured.mean(keepdims=True), predicted.mean(keepdims=True)
+            measured, predicted = np.array([self._middle(differences)]), np.zeros(1)
         room = self._bound + (spread if kind == NEAR else -spread)
         reached = measured >= predicted - room, measured <= predicted + room
         sides = {NEAR: reached[0] & reached[1], AT_LEAST: reached[0], AT_MOST: reached[1]}
