@@ -17,7 +17,7 @@ angle falls; and that of log T in T x loss. The rivals: the slope for the direct
 squares, whose margin is smaller; an angle like 1 / sqrt(log T), the power -1/2; and the bound of
 convex analysis on the loss, (log T)^2 / T, the power 2. What the fits leave out is the rest's
 distance from its limit, where a sample lies just above the margin: it moves the powers of single
-data sets by up to 0.15, so their mean is claimed, within 0.05 and six standard errors. The slope
+data sets by up to 0.2, so their mean is claimed, within 0.05 and six standard errors. The slope
 and the loss are claimed for every data set.
 
 The loss is log(1 + exp(-y z)) with y -1 or 1, whose slope float64 holds down to 1e-308; that of
