@@ -1,21 +1,31 @@
 """Studies: each holds, and does not where its theory is wrong; those of a user's own."""
 
 import json
+import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from functools import cache
 
 import numpy as np
 import pytest
 
 from runner.config import ConfigError
-from runner.objective.minima import Minima
 from runner.report import study_page
-from runner.study import Claim, Findings, adam_fails, early_stopping, found, landscapes, rates
+from runner.study import (
+    Claim,
+    Findings,
+    Rival,
+    adam_fails,
+    early_stopping,
+    found,
+    noise_floor,
+    rates,
+)
 from runner.study.__main__ import main, told
 from runner.study.carry_out import carry_out
-from runner.study.claim import AT_LEAST, AT_MOST, NEAR
+from runner.study.claim import AT_LEAST, AT_MOST, CANNOT_TELL, FAILS, HOLDS, NEAR
 from tests.browser import visit
 from tests.conftest import ROOT
 from tests.waiting import PATIENCE, wait_for
@@ -36,32 +46,56 @@ def runs(tmp_path_factory):
     place = tmp_path_factory.mktemp("studies")
 
     @cache
-    def of(name):
+    def of(name, *words):
         study = found.find(name)
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(place)
-            return study, dict(carry_out(study))
+            return study, dict(carry_out(study, words))
 
     return of
 
 
+def other_seeds(study):
+    """Words for as many seeds as the study needs, none of them its own; none if it needs none."""
+    needed = [count for values in study.experiments.values() for count in _needed(values)]
+    return [f"seed=range(101,{101 + max(needed)})"] if needed else []
+
+
+def _needed(values):
+    return values.get("seeds", {}).values()
+
+
 @pytest.mark.slow
+@pytest.mark.parametrize("words", ["own seeds", "other seeds"])
 @pytest.mark.parametrize("name", NAMES)
-def test_it_holds_and_a_wrong_theory_does_not(name, runs, monkeypatch):
-    """Wrong by twice what is tolerated; where a theory is a place, off by twice that."""
-    study, of = runs(name)
-    findings = study.check(of, study.values)
-    assert findings.holds, [claim for claim in findings.claims if not claim.holds]
+def test_it_holds_and_each_rival_fails_on_the_same_values(name, words, runs):
+    """Two disjoint sets of seeds, where seeds matter."""
+    study = found.find(name)
+    others = other_seeds(study) if words == "other seeds" else []
+    if words == "other seeds" and not others:
+        assert not any("seed" in key for values in study.experiments.values() for key in values)
+        return
+    study, of = runs(name, *others)
+    findings = found.findings(study, of)
+    assert findings.holds, [claim for claim in findings.claims if claim.verdict != HOLDS]
     assert findings.pictures
-    near = [claim for claim in findings.claims if claim.kind == NEAR]
-    for claim in near:
+    for claim in findings.claims:
+        assert claim.rival, claim
+        assert not in_place_of_the_theory(claim).holds, claim
         for by in (-2, 2):
-            assert not claim.mistaken(by).holds, claim
-    if not near:
-        known = landscapes.minima
-        monkeypatch.setattr(landscapes, "minima", lambda name: Minima(known(name).points + 2e-5))
-        wrong = study.check(of, study.values)
-        assert not any(claim.holds for claim in wrong.claims)
+            if claim.kind == NEAR:
+                assert not moved(claim, by * claim.room).holds, claim
+
+
+def in_place_of_the_theory(claim):
+    """The claim with what was measured moved from the rival's prediction to the theory's."""
+    apart = np.asarray(claim.measured) - np.asarray(claim.rival.theory)
+    measured = (apart + claim.theory).tolist()
+    return replace(claim, measured=measured, kind=claim.rival.kind, rival=None)
+
+
+def moved(claim, by):
+    return replace(claim, measured=[value + by for value in claim.measured], rival=None)
 
 
 @pytest.mark.slow
@@ -110,12 +144,25 @@ def test_early_stopping_is_of_that_penalty_and_no_other(runs, monkeypatch):
         assert not largest.holds
 
 
-def test_each_has_a_theory_a_source_and_several_seeds():
+def test_each_has_a_theory_a_source_and_the_seeds_that_it_needs():
     for name in NAMES:
         study = found.find(name)
         assert study.title.endswith(".")
         assert "Source" in study.text
         assert study.experiments
+        for values in study.experiments.values():
+            assert ("seeds" in values) == ("seed" in values), name
+            assert all(count <= len(values["seed"]) for count in _needed(values))
+
+
+def test_the_docs_say_how_many_seeds_each_needs():
+    for name in NAMES:
+        needed = {
+            count for values in found.find(name).experiments.values() for count in _needed(values)
+        }
+        [row] = [line for line in DOCS.splitlines() if line.startswith(f"| `{name}` |")]
+        told_in_docs = {int(number) for number in re.findall(r"\d+", row.split("|")[3])}
+        assert told_in_docs == needed, row
 
 
 def test_a_claim_holds_for_every_seed_or_not_at_all():
@@ -127,8 +174,8 @@ def test_a_claim_holds_for_every_seed_or_not_at_all():
         Claim("a", 2.0, [], 0.05)
     with pytest.raises(ValueError, match="a: kind: expected near, at most, at least, got 'atmost'"):
         Claim("a", 2.0, [2.0], 0.05, "atmost")
-    assert not near.mistaken(2).holds
-    assert not near.mistaken(-2).holds
+    assert not moved(near, 2 * near.room).holds
+    assert not moved(near, -2 * near.room).holds
     assert Claim("a", 0.0, [1e-9], 1e-8).holds
     assert not Claim("a", 0.0, [2e-8], 1e-8).holds
     assert Claim("a", 1.0, [0.5, 1.01], 0.02, AT_MOST).holds
@@ -136,7 +183,7 @@ def test_a_claim_holds_for_every_seed_or_not_at_all():
     assert Claim("a", 1.0, [0.99, 7.0], 0.02, AT_LEAST).holds
     assert not Claim("a", 1.0, [0.97, 7.0], 0.02, AT_LEAST).holds
     assert not Findings([]).holds
-    assert not Findings([near, near.mistaken(3)]).holds
+    assert not Findings([near, moved(near, 1)]).holds
 
 
 @pytest.mark.parametrize("power", [0, 1])
@@ -147,16 +194,108 @@ def test_a_fit_finds_the_rate_of_a_double_root(power):
     assert (rates.fit(errors, 1 - power) != pytest.approx(0.9, rel=1e-4)) is True
 
 
-def test_spectral_radii_are_those_of_the_companion_matrices():
-    for method, lr, b in (("heavy ball", 0.7, 0.3), ("nesterov", 0.4, 0.8)):
-        known = 0.0
-        for h in np.geomspace(1, 1 / 50, 10):
-            if method == "heavy ball":
-                step = np.array([[1 + b - lr * h, -b], [1, 0]])
-            else:
-                step = np.array([[(1 + b) * (1 - lr * h), -b * (1 - lr * h)], [1, 0]])
-            known = max(known, np.abs(np.linalg.eigvals(step)).max())
-        assert rates.spectral_radius(method, 50, lr, b) == pytest.approx(known, rel=1e-9)
+@pytest.mark.parametrize("power", [0, 1])
+def test_a_fit_finds_the_power_beside_the_rate(power):
+    steps = np.arange(1001.0)
+    errors = 3 * np.where(steps, steps, 1) ** power * 0.9**steps
+    assert rates.power_of(errors) == pytest.approx(power, abs=1e-9)
+
+
+def test_a_mean_is_judged_by_its_standard_error():
+    """Values 1, 2, 3: the mean is 2, its standard error 1 / sqrt 3."""
+    values, error = [1.0, 2.0, 3.0], 3**-0.5
+    assert Claim("a", 2 + 1.99 * error, values, 0.0, errors=2).holds
+    assert not Claim("a", 2 + 2.01 * error, values, 0.0, errors=2).holds
+    assert Claim("a", 1.9, values, 0.1).holds is False  # each by itself
+    assert Claim("a", 2 + 2.1 * error, values, 0.1, errors=2).holds
+    # A limit is kept by that many standard errors, not reached within them.
+    assert Claim("a", 2 + 2.01 * error, values, 0.0, AT_MOST, errors=2).holds
+    assert not Claim("a", 2 + 1.99 * error, values, 0.0, AT_MOST, errors=2).holds
+    assert Claim("a", 2 - 2.01 * error, values, 0.0, AT_LEAST, errors=2).holds
+    assert not Claim("a", 2 - 1.99 * error, values, 0.0, AT_LEAST, errors=2).holds
+    for bad in (float("nan"), float("inf")):
+        assert not Claim("a", 2.0, [1.0, bad, 3.0], 0.1, errors=2).holds
+    # Of the median, one in five that is far off does not matter.
+    straggling, error = [1.0, 2.0, 3.0, 4.0, 90.0], 1.2533 * 1.4826 / 5**0.5
+    assert Claim("a", 3 + 1.99 * error, straggling, 0.0, errors=2, robust=True).holds
+    assert not Claim("a", 3 + 2.01 * error, straggling, 0.0, errors=2, robust=True).holds
+    with pytest.raises(ValueError, match="a: measured: expected two values or more, for their"):
+        Claim("a", 2.0, [2.0], 0.0, errors=2)
+
+
+def test_what_cannot_be_told_from_its_rival_does_not_hold():
+    values = [1.0, 2.0, 3.0]
+    near = Claim("a", 2.0, values, 0.0, errors=4, rival=Rival("other", 2.5))
+    assert near.holds
+    assert near.verdict == CANNOT_TELL
+    assert not Findings([near]).holds
+    assert replace(near, rival=Rival("other", 9.0)).verdict == HOLDS
+    assert replace(near, theory=9.0).verdict == FAILS
+    # One prediction for each value: their differences are judged, and these have no spread.
+    assert replace(near, rival=Rival("other", [1.1, 2.1, 3.1])).verdict == HOLDS
+    assert replace(near, rival=Rival("other", [1.0, 2.0, 3.0])).verdict == CANNOT_TELL
+    # Without standard errors, a rival that agrees with a single value has not failed.
+    each = Claim("a", 2.0, [1.9, 2.1], 0.05, rival=Rival("other", 2.15))
+    assert each.verdict == CANNOT_TELL
+    assert replace(each, rival=Rival("other", 2.3)).verdict == HOLDS
+    assert replace(each, rival=Rival("less", 1.5, AT_MOST)).verdict == HOLDS
+    assert replace(each, rival=Rival("less", 1.95, AT_MOST)).verdict == CANNOT_TELL
+    with pytest.raises(ValueError, match="a: rival: expected one prediction, or 2, got 3"):
+        replace(each, rival=Rival("other", [1.0, 2.0, 3.0]))
+
+
+@pytest.mark.parametrize("batch", [1, 3])
+def test_the_floor_of_the_noise_is_the_fixed_point_of_a_step(batch):
+    """By taking the mean over all samples, step by step, until the covariance stays."""
+    rng, lr, count = np.random.default_rng(5), 0.1, 40
+    x, y = rng.normal(size=(12, 3)), rng.normal(size=12)
+    optimum = np.linalg.lstsq(x, y)[0]
+    curvatures = 2 * np.einsum("ni,nj->nij", x, x)
+    slopes = 2 * x * (x @ optimum - y)[:, None]
+    hessian, noise = curvatures.mean(axis=0), slopes.T @ slopes / len(x)
+    products = np.mean([np.kron(one, one) for one in curvatures], axis=0)
+    problem = noise_floor.Moments(optimum, hessian, noise, products)
+    m, s = np.eye(3) - lr * hessian, np.zeros((3, 3))
+    for _ in range(2000):
+        spread = np.mean([(one - hessian) @ s @ (one - hessian) for one in curvatures], axis=0)
+        s = m @ s @ m + lr**2 / batch * (spread + noise)
+    floors = noise_floor.predicted(problem, lr, batch, count)
+    assert floors.last == pytest.approx(np.trace(hessian @ s) / 2, rel=1e-9)
+    covariances = [
+        np.linalg.matrix_power(m, abs(i - j)) @ s for i in range(count) for j in range(count)
+    ]
+    of_mean = np.sum(covariances, axis=0) / count**2
+    assert floors.averaged == pytest.approx(np.trace(hessian @ of_mean) / 2, rel=1e-9)
+
+
+@pytest.mark.parametrize(
+    ("name", "words", "said"),
+    [
+        ("edge_of_stability", ["seed=101"], "plain: seed: expected at least 8 different seeds"),
+        ("edge_of_stability", ["seed=101"], "got 1: 101; type 'seed=range(101,125)', or no seed"),
+        ("noise_floor", ["seed=range(101,110)"], "lr 0.05: seed: expected at least 32 different"),
+        ("implicit_bias", ["dataset.seed=3"], "logistic: dataset.seed: expected at least 12"),
+        ("stability", ["seed=1,2,3"], "adam 0.9: seed: expected at least 8 different seeds"),
+    ],
+)
+def test_fewer_seeds_than_the_tolerances_are_for_are_refused(name, words, said, folder, capsys):
+    assert main([name, *words, "--check"]) == 2
+    assert said in capsys.readouterr().err
+    assert not list(folder.glob("mlruns/journal/*"))
+
+
+def test_a_seed_reaches_the_experiments_that_need_seeds(folder, monkeypatch):
+    """The others draw nothing: every seed would be the same run again."""
+    (folder / "theory_of_seeds.py").write_text("def check(runs, values): ...\n")
+    monkeypatch.syspath_prepend(str(folder))
+    common = {"objective": "quadratic", "objective.start": "drawn", "epochs": 2, "lr": 0.1}
+    experiments = {"drawn": {"seeds": {"seed": 2}, "seed": [0, 1]}, "fixed": {}}
+    config = {"theory": "theory_of_seeds", "common": common, "experiments": experiments}
+    (folder / "mine.yaml").write_text(json.dumps(config))
+    study = found.find("mine", folder)
+    swept = dict(carry_out(study, ["seed=5,6,7"]))
+    assert [len(swept[name]) for name in ("drawn", "fixed")] == [3, 1]
+    assert {run.params["seed"] for run in swept["drawn"]} == {"5", "6", "7"}
 
 
 def test_the_drift_of_adam_is_that_of_its_steady_cycle():
@@ -229,6 +368,11 @@ def test_the_command_as_a_user_has_it(folder, monkeypatch, environment):
         (["mine"], {"experiments": {}}, "theory: expected the name of a module, got None"),
         (["mine"], {"theory": "no.such"}, "expected theory: MODULE and experiments"),
         (["mine"], {"theory": "no.such", "experiments": {}}, "no.such cannot be loaded"),
+        (
+            ["mine"],
+            {"theory": "runner.study.rates", "experiments": {"a": {"seeds": 8}}},
+            "experiments.a.seeds: expected {KEY: HOW MANY}, {seed: 8} say, got 8",
+        ),
         (["mine"], {"theory": "math", "experiments": {}}, "math has no function check"),
         (
             ["mine"],

@@ -5,6 +5,6 @@ what was measured it makes claims, and pictures of the theory over the measureme
 """
 
 from runner.report.theory import Curve, Picture
-from runner.study.claim import Claim, Findings
+from runner.study.claim import Claim, Findings, Rival
 
-__all__ = ["Claim", "Curve", "Findings", "Picture"]
+__all__ = ["Claim", "Curve", "Findings", "Picture", "Rival"]

@@ -7,6 +7,8 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
+import numpy as np
+
 from runner import project
 from runner.config import ConfigError
 from runner.console import complain, prepare, say
@@ -99,17 +101,21 @@ def _draw(study: found.Study, findings: Findings, folder: Path) -> None:
 
 
 def told(claims: Sequence[Claim]) -> list[tuple[str, ...]]:
-    """A row for each, and one above."""
+    """Return a row for each claim, and one with the heads above."""
     rows: list[tuple[str, ...]] = [
-        ("quantity", "theory", "measured", "from", "to", "tolerance", "")
+        ("quantity", "theory", "measured", "from", "to", "tolerance", "rival", "")
     ]
     signs = {AT_MOST: "<= ", AT_LEAST: ">= "}
     for claim in claims:
         values = claim.middle, min(claim.measured), max(claim.measured)
         numbers = [f"{value + 0.0:.5g}" for value in values]  # no -0
         theory = f"{signs.get(claim.kind, '')}{claim.theory:.5g}"
-        verdict = "holds" if claim.holds else "DOES NOT HOLD"
-        rows.append((claim.quantity, theory, *numbers, f"{claim.tolerance:.2g}", verdict))
+        room = f"{claim.room / (abs(claim.theory) or 1.0):.2g}"
+        rival = ""
+        if claim.rival:
+            sign = signs.get(claim.rival.kind, "")
+            rival = f"{sign}{float(np.median(claim.rival.theory)):.5g}: {claim.rival.name}"
+        rows.append((claim.quantity, theory, *numbers, room, rival, claim.verdict))
     return rows
 
 
@@ -118,7 +124,7 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
     widths = [max(len(row[n]) for row in rows) for n in range(len(rows[0]))]
     return [
         "  ".join(
-            text.ljust(width) if n in (0, 6) else text.rjust(width)
+            text.ljust(width) if n in (0, 6, 7) else text.rjust(width)
             for n, (text, width) in enumerate(zip(row, widths, strict=True))
         ).rstrip()
         for row in rows

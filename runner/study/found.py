@@ -30,7 +30,7 @@ class Study(NamedTuple):
     text: str
     """Half a page, paragraphs apart by an empty line: what the result is, and where it is from"""
     experiments: Mapping[str, Mapping[str, Any]]
-    """By name, what `runner.sweep` is told"""
+    """By name, what `runner.sweep` gets, and under `seeds` how many values of which keys"""
     check: Callable[[Runs, Mapping[str, Any]], Findings]
     """From what was run, and the config's other values"""
     values: Mapping[str, Any]
@@ -67,6 +67,8 @@ def find(name: str, own: Path | None = None) -> Study:
         key: {**node.get("common", {}), **(values or {})}
         for key, values in node["experiments"].items()
     }
+    for key, values in experiments.items():
+        _check_needed(f"{path}: experiments.{key}.seeds", values.get("seeds", {}))
     own_values = {key: value for key, value in node.items() if key not in KEYS}
     return Study(name, " ".join(title.split()), text, experiments, module.check, own_values)
 
@@ -85,6 +87,13 @@ def findings(study: Study, runs: Runs) -> Findings:
         kind = type(made).__name__
         raise ConfigError(f"{study.name}: expected check to return Findings, got {kind}")
     return made
+
+
+def _check_needed(place: str, seeds: Any) -> None:
+    """Raise ConfigError unless `seeds` says of keys how many values each needs."""
+    is_mapping = isinstance(seeds, dict) and all(isinstance(key, str) for key in seeds)
+    if not is_mapping or not all(type(count) is int and count > 0 for count in seeds.values()):
+        raise ConfigError(f"{place}: expected {{KEY: HOW MANY}}, {{seed: 8}} say, got {seeds}")
 
 
 def _theory(path: Path, name: Any) -> Any:
