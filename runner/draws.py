@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from runner import task
+from runner import labels, task
 from runner.build import build, known_as
 from runner.config import ConfigError, Values
 from runner.dataset.prepare import KEYS, Wishes, prepare
 from runner.dataset.samples import Dataset, digest
+from runner.dataset.typed import TEXT
 from runner.model import POLYNOMIAL
+
+CSV = "runner.dataset.csv"
+"""Whose tables have no types but those that are read from them."""
 
 
 class Draws:
@@ -36,8 +40,12 @@ class Draws:
         wishes = _wishes(values)
         key = json.dumps([node, unseen, wishes])
         if key not in self._prepared:
-            other = None if unseen is None else self._samples("validation_data", unseen)
-            own = self._samples("dataset", node)
+            kind = wishes.target_type
+            other = None if unseen is None else self._samples("validation_data", unseen, kind)
+            own = self._samples("dataset", node, kind)
+            if unseen and other and kind is None and _kind(own[1]) != _kind(other[1]):
+                own = self._samples("dataset", node, TEXT)
+                other = self._samples("validation_data", unseen, TEXT)
             try:
                 self._prepared[key] = prepare(own, wishes, other)
             except ValueError as error:
@@ -53,9 +61,11 @@ class Draws:
             self._prepared[key] = Dataset(x, y, None, digest(x, np.frombuffer(what.encode(), "u1")))
         return self._prepared[key]
 
-    def _samples(self, where: str, node: Values) -> tuple[Any, Any]:
-        """What the dataset's function returns."""
+    def _samples(self, where: str, node: Values, kind: str | None) -> tuple[Any, Any]:
+        """What the dataset's function returns; a table of text has its target as that `kind`."""
         own = {key: value for key, value in node.items() if key not in KEYS}
+        if node.get("_target_") == CSV and kind is not None:
+            own["target_type"] = kind
         key = json.dumps(own)
         if key not in self._drawn:
             made = build(where, own)
@@ -64,6 +74,15 @@ class Draws:
                 raise ConfigError(f"{where}: expected {target} to return (x, y), got {kind}")
             self._drawn[key] = (made[0], made[1])
         return self._drawn[key]
+
+
+def _kind(y: Any) -> str:
+    """Whether a target is numbers, true and false, or else."""
+    kinds = getattr(y, "dtypes", None)
+    if kinds is None:
+        kinds = [np.asarray(y).dtype]
+    letters = {getattr(kind, "kind", "O") for kind in kinds} if np.iterable(kinds) else {kinds.kind}
+    return "numbers" if letters <= {*"iuf"} else "truth" if letters == {"b"} else "else"
 
 
 def _wishes(values: Mapping[str, Any]) -> Wishes:
@@ -76,6 +95,7 @@ def _wishes(values: Mapping[str, Any]) -> Wishes:
     return Wishes(
         dtype=values["dtype"],
         wanted=task.wanted(values["loss"]),
+        ignored=labels.ignored(values["loss"]),
         **{key: node[key] for key in KEYS if key in node},
         degree=degree,
         share=share,

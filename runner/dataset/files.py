@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from runner import project
+from runner.dataset import typed
 
 if TYPE_CHECKING:
     import pyarrow as pa
-    from pandas import DataFrame
+    from pandas import DataFrame, Series
 
 SHARE = 8
 """A file may take one part in so many of this machine's memory: it is held several times."""
@@ -32,15 +33,18 @@ def csv(
     separator: str | None = None,
     decimal: str = ".",
     encoding: str = "utf-8",
+    target_type: str | None = None,
 ) -> tuple["DataFrame", "DataFrame"]:
     """A table as text, its first line the names of the columns; also gzipped (`.gz`, `.bz2`).
 
     `target` names what is to be predicted, one column or several, `features` what it is predicted
     from: all others if None. A `categorical` feature becomes a column of 0 and 1 for each of its
     categories. `separator` is a comma if None, of a `.tsv` file a tab; `encoding`
-    one of Python's.
+    one of Python's. `target_type` says that the target is `number` or `text`; if None, its values
+    do.
     """
     import pyarrow as pa
+    from pandas import DataFrame
     from pyarrow import csv as arrow
 
     place, content = _content(path)
@@ -61,7 +65,7 @@ def csv(
         )
     if not content.strip():
         raise ValueError(f"path: {path} is empty")
-    chosen = {*_names(categorical, "categorical")}
+    chosen, targets = {*_names(categorical, "categorical")}, _names(target, "target")
     try:
         made = arrow.read_csv(
             pa.BufferReader(content),
@@ -69,8 +73,8 @@ def csv(
             arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
             arrow.ConvertOptions(
                 decimal_point=decimal,
-                strings_can_be_null=True,
-                column_types=dict.fromkeys(chosen, pa.string()),
+                strings_can_be_null=False,  # NA may be the name of a category
+                column_types=dict.fromkeys([*chosen, *targets], pa.string()),
             ),
         )
     except pa.ArrowException as error:
@@ -78,7 +82,11 @@ def csv(
     if made.num_columns == 1 and (other := _other_separator(made.column_names[0], separator)):
         only = made.column_names[0]
         raise ValueError(f"path: {path} has one column, {only}: dataset.separator={other} perhaps")
-    return _divided(made, path, target, features, chosen)
+    x, wanted = _divided(made, path, target, features, chosen)
+    y = DataFrame(
+        {name: typed.read(wanted[name], target_type, decimal, name) for name in wanted.column_names}
+    )
+    return x, y
 
 
 def _as_utf8(content: bytes, encoding: str, path: str) -> bytes:
@@ -97,7 +105,10 @@ def _as_utf8(content: bytes, encoding: str, path: str) -> bytes:
 def parquet(
     *, path: str, target: Names, features: Names | None = None, categorical: Names | None = None
 ) -> tuple["DataFrame", "DataFrame"]:
-    """A table as Parquet; see `csv`."""
+    """A table as Parquet; see `csv`.
+
+    An index that pandas has written is no feature unless `features` names it.
+    """
     import pyarrow as pa
     from pyarrow import parquet as arrow
 
@@ -106,7 +117,31 @@ def parquet(
         made = arrow.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
         raise ValueError(f"path: {path} cannot be read as Parquet: {_shortly(error)}") from error
-    return _divided(made, path, target, features, {*_names(categorical, "categorical")})
+    made, index = _with_index(made)
+    chosen = {*_names(categorical, "categorical")}
+    x, wanted = _divided(made, path, target, features, chosen, index)
+    return x, typed.columns(wanted)
+
+
+def _with_index(made: "pa.Table") -> tuple["pa.Table", list[str]]:
+    """The table with each index that pandas has written, and has named, as a column; and which.
+
+    Of an index of even numbers pandas writes first, last and step, in the place of a column.
+    """
+    import pyarrow as pa
+
+    try:
+        levels = (made.schema.pandas_metadata or {}).get("index_columns", [])
+    except ValueError:  # another program has written there
+        return made, []
+    names = [level for level in levels if level in made.column_names]
+    for level in levels:
+        name = level.get("name") if isinstance(level, dict) else None
+        if isinstance(name, str) and name not in made.column_names:
+            values = range(level["start"], level["stop"], level["step"])
+            made = made.append_column(name, pa.array(values, pa.int64()))
+            names.append(name)
+    return made, names
 
 
 def npz(*, path: str, x: str = "x", y: str = "y") -> tuple[Any, Any]:
@@ -165,9 +200,16 @@ def _most_bytes() -> int:
 
 
 def _divided(
-    made: "pa.Table", path: str, target: Names, features: Names | None, categorical: set[str]
-) -> tuple["DataFrame", "DataFrame"]:
-    """The columns of features and those of the target."""
+    made: "pa.Table",
+    path: str,
+    target: Names,
+    features: Names | None,
+    categorical: set[str],
+    index: Sequence[str] = (),
+) -> tuple["DataFrame", "pa.Table"]:
+    """The columns of features and those of the target; an `index` is for those that name it."""
+    import pyarrow as pa
+
     there = made.column_names
     if twice := sorted({name for name in there if there.count(name) > 1}):
         raise ValueError(f"path: {path} has several columns called {', '.join(map(repr, twice))}")
@@ -175,7 +217,7 @@ def _divided(
     if not wanted:
         raise ValueError(f"target: expected the name of a column: {', '.join(there)}")
     if features is None:
-        chosen = [name for name in there if name not in wanted]
+        chosen = [name for name in there if name not in wanted and name not in index]
     else:
         chosen = _known(_names(features, "features"), there, "features")
     if both := [name for name in chosen if name in wanted]:
@@ -188,11 +230,31 @@ def _divided(
         name for name in _known(sorted(categorical), there, "categorical") if name not in chosen
     ]:
         raise ValueError(f"categorical: {odd[0]} is none of the features")
-    frame = made.select(chosen).to_pandas()
-    for name in categorical:
-        text = frame[name].astype("string")
-        frame[name] = text.astype("category")
-    return frame, made.select(wanted).to_pandas()
+    for name, key in [
+        *((name, "features") for name in chosen),
+        *((one, "target") for one in wanted),
+    ]:
+        if (kind := made[name].type) and pa.types.is_nested(kind):
+            raise ValueError(
+                f"{key}: the column {name} holds {kind}, several values in each row: "
+                "leave it out, or write a column of numbers for each of them"
+            )
+    frame = made.select(chosen).to_pandas(ignore_metadata=True)
+    for name in chosen:
+        if name in categorical or pa.types.is_string(made[name].type):
+            frame[name] = _with_gaps(typed.as_text(made, name))
+        if name in categorical:
+            frame[name] = frame[name].astype("category")
+    return frame, made.select(wanted)
+
+
+def _with_gaps(text: "pa.ChunkedArray") -> "Series":
+    """A column of text, in which an empty field is a gap."""
+    import pyarrow as pa
+    from pyarrow import compute
+
+    gap = pa.scalar(None, pa.string())
+    return compute.if_else(compute.equal(text, ""), gap, text).to_pandas()
 
 
 def _names(given: Names | None, key: str) -> list[str]:
