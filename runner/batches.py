@@ -21,7 +21,7 @@ class Batches(Protocol):
 
     @property
     def samples(self) -> int:
-        """How many samples there are, also where an epoch leaves some out."""
+        """Return how many samples there are, also where an epoch leaves some out."""
 
     @property
     def whole(self) -> tuple[Any, Any]:

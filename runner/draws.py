@@ -11,7 +11,7 @@ from runner.build import build, known_as
 from runner.config import ConfigError, Values
 from runner.dataset.prepare import KEYS, Wishes, prepare
 from runner.dataset.samples import Dataset, digest
-from runner.dataset.typed import TEXT
+from runner.dataset.target import ANYTHING, CLASSES, ONE_OF_TWO, TEXT
 from runner.model import POLYNOMIAL
 
 CSV = "runner.dataset.csv"
@@ -40,10 +40,10 @@ class Draws:
         wishes = _wishes(values)
         key = json.dumps([node, unseen, wishes])
         if key not in self._prepared:
-            kind = wishes.target_type
+            kind, unseen = wishes.target_type, _like(node, unseen)
             other = None if unseen is None else self._samples("validation_data", unseen, kind)
             own = self._samples("dataset", node, kind)
-            if unseen and other and kind is None and _kind(own[1]) != _kind(other[1]):
+            if unseen and other and kind is None and _are_text(wishes, own[1], other[1]):
                 own = self._samples("dataset", node, TEXT)
                 other = self._samples("validation_data", unseen, TEXT)
             try:
@@ -62,7 +62,7 @@ class Draws:
         return self._prepared[key]
 
     def _samples(self, where: str, node: Values, kind: str | None) -> tuple[Any, Any]:
-        """What the dataset's function returns; a table of text has its target as that `kind`."""
+        """Return what the dataset's function does; `kind` is that of a target that is text."""
         own = {key: value for key, value in node.items() if key not in KEYS}
         if node.get("_target_") == CSV and kind is not None:
             own["target_type"] = kind
@@ -76,8 +76,24 @@ class Draws:
         return self._drawn[key]
 
 
-def _kind(y: Any) -> str:
-    """Whether a target is numbers, true and false, or else."""
+def _like(node: Values, unseen: Values | None) -> Values | None:
+    """Return the validation data's node, with the categories of the dataset's if it names none."""
+    if unseen and "categorical" in unseen and not unseen["categorical"]:
+        return {**unseen, "categorical": node.get("categorical", unseen["categorical"])}
+    return unseen
+
+
+def _are_text(wishes: Wishes, trained: object, tried: object) -> bool:
+    """Return whether two targets are to be text, for their values alone would differ in type."""
+    kinds = _kind(trained), _kind(tried)
+    if wishes.wanted == ANYTHING and not wishes.classes:
+        return kinds[0] == "else" != kinds[1]
+    is_of_classes = wishes.classes or wishes.wanted in (ONE_OF_TWO, CLASSES)
+    return bool(is_of_classes) and kinds[0] != kinds[1]
+
+
+def _kind(y: object) -> str:
+    """Return whether a target is numbers, truth, which is true and false, or else."""
     kinds = getattr(y, "dtypes", None)
     if kinds is None:
         kinds = [np.asarray(y).dtype]

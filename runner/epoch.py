@@ -23,7 +23,7 @@ NUMBER, MEAN, RIGHT = "epoch", "epoch_loss", "accuracy"
 UNSEEN, UNSEEN_RIGHT = "val_loss", "val_accuracy"
 
 SO_FAR = "so far"
-"""What is told within the first epoch: by the names of columns, the values that a run has that ends
+"""The key of values within the first epoch: by the names of columns, those of a run that ends
 with this step."""
 
 
@@ -119,12 +119,12 @@ class Epochs:
 
     def _figures(self) -> dict[str, Any]:
         """Return the loss and the accuracy of the epoch's steps so far."""
-        told = {}
+        figures = {}
         if self._parts:
-            told[MEAN] = self._reduction.whole(self._loss, self._weight, self._samples)
+            figures[MEAN] = self._reduction.whole(self._loss, self._weight, self._samples)
         if self._right_of is not None:
-            told[RIGHT] = np.divide(self._right, self._counted)
-        return told
+            figures[RIGHT] = np.divide(self._right, self._counted)
+        return figures
 
     def validated(self) -> dict[str, Any]:
         """Return loss and accuracy of the validation data, where there are any."""
@@ -149,14 +149,18 @@ class Epochs:
         return {
             "step": self._step,
             "ended": self._ended,
-            "loss": (self._loss, self._weight),
-            "right": (self._right, self._counted),
+            "loss": self._loss,
+            "weight": self._weight,
+            "right": self._right,
+            "counted": self._counted,
             "validation": self._validation and self._validation.state(),
         }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._step, self._ended = state["step"], state["ended"]
-        self._loss, self._weight = state["loss"]
-        self._right, self._counted = state["right"]
+        self._loss, self._right = state["loss"], state["right"]
+        samples = sum(self._sizes[: self._step])  # of a checkpoint from before these were kept
+        self._weight = state.get("weight", samples)
+        self._counted = state.get("counted", samples)
         if self._validation is not None:
             self._validation.restore(state["validation"])

@@ -1,7 +1,7 @@
 """What a loss says of labels, told in the labels of the dataset.
 
-A loss is told classes by their numbers, from 0 in the order of the labels. So `ignore_index` names
-a label, whose samples then have no class, and `weight` has a number for each label, by its name: by
+A loss takes classes by their numbers, from 0 in the order of the labels. So `ignore_index` names a
+label, whose samples then have no class, and `weight` has a number for each label, by its name: by
 position only where the labels are 0, 1, 2, ... themselves.
 """
 
@@ -17,7 +17,7 @@ from runner.dataset.samples import Dataset
 from runner.dataset.target import IGNORED, are_numbered
 
 IGNORING = ("CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss")
-"""PyTorch's losses that ignore a label: -100 unless they are told another one."""
+"""PyTorch's losses that ignore a label: -100 unless another one is set."""
 
 WEIGHING = (*IGNORING, "MultiMarginLoss", "multi_margin_loss")
 """Those that have a weight for each class."""
@@ -65,25 +65,25 @@ def by_number(node: Values, data: Dataset) -> Values:
     Raises ConfigError for a label that the dataset does not have, and for weights by position where
     labels are not their own numbers.
     """
-    told: Values = {}
+    arguments: Values = {}
     name, is_torch = task.name_of(node)
     for key, value in node.items():
         if key == INDEX and value is not None:
-            told[key] = IGNORED
+            arguments[key] = IGNORED
         elif is_torch and key in (WEIGHT, OF_SECOND) and _is_by_label(value):
-            told[key] = _tensor(_by_label(key, value, data), data)
+            arguments[key] = _tensor(_by_label(key, value, data), data)
         elif is_torch and key in (WEIGHT, OF_SECOND) and value is not None:
             if data.classes and (key == OF_SECOND or name in WEIGHING):
                 _check_position(key, data)
-            told[key] = _tensor(value, data) if isinstance(value, list) else value
+            arguments[key] = _tensor(value, data) if isinstance(value, list) else value
         elif isinstance(value, Mapping):
-            told[key] = by_number(dict(value), data)
+            arguments[key] = by_number(dict(value), data)
         else:
-            told[key] = value
-    return told
+            arguments[key] = value
+    return arguments
 
 
-def renumbered(loss: Any, node: Values, data: Dataset) -> Any:
+def renumbered(loss: Any, node: Values, data: Dataset) -> object:
     """Return the loss, changed so that it ignores samples without a class.
 
     It is the run's own. Raises ConfigError for weights that it has by position where labels are not
@@ -109,19 +109,19 @@ def renumbered(loss: Any, node: Values, data: Dataset) -> Any:
     return loss
 
 
-def _is_index(value: Any) -> bool:
+def _is_index(value: object) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
 
-def _owners(loss: Any) -> Iterator[dict[str, Any]]:
+def _owners(loss: object) -> Iterator[dict[str, Any]]:
     """Yield what the loss and its parts have of the arguments that speak of labels."""
     if isinstance(loss, partial):
         name = getattr(loss.func, "__name__", "")
         default = {INDEX: IGNORED} if name in IGNORING else {}
         yield {"names": {name}, **default, **loss.keywords}
     for module in _modules(loss):
-        said = {key: getattr(module, key, None) for key in (INDEX, WEIGHT)}
-        yield {"names": {base.__name__ for base in type(module).__mro__}, **said}
+        values = {key: getattr(module, key, None) for key in (INDEX, WEIGHT)}
+        yield {"names": {base.__name__ for base in type(module).__mro__}, **values}
 
 
 def _modules(loss: Any) -> list[Any]:
@@ -141,11 +141,11 @@ def _leaves(node: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:
             yield from _leaves(value)
 
 
-def _is_by_label(value: Any) -> bool:
+def _is_by_label(value: object) -> bool:
     return isinstance(value, Mapping) and "_target_" not in value
 
 
-def _by_label(key: str, value: Mapping[Any, Any], data: Dataset) -> list[Any]:
+def _by_label(key: str, value: Mapping[object, float], data: Dataset) -> list[float]:
     """Return the weights in the order of the labels' numbers."""
     weights = {str(label): weight for label, weight in value.items()}
     labels = data.classes[1:] if key == OF_SECOND and len(data.classes) == 2 else data.classes
@@ -172,12 +172,7 @@ def _check_position(key: str, data: Dataset) -> None:
     )
 
 
-def _tensor(values: list[Any], data: Dataset) -> Values:
-    return {"_target_": f"{__name__}.tensor", "values": values, "dtype": data.x.dtype.name}
-
-
-def tensor(*, values: list[float], dtype: str) -> Any:
-    """Return the weights as PyTorch has them."""
-    import torch
-
-    return torch.tensor(values, dtype=getattr(torch, dtype))
+def _tensor(values: list[float], data: Dataset) -> Values:
+    """Return the node that builds the weights as PyTorch has them."""
+    dtype = {"_target_": "hydra.utils.get_object", "path": f"torch.{data.x.dtype.name}"}
+    return {"_target_": "torch.tensor", "data": values, "dtype": dtype}

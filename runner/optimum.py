@@ -26,7 +26,7 @@ class Optimum(NamedTuple):
 
 
 def of_least_squares(design: Array, y: Array, times: int = 1) -> Optimum:
-    """Of mean((X w - y)^2), X (samples, parameters), or of so many times that.
+    """Return that of mean((X w - y)^2), X (samples, parameters), `times` as large.
 
     The excess is not the difference of two numbers that are almost equal: (w - w*)'X'X(w - w*) / n.
     """

@@ -195,22 +195,13 @@ def torch_loss(
     loss = labels.renumbered(build("loss", loss_node(node, data)), node, data)
     if isinstance(loss, torch.nn.Module):
         loss.to(device_name)
-    trial.check_loss(known_as(node), loss, _like(y, shape, data), y[:SAMPLES_TRIED])
+    first = y[:SAMPLES_TRIED]
+    like = trial.predictions(first, shape, data.x.dtype.name)
+    trial.check_loss(known_as(node), loss, like, first)
     return loss
 
 
-def _like(y: Any, shape: tuple[int, ...], data: Dataset) -> Any:
-    """Return predictions for the first samples of y."""
-    import torch
-
-    first = y[:SAMPLES_TRIED]
-    if first.is_floating_point():
-        return first
-    kind = getattr(torch, data.x.dtype.name)
-    return torch.zeros(len(first), *shape, device=y.device, dtype=kind)
-
-
-def reduction_of(of: Setup, loss: Any, y: Any, shape: tuple[int, ...]) -> Reduction:
+def reduction_of(of: Setup, loss: object, y: Any, shape: tuple[int, ...]) -> Reduction:
     """Return how the losses of an epoch's batches become its loss.
 
     Raises ConfigError where there are several, and neither the config nor a trial tells.
@@ -224,12 +215,13 @@ def reduction_of(of: Setup, loss: Any, y: Any, shape: tuple[int, ...]) -> Reduct
         return Reduction(stated)
     from runner import trial
 
-    found = trial.reduction(loss, _like(y, shape, of.data), y[:SAMPLES_TRIED])
-    if found is None:
+    first = y[:SAMPLES_TRIED]
+    rule = trial.reduction(loss, trial.predictions(first, shape, of.dtype), first)
+    if rule is None:
         raise ConfigError(
             f"loss: {known_as(of.loss)} is neither a mean over the samples of a batch nor their "
             "sum, so the loss of an epoch does not follow from those of its batches: "
             f"batch_size=null takes all samples at once, +loss.{reduction.KEY}=mean takes the "
             "batches' mean all the same"
         )
-    return found
+    return rule

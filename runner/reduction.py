@@ -7,11 +7,17 @@ parts of the batch.
 
 import math
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
 from runner.dataset.target import IGNORED
+
+if TYPE_CHECKING:
+    from numpy.typing import NDArray
+    from torch import Tensor
+
+    Number = float | NDArray[np.float64]
 
 KEY = "epoch_reduction"
 """The key of a loss's node that states the rule."""
@@ -28,12 +34,12 @@ class Reduction(NamedTuple):
 
     kind: str = "mean"
     """Or `sum`"""
-    weights: Any = None
+    weights: "Tensor | None" = None
     """(classes,), a tensor: how much a sample of each class counts in a mean; None: all the same"""
     leaves_out: bool = False
     """Whether a mean is over the samples that are not ignored"""
 
-    def weight(self, y: Any, size: int) -> Any:
+    def weight(self, y: "Tensor", size: int) -> "Number":
         """Return how much the loss of a batch with that y counts: a number, or (cells,)."""
         if self.weights is None and not self.leaves_out:
             return size
@@ -41,13 +47,14 @@ class Reduction(NamedTuple):
         if self.weights is not None:
             counts = self.weights[y.where(counts, 0)].double() * counts
         total = counts.sum(dim=-1)
-        return float(total) if total.ndim == 0 else total.double().cpu().numpy()
+        counted: NDArray[np.float64] = total.double().cpu().numpy()
+        return counted[()]  # 0 where all are ignored, by which NumPy divides
 
-    def term(self, loss: Any, weight: Any) -> Any:
+    def term(self, loss: "Number", weight: "Number") -> "Number":
         """Return what the loss of a batch adds to the epoch's total."""
         return loss if self.kind == "sum" else weight * loss
 
-    def whole(self, total: Any, weight: Any, samples: int) -> Any:
+    def whole(self, total: "Number", weight: "Number", samples: int) -> "Number":
         """Return the loss of all samples, from the totals of the batches that have been taken.
 
         A sum over a part of the samples is scaled to all of them.
@@ -58,20 +65,21 @@ class Reduction(NamedTuple):
 MEAN = Reduction()
 
 
-def candidates(loss: Any, y: Any) -> Iterator[Reduction]:
+def candidates(loss: object, y: "Tensor") -> Iterator[Reduction]:
     """Yield the rules that the loss of such a y may follow, those that say more first."""
     is_of_classes = not y.is_floating_point()
     ignores = is_of_classes and bool((y == IGNORED).any())
     if is_of_classes:
         for weights in class_weights(loss):
-            yield Reduction("mean", weights, ignores)
+            if len(weights) > int(y.max()):
+                yield Reduction("mean", weights, ignores)
     if ignores:
         yield Reduction("mean", None, leaves_out=True)
     yield MEAN
     yield Reduction("sum")
 
 
-def class_weights(loss: Any) -> Iterator[Any]:
+def class_weights(loss: Any) -> Iterator["Tensor"]:
     """Yield what may be weights of classes in the loss, or in a part of it."""
     owners = list(loss.modules()) if hasattr(loss, "modules") else []
     options = [getattr(owner, "weight", None) for owner in owners]
@@ -82,7 +90,10 @@ def class_weights(loss: Any) -> Iterator[Any]:
 
 
 def tried(
-    value: Callable[[Any, Any], Any], rules: Sequence[Reduction], like: Any, y: Any
+    value: Callable[["Tensor", "Tensor"], "Tensor"],
+    rules: Sequence[Reduction],
+    like: "Tensor",
+    y: "Tensor",
 ) -> Reduction | None:
     """Return the first of the rules that holds for the loss; None where none of them does.
 
@@ -124,29 +135,30 @@ class Cut(NamedTuple):
     second: float
 
 
-def _holds(rule: Reduction, whole: float, parts: Sequence[Cut], y: Any, close: float) -> bool:
+def _holds(rule: Reduction, whole: float, parts: Sequence[Cut], y: "Tensor", close: float) -> bool:
     """Return whether the losses of the parts of y give that of the whole by the rule."""
     for at, first, second in parts:
-        weights = rule.weight(y[:at], at), rule.weight(y[at:], len(y) - at)
-        total = sum(rule.term(loss, w) for loss, w in zip((first, second), weights, strict=True))
-        found = rule.whole(total, sum(weights), len(y))
-        if abs(found - whole) > close * max(abs(whole), abs(first), abs(second)):
+        before, after = rule.weight(y[:at], at), rule.weight(y[at:], len(y) - at)
+        total = rule.term(first, before) + rule.term(second, after)
+        with np.errstate(invalid="ignore", divide="ignore"):
+            together = float(rule.whole(total, before + after, len(y)))
+        if not abs(together - whole) <= close * max(abs(whole), abs(first), abs(second)):
             return False
     return True
 
 
-def _rows(y: Any) -> list[int]:
+def _rows(y: "Tensor") -> list[int]:
     """Return which samples are tried, in what order: of classes some of each, mixed."""
     if y.is_floating_point():
         return list(range(min(len(y), MOST_TRIED)))
     labels = y.cpu().numpy()
-    found = np.unique(labels)[:MOST_TRIED]
-    each = max(1, MOST_TRIED // len(found))
-    rows = np.concatenate([np.flatnonzero(labels == label)[:each] for label in found])
+    distinct = np.unique(labels)[:MOST_TRIED]
+    each = max(1, MOST_TRIED // len(distinct))
+    rows = np.concatenate([np.flatnonzero(labels == label)[:each] for label in distinct])
     return [*np.random.default_rng(0).permutation(rows).tolist()]
 
 
-def _predictions(like: Any) -> Iterator[Any]:
+def _predictions(like: "Tensor") -> Iterator["Tensor"]:
     """Yield predictions of that shape: shares from 0 to 1, and numbers near what is predicted."""
     rng = np.random.default_rng(0)
     shape = tuple(like.shape)

@@ -60,7 +60,7 @@ class Run:
 
     @property
     def final_loss(self) -> float:
-        """Of the last step, before its update; with mini-batches of the last epoch; or NaN.
+        """Return that of the last step, before its update, or of the last epoch's batches; or NaN.
 
         A run that ends within its first epoch has that of the steps that it took.
         """

@@ -96,15 +96,22 @@ def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
         )
 
 
+def predictions(y: Tensor, shape: tuple[int, ...], dtype: str) -> Tensor:
+    """Return predictions of that shape for the samples of y: y itself, or of classes zeros."""
+    if y.is_floating_point():
+        return y
+    return torch.zeros(len(y), *shape, device=y.device, dtype=getattr(torch, dtype))
+
+
 def reduction(loss: Any, like: Tensor, y: Tensor) -> Reduction | None:
     """Return how the loss puts samples together; None where it is neither a mean nor a sum.
 
     `like` are predictions for the samples of y, of which some are tried.
     """
 
-    def value(prediction: Tensor, some: Tensor) -> Tensor:
-        made: Tensor = networks.copied(loss)(prediction, some)
-        return made.detach()
+    def value(prediction: Tensor, labels: Tensor) -> Tensor:
+        batch_loss: Tensor = networks.copied(loss)(prediction, labels)
+        return batch_loss.detach()
 
     with torch.random.fork_rng([]):
         return tried(value, [*candidates(loss, y)], like, y)

@@ -42,6 +42,11 @@ def is_missing(value: Any) -> bool:
         return type(value).__name__ == "NAType"
 
 
+def shortly(error: BaseException) -> str:
+    """Return what an exception says, in one line that is not long."""
+    return " ".join(str(error).split())[:300]
+
+
 def finite(values: Array, name: str, dtype: str, columns: Any = None) -> Array:
     """The values in that dtype, refused if one of them is then no finite number.
 

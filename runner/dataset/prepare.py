@@ -1,6 +1,6 @@
 """From what a dataset's function returns to samples as a loop takes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -10,8 +10,7 @@ from runner.dataset.numbers import finite, is_missing, numbers
 from runner.dataset.samples import Dataset, Samples, digest
 from runner.dataset.split import split
 from runner.dataset.table import Table, is_frame, table
-from runner.dataset.target import IGNORED, Target, are_numbered, known, target
-from runner.dataset.typed import NUMBER, TEXT
+from runner.dataset.target import IGNORED, NUMBER, TEXT, Target, are_numbered, known, target
 
 Array = NDArray[np.floating[Any]]
 
@@ -33,8 +32,8 @@ class Wishes(NamedTuple):
     missing: Any = None
     classes: Any = None
     """Whether the numbers of y are classes; None: if the loss wants some"""
-    target_type: Any = None
-    """What y is read as, see `runner.dataset.typed`; None: what it holds"""
+    target_type: str | None = None
+    """What y is read as, see `runner.dataset.columns`; None: what it holds"""
     ignored: str | None = None
     """The label whose samples have no class"""
     probe: Any = None
@@ -168,7 +167,7 @@ def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> P
     return Part(x, y)
 
 
-def _pairs(first: Any, second: Any) -> Any:
+def _pairs(first: Iterable[object], second: Iterable[object]) -> Iterable[Any]:
     """The labels of two indexes, row by row, counted from 1."""
     return enumerate(zip(first, second, strict=False), 1)
 
@@ -177,13 +176,13 @@ def _stated(raw: Any, kind: str | None, name: str) -> Any:
     """Y as what it is stated to be, text or numbers."""
     if kind is None:
         return raw
-    own = raw.to_numpy(object) if is_frame(raw) else np.asarray(raw, object)
+    values = raw.to_numpy(object) if is_frame(raw) else np.asarray(raw, object)
     if kind == TEXT:
-        flat = [None if is_missing(one) else str(one) for one in own.reshape(-1)]
-        values = np.array(flat, object).reshape(own.shape)
-        return values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
-    if any(isinstance(one, str) for one in own.reshape(-1)):
-        text = next(one for one in own.reshape(-1) if isinstance(one, str))
+        flat = [None if is_missing(one) else str(one) for one in values.reshape(-1)]
+        texts = np.array(flat, object).reshape(values.shape)
+        return texts[:, 0] if texts.ndim == 2 and texts.shape[1] == 1 else texts
+    text = next((one for one in values.reshape(-1) if isinstance(one, str)), None)
+    if text is not None:
         raise ValueError(f"target_type: expected numbers in {name}, got the text {text[:80]!r}")
     return raw
 

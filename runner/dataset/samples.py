@@ -49,9 +49,9 @@ class Dataset(NamedTuple):
 
     @property
     def ignores(self) -> bool:
-        """Whether some samples have no class, for the loss ignores their label."""
-        seen = (self, self.validation) if self.validation else (self,)
-        return any(part.y.dtype.kind == "i" and (part.y == IGNORED).any() for part in seen)
+        """Return whether some samples have no class, for the loss ignores their label."""
+        parts = (self, self.validation) if self.validation else (self,)
+        return any(part.y.dtype.kind == "i" and (part.y == IGNORED).any() for part in parts)
 
     @property
     def outputs(self) -> int:

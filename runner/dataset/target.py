@@ -23,6 +23,9 @@ IGNORED = -100
 OF_CLASSES = (str, bool, np.bool_, bytes)
 """What tells classes, and is no number."""
 
+NUMBER, TEXT = "number", "text"
+"""What the type of a target may be stated as."""
+
 OF_TEXT = "for classes, loss=bce tells two apart, loss=cross_entropy several"
 
 
@@ -98,16 +101,16 @@ def _check_few(classes: int, samples: int, wanted: str, name: str) -> None:
 
 
 def _of_classes(labels: NDArray[Any], wanted: str, name: str, ignored: str | None) -> Target:
-    found, codes = np.unique(labels, return_inverse=True)
-    counts = np.array([str(label) != ignored for label in found])
-    numbers = np.where(counts, np.cumsum(counts) - 1, IGNORED)
-    codes, found = numbers[codes], found[counts]
-    classes = tuple(str(one) for one in found)
-    if wanted == ANYTHING and len(found) and not isinstance(found[0], str) and found[0] < 0:
+    distinct, places = np.unique(labels, return_inverse=True)
+    counts = np.array([str(label) != ignored for label in distinct])
+    codes = np.where(counts, np.cumsum(counts) - 1, IGNORED)[places]
+    classes = tuple(map(str, distinct[counts]))
+    if wanted == ANYTHING and distinct.dtype.kind in "iO" and distinct[counts][:1] < 0:
+        first = classes[0]
         raise ValueError(
-            f"{name}: holds the label {found[0]}, and a loss of your own is told classes by their "
-            f"numbers from 0: +loss.ignore_index={found[0]} where such samples have no class (the "
-            f"loss is then told {IGNORED}), else number the classes from 0"
+            f"{name}: holds the label {first}, and a user-defined loss takes classes by their "
+            f"numbers from 0: +loss.ignore_index={first} where such samples have no class (the "
+            f"loss then takes {IGNORED} for it), else number the classes from 0"
         )
     shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
     if len(classes) < 2:
@@ -130,7 +133,10 @@ def _of_classes(labels: NDArray[Any], wanted: str, name: str, ignored: str | Non
 def known(given: Any, wanted: str, name: str, like: Target, ignored: str | None = None) -> Target:
     """The same for validation data: with the classes that the training data have."""
     if not like.classes:
-        return target(given, wanted, name)
+        like_training = target(given, wanted, name)
+        if like_training.classes:
+            raise ValueError(f"{name}: holds classes, and the training data have numbers")
+        return like_training
     labels = _labels(given, name)
     if labels is None:
         values = _values(given, name)
@@ -140,13 +146,14 @@ def known(given: Any, wanted: str, name: str, like: Target, ignored: str | None 
     first = -1 if wanted == SIGNS else 0
     codes = {label: first + number * (1 - first) for number, label in enumerate(like.classes)}
     codes |= {} if ignored is None else {ignored: IGNORED}
-    found, places = np.unique(labels, return_inverse=True)
+    distinct, places = np.unique(labels, return_inverse=True)
     truth = {"True": "true", "False": "false"}  # as a table of text has it beside other words
-    names = [label if label in codes else truth.get(label, label) for label in map(str, found)]
-    if strange := [str(label) for label, own in zip(found, names, strict=True) if own not in codes]:
+    texts = [*map(str, distinct)]
+    names = [text if text in codes else truth.get(text, text) for text in texts]
+    if strange := [text for text, label in zip(texts, names, strict=True) if label not in codes]:
         shown = ", ".join(like.classes[:5])
         raise ValueError(f"{name}: {strange[0]} is none of the classes trained on ({shown})")
-    numbered = np.array([codes[own] for own in names], like.values.dtype)
+    numbered = np.array([codes[label] for label in names], like.values.dtype)
     return Target(numbered[places], like.classes)
 
 
@@ -196,14 +203,15 @@ def _labels(given: Any, name: str) -> NDArray[Any] | None:
 
 
 def _whole(given: Any, values: NDArray[Any]) -> NDArray[Any]:
-    """(samples,): the whole numbers that were given, exactly; `values` are they as float64."""
-    own = given.iloc[:, 0] if is_frame(given) and given.ndim == 2 else given
-    if is_frame(own):
-        own = own.to_numpy() if isinstance(own.dtype, np.dtype) else own.to_numpy(object)
-    own = np.asarray(own, None if hasattr(own, "dtype") else object).reshape(-1)
-    if own.dtype.kind in "iu":
-        return own
-    exact = [int(one) for one in own.tolist()] if own.dtype.kind in "Of" else values.tolist()
+    """Return the whole numbers, (samples,), exactly; `values` are the same as float64."""
+    column = given.iloc[:, 0] if is_frame(given) and given.ndim == 2 else given
+    if is_frame(column):
+        is_plain = isinstance(column.dtype, np.dtype)
+        column = column.to_numpy() if is_plain else column.to_numpy(object)
+    column = np.asarray(column, None if hasattr(column, "dtype") else object).reshape(-1)
+    if column.dtype.kind in "iu":
+        return column
+    exact = [int(one) for one in column.tolist()] if column.dtype.kind in "Of" else values.tolist()
     size = max(map(abs, exact), default=0)
     return np.array(exact, np.int64 if size < 2**63 else object)
 
