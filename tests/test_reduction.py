@@ -15,6 +15,7 @@ from torch.nn import functional
 
 import runner
 from runner.config import ConfigError
+from runner.report.problem import edge, problem
 
 pytestmark = pytest.mark.usefixtures("here", "one_thread")
 QUIET = ("tracking=off", "print_every=0", "tolerance=0", "lr=1e-15", "epochs=1")
@@ -194,3 +195,15 @@ def test_the_noise_of_samples_that_count_differently_is_refused():
     words = (*IRIS, "+loss.weight=[1,2,10]", "measure=[gradient_noise]", "measure.every=1")
     with pytest.raises(ConfigError, match="counts some samples more than others"):
         run(*words)
+
+
+def test_a_report_knows_a_sum():
+    """The loss that it draws, the least there is, and the rate from which descent leaves it."""
+    mean, total = (
+        run(*LINE, *words, "epochs=3")._record for words in ([], ["+loss.reduction=sum"])
+    )
+    own, other = problem(mean), problem(total)
+    w = np.array([[1.0, 2.0], [0.5, -1.0]])
+    np.testing.assert_allclose(other.loss(w), 100 * own.loss(w))
+    assert other.least == pytest.approx(100 * own.least)
+    assert edge(total) == pytest.approx(edge(mean) / 100)
