@@ -4,6 +4,8 @@ from typing import Any
 
 import numpy as np
 
+from runner.dataset.target import IGNORED
+
 
 def of_scores(prediction: Any, y: Any) -> Any:
     """With a score for each class, (..., samples, classes), and classes y, (samples,) or as many.
@@ -24,9 +26,15 @@ def above(threshold: float, samples_axis: int) -> Any:
         shape = prediction.shape[: samples_axis + 1]
         more = prediction.ndim - len(shape)
         second = y.reshape(y.shape[: y.ndim - more]) > 0.5
-        return _count((prediction.reshape(shape) > threshold) == second)
+        is_right = (prediction.reshape(shape) > threshold) == second
+        return _count(is_right & (y.reshape(second.shape) != IGNORED))
 
     return right
+
+
+def counted(y: Any) -> Any:
+    """Return how many samples of y, (samples,), have a class; of a stack, (cells,)."""
+    return _count(_array(y) != IGNORED)
 
 
 def _count(right: Any) -> Any:

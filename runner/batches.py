@@ -20,6 +20,10 @@ class Batches(Protocol):
         """How many samples each step of an epoch has."""
 
     @property
+    def samples(self) -> int:
+        """Return how many samples there are, also where an epoch leaves some out."""
+
+    @property
     def whole(self) -> tuple[Any, Any]:
         """All samples, as a batch."""
 
@@ -45,7 +49,8 @@ class FullBatch:
         self._all = self.batch = x, y
         self._of_cells = of_cells
         self._cells: Any = None
-        self.sizes = [y.shape[1] if of_cells else len(y)]
+        self.samples = y.shape[1] if of_cells else len(y)
+        self.sizes = [self.samples]
 
     @property
     def whole(self) -> tuple[Any, Any]:
@@ -82,14 +87,14 @@ class Order:
     ) -> None:
         """`shuffle` is `epoch`, `replacement` or False; `seeds` are the cells', or the run's."""
         self.seeds = seeds
-        self._samples, self._shuffle = samples, shuffle
+        self.samples, self._shuffle = samples, shuffle
         self.starts = starts(samples, size, drop_last)
         self.sizes = [min(size, samples - start) for start in self.starts]
 
     def of_epoch(self, epoch: int, cells: Index) -> Index:
         """(cells, samples): which sample comes when for these cells, epochs counted from 1."""
         seeds = [self.seeds[cell] for cell in cells]
-        drawn = {s: order(self._samples, s, epoch, self._shuffle) for s in dict.fromkeys(seeds)}
+        drawn = {s: order(self.samples, s, epoch, self._shuffle) for s in dict.fromkeys(seeds)}
         return np.stack([drawn[seed] for seed in seeds])
 
 
@@ -131,7 +136,7 @@ class MiniBatches:
         """
         self._x, self._y, self._order, self._as_index = x, y, order, as_index
         self._own_data, self._own_order = own_data, own_order
-        self.sizes = order.sizes
+        self.sizes, self.samples = order.sizes, order.samples
         self._cells = np.arange(len(order.seeds))
         self._epoch, self._step = 1, 0
         self._draw()

@@ -6,12 +6,16 @@ from typing import Any
 
 import numpy as np
 
-from runner import device, task
+from runner import device, labels, task
 from runner.build import build, known_as
 from runner.config import ConfigError, Values
 from runner.dataset.prepare import KEYS, Wishes, prepare
 from runner.dataset.samples import Dataset, digest
+from runner.dataset.target import ANYTHING, CLASSES, ONE_OF_TWO, TEXT
 from runner.model import POLYNOMIAL
+
+CSV = "runner.dataset.csv"
+"""Whose tables have no types but those that are read from them."""
 
 
 class Draws:
@@ -37,8 +41,12 @@ class Draws:
         wishes = _wishes(values)
         key = json.dumps([node, unseen, wishes])
         if key not in self._prepared:
-            other = None if unseen is None else self._samples("validation_data", unseen)
-            own = self._samples("dataset", node)
+            kind, unseen = wishes.target_type, _like(node, unseen)
+            other = None if unseen is None else self._samples("validation_data", unseen, kind)
+            own = self._samples("dataset", node, kind)
+            if unseen and other and kind is None and _are_text(wishes, own[1], other[1]):
+                own = self._samples("dataset", node, TEXT)
+                other = self._samples("validation_data", unseen, TEXT)
             try:
                 self._prepared[key] = prepare(own, wishes, other)
             except ValueError as error:
@@ -54,9 +62,11 @@ class Draws:
             self._prepared[key] = Dataset(x, y, None, digest(x, np.frombuffer(what.encode(), "u1")))
         return self._prepared[key]
 
-    def _samples(self, where: str, node: Values) -> tuple[Any, Any]:
-        """What the dataset's function returns."""
+    def _samples(self, where: str, node: Values, kind: str | None) -> tuple[Any, Any]:
+        """Return what the dataset's function does; `kind` is that of a target that is text."""
         own = {key: value for key, value in node.items() if key not in KEYS}
+        if node.get("_target_") == CSV and kind is not None:
+            own["target_type"] = kind
         key = json.dumps(own)
         if key not in self._drawn:
             made = build(where, own)
@@ -65,6 +75,31 @@ class Draws:
                 raise ConfigError(f"{where}: expected {target} to return (x, y), got {kind}")
             self._drawn[key] = (made[0], made[1])
         return self._drawn[key]
+
+
+def _like(node: Values, unseen: Values | None) -> Values | None:
+    """Return the validation data's node, with the categories of the dataset's if it names none."""
+    if unseen and "categorical" in unseen and not unseen["categorical"]:
+        return {**unseen, "categorical": node.get("categorical", unseen["categorical"])}
+    return unseen
+
+
+def _are_text(wishes: Wishes, trained: object, tried: object) -> bool:
+    """Return whether two targets are to be text, for their values alone would differ in type."""
+    kinds = _kind(trained), _kind(tried)
+    if wishes.wanted == ANYTHING and not wishes.classes:
+        return kinds[0] == "else" != kinds[1]
+    is_of_classes = wishes.classes or wishes.wanted in (ONE_OF_TWO, CLASSES)
+    return bool(is_of_classes) and kinds[0] != kinds[1]
+
+
+def _kind(y: object) -> str:
+    """Return whether a target is numbers, truth, which is true and false, or else."""
+    kinds = getattr(y, "dtypes", None)
+    if kinds is None:
+        kinds = [np.asarray(y).dtype]
+    letters = {getattr(kind, "kind", "O") for kind in kinds} if np.iterable(kinds) else {kinds.kind}
+    return "numbers" if letters <= {*"iuf"} else "truth" if letters == {"b"} else "else"
 
 
 def _wishes(values: Mapping[str, Any]) -> Wishes:
@@ -77,6 +112,7 @@ def _wishes(values: Mapping[str, Any]) -> Wishes:
     return Wishes(
         dtype=values["dtype"],
         wanted=task.wanted(values["loss"]),
+        ignored=labels.ignored(values["loss"]),
         **{key: node[key] for key in KEYS if key in node},
         degree=degree,
         share=share,

@@ -9,6 +9,7 @@ import numpy as np
 
 from runner import checkpoint, stop
 from runner.checkpoint import Checkpoints
+from runner.epoch import SO_FAR
 from runner.experiment import Experiment
 from runner.journal import Sink, Start
 from runner.program.step import is_finite
@@ -117,6 +118,8 @@ def train(
             cells.end(ended[0][1], "diverged")
             if not cells.left:
                 return
+        if SO_FAR in seen.told and any(outcome == "exhausted" for outcome, _ in ended):
+            seen.told[SO_FAR].update(epochs.validated())
         taken = measuring.after(steps, step, batch, lr) if measuring else {}
         cells.add(step, now, {**seen.told, LR: lr, EVALUATIONS: step.evaluations, **taken})
         rates.after(seen)

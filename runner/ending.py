@@ -26,7 +26,7 @@ def end(
     """The end of a run that recorded so much."""
     epochs = figures.steps // epoch_steps
     metrics = {"epochs_run": float(epochs), "seconds": seconds, **predictions}
-    if epochs:
+    if figures.steps:
         metrics |= {"final_loss": figures.final_loss, "best_loss": figures.best_loss}
         metrics |= {f"final_{name}": value for name, value in figures.told.items()}
     tags = {"outcome": outcome}

@@ -1,14 +1,17 @@
 """Epochs: what is known at the end of each, from its steps; columns that have a value there."""
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.batches import FullBatch
+from runner.accuracy import counted
+from runner.batches import Batches, FullBatch, MiniBatches
 from runner.column import EPOCH, EPOCH_END, LOSS, MEASURE, START, VALIDATION, Column, number
 from runner.program.step import Step
+from runner.reduction import MEAN as MEAN_OF_SAMPLES
+from runner.reduction import Reduction
 
 Right = Callable[[Any, Any], Any]
 """From what was predicted and y to how many are right; of a stack (cells,)."""
@@ -18,6 +21,10 @@ Evaluate = Callable[[Any], tuple[Any, Any]]
 
 NUMBER, MEAN, RIGHT = "epoch", "epoch_loss", "accuracy"
 UNSEEN, UNSEEN_RIGHT = "val_loss", "val_accuracy"
+
+SO_FAR = "so far"
+"""The key of values within the first epoch: by the names of columns, those of a run that ends
+with this step."""
 
 
 def columns(steps: int, *, parts: bool, classes: bool, validation: bool) -> list[Column]:
@@ -55,25 +62,29 @@ class Seen(NamedTuple):
 
 
 class Epochs:
-    """Puts steps together to epochs: the mean of their losses, weighted by their samples."""
+    """Puts steps together to epochs: their losses by the loss's reduction, and the accuracy."""
 
     def __init__(
         self,
-        sizes: Sequence[int],
+        batches: Batches,
         evaluate: Evaluate,
         *,
-        parts: bool,
-        right: Right | None,
-        validation: FullBatch | None,
+        right: Right | None = None,
+        validation: FullBatch | None = None,
+        reduction: Reduction = MEAN_OF_SAMPLES,
+        ignores: bool = False,
     ) -> None:
-        """`sizes`: of the batches of an epoch, in samples; `right`, where there are classes."""
-        self._sizes, self._samples = sizes, sum(sizes)
+        """`right`, where there are classes; `ignores`: whether samples may have none of them."""
+        self._sizes, self._samples = batches.sizes, batches.samples
         self._evaluate, self._validation = evaluate, validation
-        self._parts, self._right_of = parts, right
+        self._parts, self._right_of = isinstance(batches, MiniBatches), right
+        self._reduction, self._ignores = reduction, ignores
         self._step = self._ended = 0
         self._loss: Any = 0.0
+        self._weight: Any = 0
         self._right: Any = 0.0
-        self._is_plain = not parts and right is None and validation is None
+        self._counted: Any = 0
+        self._is_plain = not self._parts and right is None and validation is None
 
     def after(self, step: Step, y: Any) -> Seen:
         """Take the next step, of a batch with that y."""
@@ -82,46 +93,74 @@ class Epochs:
             return Seen(self._ended, step.loss, {})
         size = self._sizes[self._step]
         self._step += 1
-        loss = step.loss if isinstance(step.loss, float) else step.loss.astype(np.float64)
-        self._loss = self._loss + size * loss
+        if self._parts:
+            loss = step.loss if isinstance(step.loss, float) else step.loss.astype(np.float64)
+            weight = self._reduction.weight(y, size)
+            self._loss = self._loss + self._reduction.term(loss, weight)
+            self._weight = self._weight + weight
         if self._right_of is not None:
             self._right = self._right + self._right_of(step.prediction, y)
+            self._counted = self._counted + (counted(y) if self._ignores else size)
         told: dict[str, Any] = {NUMBER: self._ended + 1} if self._parts else {}
         if self._step < len(self._sizes):
+            if not self._ended:
+                told[SO_FAR] = self._figures()
             within = math.inf if isinstance(step.loss, float) else np.full(len(step.loss), math.inf)
             return Seen(self._ended, within, told)
         return self._at_the_end(step, told)
 
     def _at_the_end(self, step: Step, told: dict[str, Any]) -> Seen:
-        loss: Any = step.loss
-        if self._parts:
-            loss = self._loss / self._samples
-            told[MEAN] = loss
-        if self._right_of is not None:
-            told[RIGHT] = self._right / self._samples
-        if self._validation is not None:
-            told[UNSEEN], prediction = self._evaluate(self._validation.batch)
-            if self._right_of is not None:
-                right = self._right_of(prediction, self._validation.batch[1])
-                told[UNSEEN_RIGHT] = right / self._validation.sizes[0]
+        told |= self._figures() | self.validated()
+        loss: Any = told[MEAN] if self._parts else step.loss
         self._step, self._ended = 0, self._ended + 1
         self._loss = self._right = 0.0
+        self._weight = self._counted = 0
         return Seen(self._ended, loss, told)
+
+    def _figures(self) -> dict[str, Any]:
+        """Return the loss and the accuracy of the epoch's steps so far."""
+        figures = {}
+        if self._parts:
+            figures[MEAN] = self._reduction.whole(self._loss, self._weight, self._samples)
+        if self._right_of is not None:
+            figures[RIGHT] = np.divide(self._right, self._counted)
+        return figures
+
+    def validated(self) -> dict[str, Any]:
+        """Return loss and accuracy of the validation data, where there are any."""
+        if self._validation is None:
+            return {}
+        loss, prediction = self._evaluate(self._validation.batch)
+        if self._right_of is None:
+            return {UNSEEN: loss}
+        y = self._validation.batch[1]
+        count = counted(y) if self._ignores else self._validation.samples
+        return {UNSEEN: loss, UNSEEN_RIGHT: np.divide(self._right_of(prediction, y), count)}
 
     def keep(self, cells: Any) -> None:
         """Go on with the cells at these indices alone."""
         if self._validation is not None:
             self._validation.keep(cells)
-        if self._step:
-            self._loss = self._loss[cells]
-            self._right = self._right[cells] if self._right_of is not None else 0.0
+        for name in ("_loss", "_weight", "_right", "_counted"):
+            if np.ndim(total := getattr(self, name)):
+                setattr(self, name, total[cells])
 
     def state(self) -> dict[str, Any]:
-        own = {"step": self._step, "ended": self._ended, "loss": self._loss, "right": self._right}
-        return {**own, "validation": self._validation and self._validation.state()}
+        return {
+            "step": self._step,
+            "ended": self._ended,
+            "loss": self._loss,
+            "weight": self._weight,
+            "right": self._right,
+            "counted": self._counted,
+            "validation": self._validation and self._validation.state(),
+        }
 
     def restore(self, state: Mapping[str, Any]) -> None:
         self._step, self._ended = state["step"], state["ended"]
         self._loss, self._right = state["loss"], state["right"]
+        samples = sum(self._sizes[: self._step])  # of a checkpoint from before these were kept
+        self._weight = state.get("weight", samples)
+        self._counted = state.get("counted", samples)
         if self._validation is not None:
             self._validation.restore(state["validation"])

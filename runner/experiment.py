@@ -22,6 +22,7 @@ from runner.measure.problem import Calculus
 from runner.program import CONSTANT
 from runner.program.step import Step
 from runner.rates import EVALUATIONS, LR, Rates
+from runner.reduction import MEAN, Reduction
 from runner.setup import Setup, refused, setup
 from runner.spacing import Spacing
 
@@ -60,6 +61,10 @@ class Experiment(NamedTuple):
     """Where measures are taken"""
     predict: Predict | None
     """At the dataset's probe point, if it has one; a run by itself is one cell"""
+    reduction: Reduction = MEAN
+    """How the losses of an epoch's batches become its loss"""
+    ignores: bool = False
+    """Whether samples may have no class that counts"""
 
     @property
     def steps(self) -> Iterator[Step]:
@@ -69,11 +74,12 @@ class Experiment(NamedTuple):
     def epochs(self) -> Epochs:
         """What puts its steps together to epochs."""
         return Epochs(
-            self.batches.sizes,
+            self.batches,
             self.program.evaluate,
-            parts=isinstance(self.batches, MiniBatches),
             right=self.right,
             validation=self.validation,
+            reduction=self.reduction,
+            ignores=self.ignores,
         )
 
 
@@ -120,6 +126,7 @@ def experiment(
         recorded=recorded,
         spacing=spacing,
         least=parts.least(of.model),
+        ignores=any(cell.data.ignores for cell in cells),
         measuring=taken,
         **built,
     )
@@ -192,7 +199,7 @@ def _tensor(of: Setup) -> Experiment:
     shape = (model.outputs,) if model.outputs > 1 else ()
     y = parts.torch_y(of.data, shape, of.device)
     w = torch.tensor(initial, device=of.device)
-    loss = parts.torch_loss(of.loss, of.device, y, shape, of.dtype)
+    loss = parts.torch_loss(of.loss, of.device, y, shape, of.data)
 
     def designed(x: Array) -> Any:
         made = torch.tensor(model.design(x), device=of.device)
@@ -219,6 +226,7 @@ def _tensor(of: Setup) -> Experiment:
         batches=batches(of, designed(of.data.x), y, parts.torch_index(of.device)),
         validation=parts.validation(of.data, designed, shape, of.device),
         right=parts.right(of.loss, of.data, shape),
+        reduction=parts.reduction_of(of, loss, y, shape),
         predict=_prediction(model, of.data),
     )
 
@@ -233,7 +241,7 @@ def _module(of: Setup) -> Experiment:
 
     network, shape = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
     y = parts.torch_y(of.data, shape, of.device)
-    loss = parts.torch_loss(of.loss, of.device, y, shape, of.dtype)
+    loss = parts.torch_loss(of.loss, of.device, y, shape, of.data)
     x = torch.tensor(of.data.x, device=of.device)
     stream = batches(of, x, y, parts.torch_index(of.device))
     if of.batch_size is not None:
@@ -268,6 +276,7 @@ def _module(of: Setup) -> Experiment:
         batches=stream,
         validation=parts.validation(of.data, tensor, shape, of.device),
         right=parts.right(of.loss, of.data, shape),
+        reduction=parts.reduction_of(of, loss, y, shape),
         predict=None if of.data.probe is None or math.prod(shape) > 1 else predict,
     )
 

@@ -17,6 +17,7 @@ from typing import Any
 
 import numpy as np
 
+from runner import reduction
 from runner.config import ConfigError, Values
 from runner.dataset.prepare import KEYS
 from runner.objective import Objective
@@ -25,7 +26,7 @@ from runner.refused import shortly
 PARTS = ("dataset", "validation_data", "model", "loss", "objective", "optimizer", "schedule")
 SAMPLES = ("dataset", "validation_data")
 
-KEPT = {"dataset": KEYS, "objective": ("start",)}
+KEPT = {"dataset": KEYS, "objective": ("start",), "loss": (reduction.KEY,)}
 """Keys of a part's node that are not its class's, and so can be said beside an object."""
 
 _objects: ContextVar[Mapping[str, Any]] = ContextVar("objects")

@@ -20,6 +20,7 @@ from runner.measure.measuring import Measuring, Taken
 from runner.measure.problem import Calculus, Problem
 from runner.objective.minimised import MODEL, Minimised
 from runner.optimum import Optimum
+from runner.reduction import class_weights
 from runner.setup import Setup, refused
 from runner.task import wanted
 
@@ -102,7 +103,7 @@ def by_hand(of: Setup, model: Any) -> Calculus:
     own = build("loss", swapped(of.loss, curvature.BY_HAND))
     if model.outputs > 1 and wanted(of.loss) != CLASSES:
         own = curvature.over_outputs(own)
-    return OfModel(model, loss, own)
+    return OfModel(model, loss, own, summed=of.loss.get("gradient_reduction") == "sum")
 
 
 def by_pytorch(
@@ -111,8 +112,13 @@ def by_pytorch(
     """Derivatives for the other loops; `learns`: which parameters do, where not all."""
     from runner.measure.by_pytorch import ByPyTorch
 
-    has_samples = of.model["_target_"] != MODEL
-    return ByPyTorch(predict, loss, x_axes, of.device, has_samples=has_samples, learns=learns)
+    if of.model["_target_"] == MODEL:
+        doubt = "an objective has no samples"
+    elif of.data.ignores or (of.data.classes and any(True for _ in class_weights(loss))):
+        doubt = "the loss counts some samples more than others: gradient_noise is for those alike"
+    else:
+        doubt = ""
+    return ByPyTorch(predict, loss, x_axes, of.device, noise_doubt=doubt, learns=learns)
 
 
 def _instrument(name: str, node: Values) -> Instrument:
@@ -133,7 +139,8 @@ def _known(of: Setup, data: Dataset) -> Optimum | None:
     if of.loss["_target_"] != MSE or data.outputs > 1:
         return None
     design = parts.model_by_hand(of.model, data).design(data.x).astype(np.float64)
-    return optimum.of_least_squares(design, data.y.astype(np.float64))
+    times = len(data.y) if of.loss.get("reduction") == "sum" else 1
+    return optimum.of_least_squares(design, data.y.astype(np.float64), times)
 
 
 def _rate(of: Setup) -> float:

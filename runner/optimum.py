@@ -25,8 +25,8 @@ class Optimum(NamedTuple):
     """From parameters, (points, parameters), by how much their loss is above that, (points,)"""
 
 
-def of_least_squares(design: Array, y: Array) -> Optimum:
-    """Of mean((X w - y)^2), X (samples, parameters).
+def of_least_squares(design: Array, y: Array, times: int = 1) -> Optimum:
+    """Return that of mean((X w - y)^2), X (samples, parameters), `times` as large.
 
     The excess is not the difference of two numbers that are almost equal: (w - w*)'X'X(w - w*) / n.
     """
@@ -36,11 +36,11 @@ def of_least_squares(design: Array, y: Array) -> Optimum:
     def excess(parameters: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             apart = (np.asarray(parameters, np.float64) - solution.optimum) @ triangle.T
-            value: Array = np.square(apart).sum(axis=1) / len(y)
+            value: Array = np.square(apart).sum(axis=1) * (times / len(y))
         return value
 
     residual = design @ solution.optimum - y
-    return Optimum(solution, float(residual @ residual) / len(y), excess)
+    return Optimum(solution, times * float(residual @ residual) / len(y), excess)
 
 
 def of_objective(objective: Objective) -> Optimum:

@@ -5,9 +5,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner import labels, naming, program, reduction, task
 from runner import loss as losses
 from runner import model as models
-from runner import naming, program, task
 from runner.accuracy import above, of_scores
 from runner.batches import FullBatch
 from runner.build import build, known_as, swapped
@@ -24,6 +24,7 @@ from runner.objective.minimised import (
     torch_value,
     value,
 )
+from runner.reduction import Reduction
 from runner.setup import Setup, refused
 
 Array = NDArray[np.floating[Any]]
@@ -175,7 +176,15 @@ def right(node: Values, data: Dataset, shape: tuple[int, ...], *, of_cells: bool
     return of_scores
 
 
-def torch_loss(node: Values, device_name: str, y: Any, shape: tuple[int, ...], dtype: str) -> Any:
+def loss_node(node: Values, data: Dataset) -> Values:
+    """Return what builds the loss for PyTorch: its arguments alone, labels by their numbers."""
+    arguments = {k: v for k, v in node.items() if k not in ("gradient_reduction", reduction.KEY)}
+    return labels.by_number(arguments, data)
+
+
+def torch_loss(
+    node: Values, device_name: str, y: Any, shape: tuple[int, ...], data: Dataset
+) -> Any:
     """The loss on its device, tried on predictions of that shape for each sample."""
     import torch
 
@@ -183,11 +192,36 @@ def torch_loss(node: Values, device_name: str, y: Any, shape: tuple[int, ...], d
 
     if node["_target_"] == LOSS:
         return torch_value
-    loss = build("loss", {k: v for k, v in node.items() if k != "gradient_reduction"})
+    loss = labels.renumbered(build("loss", loss_node(node, data)), node, data)
     if isinstance(loss, torch.nn.Module):
         loss.to(device_name)
-    like = some = y[:SAMPLES_TRIED]
-    if not y.is_floating_point():  # classes
-        like = torch.zeros(len(some), *shape, device=device_name, dtype=getattr(torch, dtype))
-    trial.check_loss(known_as(node), loss, like, some)
+    first = y[:SAMPLES_TRIED]
+    like = trial.predictions(first, shape, data.x.dtype.name)
+    trial.check_loss(known_as(node), loss, like, first)
     return loss
+
+
+def reduction_of(of: Setup, loss: object, y: Any, shape: tuple[int, ...]) -> Reduction:
+    """Return how the losses of an epoch's batches become its loss.
+
+    Raises ConfigError where there are several, and neither the config nor a trial tells.
+    """
+    stated = of.loss.get(reduction.KEY)
+    if stated is not None and stated not in ("mean", "sum"):
+        raise ConfigError(f"loss.{reduction.KEY}: expected mean or sum, got {stated}")
+    if of.loss["_target_"] == LOSS or of.epoch_steps == 1:
+        return reduction.MEAN
+    if stated is not None:
+        return Reduction(stated)
+    from runner import trial
+
+    first = y[:SAMPLES_TRIED]
+    rule = trial.reduction(loss, trial.predictions(first, shape, of.dtype), first)
+    if rule is None:
+        raise ConfigError(
+            f"loss: {known_as(of.loss)} is neither a mean over the samples of a batch nor their "
+            "sum, so the loss of an epoch does not follow from those of its batches: "
+            f"batch_size=null takes all samples at once, +loss.{reduction.KEY}=mean takes the "
+            "batches' mean all the same"
+        )
+    return rule

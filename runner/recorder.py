@@ -7,6 +7,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.column import EPOCH_END, LOSS, SPACED, START, Column, row_type
+from runner.epoch import SO_FAR
 from runner.journal import Rows
 from runner.measure import Recorded, Steps, read_only
 from runner.program.step import Step
@@ -28,7 +29,7 @@ class Figures(NamedTuple):
 
     steps: int
     final_loss: float
-    """Of the last step, or of the last epoch; NaN before the end of the first"""
+    """Of the last step, or of the last epoch; before the end of the first, of its steps so far"""
     best_loss: float
     parameters: Array
     """(parameters,): the last"""
@@ -109,6 +110,8 @@ class Recorder:
                 self._told[name][row] = told[name]
         if self._ends and self._ends[0] in told:
             self._at_the_end = {name: told[name] for name in self._ends}
+        elif SO_FAR in told:
+            self._at_the_end = dict(told[SO_FAR])
         for vectors in self._vectors:
             loss = step.loss if self._ranks is None else told.get(self._ranks, np.inf)
             vectors.add(self._first + self._count, step.parameters, loss, now)
@@ -178,6 +181,7 @@ class Recorder:
         if self._ranks is not None:
             final = told.pop(self._ranks, np.full(len(cells), np.nan))
         best = np.fmin(self._best, self._least())[cells]
+        best = np.where(np.isinf(best), final, best)  # within the first epoch
         parameters = np.atleast_2d(self.last.parameters)[cells]
         return [
             Figures(

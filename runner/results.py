@@ -60,7 +60,10 @@ class Run:
 
     @property
     def final_loss(self) -> float:
-        """Of the last step, before its update; in mini-batches the last epoch's mean; or NaN."""
+        """Return that of the last step, before its update, or of the last epoch's batches; or NaN.
+
+        A run that ends within its first epoch has that of the steps that it took.
+        """
         return self._record.figures.get("final_loss", math.nan)
 
     @property
@@ -144,8 +147,10 @@ class Run:
         return self._trajectory
 
     def __repr__(self) -> str:
-        after = f"after {self.epochs} epochs" if self.epochs else "before its first step"
-        loss = f", final loss {self.final_loss:.6g}" if self.epochs else ""
+        is_begun = not math.isnan(self.final_loss)
+        within = "within its first epoch" if is_begun else "before its first step"
+        after = f"after {self.epochs} epochs" if self.epochs else within
+        loss = f", final loss {self.final_loss:.6g}" if is_begun else ""
         return f"<runner.Run {self.name!r}: {self.outcome} {after}{loss}>"
 
     def _repr_html_(self) -> str:

@@ -83,6 +83,11 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
         raise ConfigError(
             f"dataset.probe: expected null, for a model of {data.outputs} outputs predicts as many"
         )
+    if matched == "numpy" and data.ignores:
+        raise ConfigError(
+            "loss.ignore_index: no loss by hand ignores samples: gradient=autograd, or leave out "
+            "those with that label"
+        )
     size = values["batch_size"]
     if size is not None and size > len(data.x):
         raise ConfigError(

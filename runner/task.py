@@ -10,6 +10,8 @@ LOGITS = ("BCEWithLogitsLoss", "binary_cross_entropy_with_logits", "SoftMarginLo
 
 WANTED = {
     **dict.fromkeys(("BCELoss", "binary_cross_entropy", *LOGITS[:2]), target.ONE_OF_TWO),
+    **dict.fromkeys(("SoftMarginLoss", "soft_margin_loss"), target.SIGNS),
+    **dict.fromkeys(("HingeEmbeddingLoss", "hinge_embedding_loss"), target.SIGNS),
     **dict.fromkeys(("CrossEntropyLoss", "NLLLoss", "MultiMarginLoss"), target.CLASSES),
     **dict.fromkeys(("cross_entropy", "nll_loss", "multi_margin_loss"), target.CLASSES),
 }

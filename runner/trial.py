@@ -18,6 +18,7 @@ from runner.config import ConfigError
 from runner.dataset.samples import Dataset
 from runner.failure import said
 from runner.program.pytorch import Stepper
+from runner.reduction import Reduction, candidates, tried
 
 SHARES = ("KLDivLoss", "MultiLabelMarginLoss", "kl_div", "multilabel_margin_loss")
 """Losses of `torch.nn` and its `functional` for which y has a number for each class as well."""
@@ -87,12 +88,33 @@ def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
             "loss=mse, or another loss of such numbers"
         )
     with torch.random.fork_rng([]):
-        tried = [_slope(name, loss, like, y), *_slopes_elsewhere(name, loss, like, y)]
-    if not any(tried):
+        slopes = [_slope(name, loss, like, y), *_slopes_elsewhere(name, loss, like, y)]
+    if not any(slopes):
         raise ConfigError(
             f"loss: {name} does not change with the prediction, so there is nothing to minimise"
             + (f"; {OF_CLASSES}" if y.is_floating_point() else "")
         )
+
+
+def predictions(y: Tensor, shape: tuple[int, ...], dtype: str) -> Tensor:
+    """Return predictions of that shape for the samples of y: y itself, or of classes zeros."""
+    if y.is_floating_point():
+        return y
+    return torch.zeros(len(y), *shape, device=y.device, dtype=getattr(torch, dtype))
+
+
+def reduction(loss: Any, like: Tensor, y: Tensor) -> Reduction | None:
+    """Return how the loss puts samples together; None where it is neither a mean nor a sum.
+
+    `like` are predictions for the samples of y, of which some are tried.
+    """
+
+    def value(prediction: Tensor, labels: Tensor) -> Tensor:
+        batch_loss: Tensor = networks.copied(loss)(prediction, labels)
+        return batch_loss.detach()
+
+    with torch.random.fork_rng([]):
+        return tried(value, [*candidates(loss, y)], like, y)
 
 
 def _slopes_elsewhere(name: str, loss: Any, like: Tensor, y: Tensor) -> Iterator[bool]:

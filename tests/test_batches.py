@@ -241,6 +241,78 @@ def test_a_run_diverges_at_the_step_where_it_does():
     assert ours.tags["diverged_at"] == str(len(ours.trajectory))
     assert len(ours.trajectory) - 1 < 5  # within the first epoch
     assert ours.epochs == 0
+    assert ours.final_loss == pytest.approx(np.mean(ours.trajectory.loss[1:]))
+
+
+# --- ends within the first epoch ---
+
+SHORT = ("dataset=iris", "model=softmax", "batch_size=40", "validation=0.2", "epochs=3")
+
+
+@pytest.mark.parametrize("steps", [1, 2])
+@pytest.mark.parametrize("words", [(), ("gradient=by_hand",), ("+loss.reduction=sum",)], ids=str)
+def test_a_run_that_ends_within_its_first_epoch_has_the_loss_of_its_steps(words, steps):
+    """And is validated where it ends, as at the end of an epoch."""
+    made = run(*SHORT, *words, max_steps=steps)
+    whole = run(*SHORT, *words, max_steps=3).trajectory
+    expected = whole.loss[1 : 1 + steps].mean() * (3 if "+loss.reduction=sum" in words else 1)
+    assert made.epochs == 0
+    assert made.final_loss == made.best_loss == pytest.approx(expected)
+    assert "within its first epoch, final loss" in repr(made)
+    assert 0 <= made.figures["final_accuracy"] <= 1
+    w, b = (made.parameters[-1][:12].reshape(3, 4), made.parameters[-1][12:])
+    x, y = load_iris(return_X_y=True)
+    x, unseen, _, labels = train_test_split(x, y, test_size=0.2, random_state=0, stratify=y)
+    scores = standardised(unseen, x) @ w.T + b
+    assert made.figures["final_val_accuracy"] == np.mean(scores.argmax(axis=1) == labels)
+
+
+@pytest.mark.parametrize("stack", ["true", "false"])
+def test_cells_that_end_there_are_ranked(stack):
+    """Alone and in a stack, those as well that end at other steps than others."""
+    words = (*SHORT, f"sweep.stack={stack}", "tracking=off", "max_steps=2")
+    swept = runner.sweep(*words, lr=[0.001, 0.1, 1.0])
+    alone = [run(*SHORT, lr=lr, max_steps=2) for lr in (0.001, 0.1, 1.0)]
+    for key in ("final_loss", "best_loss", "final_accuracy", "final_val_loss"):
+        there = [cell.figures[key] for cell in swept]
+        assert there == pytest.approx([one.figures[key] for one in alone], rel=1e-6)
+    assert swept.best.config["lr"] == 1.0
+
+
+def test_a_cell_that_diverges_there_has_the_loss_before_it():
+    words = ("dataset=diabetes", "model=linear", "batch_size=100", "sweep.stack=true", "epochs=1")
+    stacked, other = runner.sweep(*words, "tracking=off", lr=[1e30, 0.1])
+    assert (stacked.outcome, other.outcome) == ("diverged", "exhausted")
+    alone = run(*words[:3], lr=1e30, epochs=1)
+    assert stacked.final_loss == pytest.approx(alone.final_loss)
+    assert np.isfinite(alone.final_loss)
+
+
+@pytest.mark.parametrize("wanted", ["final_loss", "final_val_loss"])
+def test_a_search_over_them_finds_one(wanted):
+    """By the training loss, and by that of the validation data."""
+    words = ("sweep.sampler=tpe", "sweep.samples=4", f"sweep.minimise={wanted}", "tracking=off")
+    swept = runner.sweep(*SHORT, *words, "lr=tag(log,interval(0.001,1))", "max_steps=2")
+    values = [cell.figures[wanted] for cell in swept]
+    assert np.isfinite(values).all()
+    assert len(set(values)) == 4
+
+
+def test_one_that_is_interrupted_there_has_it_as_well(tmp_path, environment):
+    words = ["dataset=noisy_line", "dataset.samples=2000000", "model=linear", "batch_size=1"]
+    words += ["gradient=by_hand", "tolerance=0", "tracking=off", "print_every=0"]
+    with subprocess.Popen([sys.executable, "-m", "runner", *words], env=environment) as process:
+
+        def is_on_its_way():
+            found = [run for path in journal.paths() for run in journal.summaries(path).values()]
+            return any(run.steps > 100 for run in found)
+
+        wait_for(is_on_its_way, process)
+        process.send_signal(signal.SIGINT)
+    assert process.returncode == 130
+    cut = runner.load("latest")
+    assert (cut.outcome, cut.epochs) == ("interrupted", 0)
+    assert cut.final_loss == pytest.approx(cut.trajectory.loss[1:].mean())
 
 
 # --- the stream itself ---

@@ -5,16 +5,15 @@ A relative path is one of the folder where the command was started.
 
 import os
 from collections.abc import Sequence
-from difflib import get_close_matches
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from runner import project
+from runner.dataset.numbers import shortly
 
 if TYPE_CHECKING:
-    import pyarrow as pa
     from pandas import DataFrame
 
 SHARE = 8
@@ -32,16 +31,17 @@ def csv(
     separator: str | None = None,
     decimal: str = ".",
     encoding: str = "utf-8",
+    target_type: str | None = None,
 ) -> tuple["DataFrame", "DataFrame"]:
     """A table as text, its first line the names of the columns; also gzipped (`.gz`, `.bz2`).
 
     `target` names what is to be predicted, one column or several, `features` what it is predicted
     from: all others if None. A `categorical` feature becomes a column of 0 and 1 for each of its
     categories. `separator` is a comma if None, of a `.tsv` file a tab; `encoding`
-    one of Python's.
+    one of Python's. `target_type` says that the target is `number` or `text`; if None, its values
+    do.
     """
-    import pyarrow as pa
-    from pyarrow import csv as arrow
+    from runner.dataset import columns
 
     place, content = _content(path)
     separator = "\t" if separator == r"\t" else separator
@@ -61,24 +61,13 @@ def csv(
         )
     if not content.strip():
         raise ValueError(f"path: {path} is empty")
-    chosen = {*_names(categorical, "categorical")}
-    try:
-        made = arrow.read_csv(
-            pa.BufferReader(content),
-            arrow.ReadOptions(block_size=max(len(content), 1), use_threads=False),
-            arrow.ParseOptions(delimiter=separator, newlines_in_values=True),
-            arrow.ConvertOptions(
-                decimal_point=decimal,
-                strings_can_be_null=True,
-                column_types=dict.fromkeys(chosen, pa.string()),
-            ),
-        )
-    except pa.ArrowException as error:
-        raise ValueError(f"path: {path} cannot be read as CSV: {_shortly(error)}") from error
-    if made.num_columns == 1 and (other := _other_separator(made.column_names[0], separator)):
-        only = made.column_names[0]
+    texts = [*columns.names(categorical, "categorical"), *columns.names(target, "target")]
+    table = columns.of_text(content, path, separator, decimal, texts)
+    if table.num_columns == 1 and (other := _other_separator(table.column_names[0], separator)):
+        only = table.column_names[0]
         raise ValueError(f"path: {path} has one column, {only}: dataset.separator={other} perhaps")
-    return _divided(made, path, target, features, chosen)
+    x, targets = columns.divided(table, path, target, features, categorical)
+    return x, columns.read(targets, target_type, decimal)
 
 
 def _as_utf8(content: bytes, encoding: str, path: str) -> bytes:
@@ -89,7 +78,7 @@ def _as_utf8(content: bytes, encoding: str, path: str) -> bytes:
         raise ValueError(f"encoding: expected one that Python has, got {encoding!r}") from error
     except UnicodeError as error:
         raise ValueError(
-            f"path: {path} is no text in {encoding}: {_shortly(error)}: "
+            f"path: {path} is no text in {encoding}: {shortly(error)}: "
             "dataset.encoding=latin-1, or whatever it is in"
         ) from error
 
@@ -97,16 +86,16 @@ def _as_utf8(content: bytes, encoding: str, path: str) -> bytes:
 def parquet(
     *, path: str, target: Names, features: Names | None = None, categorical: Names | None = None
 ) -> tuple["DataFrame", "DataFrame"]:
-    """A table as Parquet; see `csv`."""
-    import pyarrow as pa
-    from pyarrow import parquet as arrow
+    """A table as Parquet; see `csv`.
+
+    An index that pandas has written is no feature unless `features` names it.
+    """
+    from runner.dataset import columns
 
     _, content = _content(path, packed=False)
-    try:
-        made = arrow.read_table(pa.BufferReader(content))
-    except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"path: {path} cannot be read as Parquet: {_shortly(error)}") from error
-    return _divided(made, path, target, features, {*_names(categorical, "categorical")})
+    table, index = columns.of_parquet(content, path)
+    x, targets = columns.divided(table, path, target, features, categorical, index)
+    return x, columns.exact(targets)
 
 
 def npz(*, path: str, x: str = "x", y: str = "y") -> tuple[Any, Any]:
@@ -122,7 +111,7 @@ def npz(*, path: str, x: str = "x", y: str = "y") -> tuple[Any, Any]:
                 raise ValueError(f"there is no array {missing[0]}, only {', '.join(there)}")
             return arrays[x], arrays[y]
     except Exception as error:  # NumPy raises whatever zipfile and its own readers do
-        raise ValueError(f"path: {path} cannot be read as .npz: {_shortly(error)}") from error
+        raise ValueError(f"path: {path} cannot be read as .npz: {shortly(error)}") from error
 
 
 def _regular(path: str) -> Path:
@@ -145,14 +134,10 @@ def _regular(path: str) -> Path:
 
 def _content(path: str, *, packed: bool = True) -> tuple[Path, bytes]:
     """The file's bytes, unpacked where its name says that they are packed."""
-    import pyarrow as pa
+    from runner.dataset import columns
 
     place, most = _regular(path), _most_bytes()
-    try:
-        with pa.input_stream(str(place), compression="detect" if packed else None) as stream:
-            content: bytes = stream.read(most + 1)
-    except OSError as error:  # as pyarrow says it of a damaged file as well
-        raise ValueError(f"path: {path} cannot be read: {_shortly(error)}") from error
+    content = columns.unpacked(place, path, most + 1, packed=packed)
     if len(content) > most:
         raise ValueError(f"path: {path} unpacks to more than the {most:,} bytes that have room")
     return place, content
@@ -164,58 +149,5 @@ def _most_bytes() -> int:
     return min(2**31 - 1, os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") // SHARE)
 
 
-def _divided(
-    made: "pa.Table", path: str, target: Names, features: Names | None, categorical: set[str]
-) -> tuple["DataFrame", "DataFrame"]:
-    """The columns of features and those of the target."""
-    there = made.column_names
-    if twice := sorted({name for name in there if there.count(name) > 1}):
-        raise ValueError(f"path: {path} has several columns called {', '.join(map(repr, twice))}")
-    wanted = _known(_names(target, "target"), there, "target")
-    if not wanted:
-        raise ValueError(f"target: expected the name of a column: {', '.join(there)}")
-    if features is None:
-        chosen = [name for name in there if name not in wanted]
-    else:
-        chosen = _known(_names(features, "features"), there, "features")
-    if both := [name for name in chosen if name in wanted]:
-        raise ValueError(f"features: {both[0]} is the target")
-    if not chosen:
-        raise ValueError("features: expected the name of a column at least")
-    if not made.num_rows:
-        raise ValueError(f"path: {path} has no rows")
-    if odd := [
-        name for name in _known(sorted(categorical), there, "categorical") if name not in chosen
-    ]:
-        raise ValueError(f"categorical: {odd[0]} is none of the features")
-    frame = made.select(chosen).to_pandas()
-    for name in categorical:
-        text = frame[name].astype("string")
-        frame[name] = text.astype("category")
-    return frame, made.select(wanted).to_pandas()
-
-
-def _names(given: Names | None, key: str) -> list[str]:
-    own = [given] if isinstance(given, str) else [] if given is None else given
-    if not isinstance(own, list | tuple) or not all(isinstance(name, str) for name in own):
-        raise ValueError(f"{key}: expected names of columns, got {given!r}")
-    return list(own)
-
-
-def _known(names: Sequence[str], there: Sequence[str], key: str) -> list[str]:
-    for name in names:
-        if name not in there:
-            near = get_close_matches(name, there, 1)
-            meant = f"; {near[0]} perhaps" if near else ""
-            raise ValueError(f"{key}: no column {name}, only {', '.join(there)[:300]}{meant}")
-    if twice := [name for name in names if list(names).count(name) > 1]:
-        raise ValueError(f"{key}: {twice[0]} is named twice")
-    return list(names)
-
-
 def _other_separator(header: str, separator: str) -> str:
     return next((f'"{one}"' for one in ";\t|," if one in header and one != separator), "")
-
-
-def _shortly(error: BaseException) -> str:
-    return " ".join(str(error).split())[:300]

@@ -1,5 +1,6 @@
 """What somebody has given, as numbers."""
 
+from decimal import Decimal
 from numbers import Real
 from typing import Any
 
@@ -28,7 +29,22 @@ def numbers(given: Any, name: str) -> Array:
 
 
 def _is_no_number(value: Any) -> bool:
-    return isinstance(value, bool) or not isinstance(value, Real)
+    return isinstance(value, bool) or not isinstance(value, Real | Decimal)
+
+
+def is_missing(value: Any) -> bool:
+    """Return whether nothing stands there: None, NaN, NaT, or pandas' NA."""
+    if value is None:
+        return True
+    try:
+        return bool(value != value)
+    except (ArithmeticError, TypeError, ValueError):  # NA has no truth, and an array has several
+        return type(value).__name__ == "NAType"
+
+
+def shortly(error: BaseException) -> str:
+    """Return what an exception says, in one line that is not long."""
+    return " ".join(str(error).split())[:300]
 
 
 def finite(values: Array, name: str, dtype: str, columns: Any = None) -> Array:

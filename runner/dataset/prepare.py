@@ -1,16 +1,16 @@
 """From what a dataset's function returns to samples as a loop takes them."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.dataset.numbers import finite, numbers
+from runner.dataset.numbers import finite, is_missing, numbers
 from runner.dataset.samples import Dataset, Samples, digest
 from runner.dataset.split import split
 from runner.dataset.table import Table, is_frame, table
-from runner.dataset.target import Target, known, target
+from runner.dataset.target import IGNORED, NUMBER, TEXT, Target, are_numbered, known, target
 
 Array = NDArray[np.floating[Any]]
 
@@ -32,6 +32,10 @@ class Wishes(NamedTuple):
     missing: Any = None
     classes: Any = None
     """Whether the numbers of y are classes; None: if the loss wants some"""
+    target_type: str | None = None
+    """What y is read as, see `runner.dataset.columns`; None: what it holds"""
+    ignored: str | None = None
+    """The label whose samples have no class"""
     probe: Any = None
     degree: int = 1
     """Of the powers of each feature that are features as well"""
@@ -41,7 +45,7 @@ class Wishes(NamedTuple):
     """From which that share is drawn"""
 
 
-KEYS = ("standardize", "missing", "classes", "probe")
+KEYS = ("standardize", "missing", "classes", "target_type", "probe")
 """The keys of every dataset's node; the rest is its function's own."""
 
 
@@ -64,6 +68,7 @@ def prepare(given: tuple[Any, Any], wishes: Wishes, unseen: tuple[Any, Any] | No
     _check(wishes)
     trained = _part(given, wishes)
     tried = None if unseen is None else _part(unseen, wishes, trained)
+    _check_ignored(wishes.ignored, trained, tried)
     if wishes.share is not None:
         trained, tried = _divided(trained, wishes)
     point = _probe(wishes.probe, trained.x)
@@ -98,24 +103,47 @@ def _check(wishes: Wishes) -> None:
         raise ValueError(f"missing: expected null or one of {words}, got {wishes.missing!r}")
     if wishes.classes is not None and not isinstance(wishes.classes, bool):
         raise ValueError(f"classes: expected true, false or null, got {wishes.classes!r}")
+    if wishes.target_type not in (None, NUMBER, TEXT):
+        raise ValueError(
+            f"target_type: expected {NUMBER}, {TEXT} or null, got {wishes.target_type!r}"
+        )
+
+
+def _check_ignored(label: str | None, *parts: Part | None) -> None:
+    """Refuse to ignore a label that no sample has, where a number in its place may be meant."""
+    classes = parts[0].y.classes if parts[0] else ()
+    if label in (None, str(IGNORED)) or not classes or are_numbered(classes):
+        return
+    if not any(part is not None and (part.y.values == IGNORED).any() for part in parts):
+        shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
+        raise ValueError(
+            f"y: no sample has the label {label}, which loss.ignore_index names, only {shown}"
+        )
 
 
 def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> Part:
     """The samples, those left out that are to be: as they are otherwise."""
     x_name, y_name = ("x", "y") if like is None else ("validation: x", "validation: y")
     if is_frame(given[0]) and is_frame(given[1]) and not given[0].index.equals(given[1].index):
-        raise ValueError(f"{x_name} and {y_name}: the indexes of their rows differ")
+        first, second = given[0].index, given[1].index
+        at = next((f"row {n}: {a} and {b}" for n, (a, b) in _pairs(first, second) if a != b), "")
+        raise ValueError(
+            f"{x_name} and {y_name}: the indexes of their rows differ"
+            + (f" ({at})" if at else f" ({len(first)} and {len(second)} rows)")
+            + ": y.loc[x.index] has y in the order of x, y.to_numpy() takes the rows as they stand"
+        )
     x = table(given[0], x_name, None if like is None else like.x)
     missing: Any = np.isnan(x.values).any(axis=1)
-    raw = given[1]
+    raw = _stated(given[1], wishes.target_type, y_name)
     if wishes.missing == "drop":
         missing = missing | _missing(raw, len(missing))
         x, raw = x.rows(~missing), _those(raw, ~missing)
     elif missing.any() and x.names and wishes.missing is None:
         row, column = np.argwhere(np.isnan(x.values))[0]
+        choices = ", ".join(MISSING if x.is_number[column] else MISSING[:1])
         raise ValueError(
             f"{x_name}: nothing stands in row {row + 1}, column {x.called(column)}: "
-            f"missing={', '.join(MISSING)} would do"
+            f"missing={choices} would do"
         )
     elif is_frame(raw) and (lost := _missing(raw, len(raw))).any():
         row = int(lost.argmax()) + 1
@@ -124,9 +152,11 @@ def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> P
         left = ", now that rows are dropped where something is missing" if len(missing) else ""
         raise ValueError(f"{x_name}: there are no samples{left}")
     if like is None:
-        y = target(raw, wishes.wanted, y_name, are_classes=bool(wishes.classes))
+        are_classes = bool(wishes.classes) or wishes.target_type == TEXT
+        ignored = wishes.ignored
+        y = target(raw, wishes.wanted, y_name, are_classes=are_classes, ignored=ignored)
     else:
-        y = known(raw, wishes.wanted, y_name, like.y)
+        y = known(raw, wishes.wanted, y_name, like.y, wishes.ignored)
     if x.values.size == 0 or len(y.values) != len(x.values):
         raise ValueError(
             f"{x_name} and {y_name}: expected the shapes (samples,) or (samples, features), and "
@@ -137,14 +167,32 @@ def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> P
     return Part(x, y)
 
 
+def _pairs(first: Iterable[object], second: Iterable[object]) -> Iterable[Any]:
+    """The labels of two indexes, row by row, counted from 1."""
+    return enumerate(zip(first, second, strict=False), 1)
+
+
+def _stated(raw: Any, kind: str | None, name: str) -> Any:
+    """Y as what it is stated to be, text or numbers."""
+    if kind is None:
+        return raw
+    values = raw.to_numpy(object) if is_frame(raw) else np.asarray(raw, object)
+    if kind == TEXT:
+        flat = [None if is_missing(one) else str(one) for one in values.reshape(-1)]
+        texts = np.array(flat, object).reshape(values.shape)
+        return texts[:, 0] if texts.ndim == 2 and texts.shape[1] == 1 else texts
+    text = next((one for one in values.reshape(-1) if isinstance(one, str)), None)
+    if text is not None:
+        raise ValueError(f"target_type: expected numbers in {name}, got the text {text[:80]!r}")
+    return raw
+
+
 def _missing(raw: Any, samples: int) -> NDArray[np.bool_]:
     """(samples,): where y has no value."""
     values = np.asarray(raw, object).reshape(samples, -1) if len(raw) == samples else None
     if values is None:
         return np.zeros(samples, bool)
-    lost: NDArray[np.bool_] = np.array(
-        [[one is None or one != one for one in row] for row in values]
-    )
+    lost: NDArray[np.bool_] = np.array([[is_missing(one) for one in row] for row in values])
     return np.asarray(lost.any(axis=1))
 
 
@@ -157,9 +205,15 @@ def _those(raw: Any, chosen: NDArray[np.bool_]) -> Any:
 
 def _divided(all_: Part, wishes: Wishes) -> tuple[Part, Part]:
     assert wishes.share is not None
-    labels = all_.y.values if all_.y.classes else None
+    labels = _strata(all_.y.values) if all_.y.classes else None
     training, validation = split(len(all_.x.values), wishes.share, wishes.seed, labels)
     return all_.rows(training), all_.rows(validation)
+
+
+def _strata(classes: NDArray[Any]) -> NDArray[Any]:
+    """The classes; samples without one are a class of their own, but where it is one sample."""
+    ignored = classes == IGNORED
+    return np.where(ignored, classes[~ignored][0], classes) if ignored.sum() == 1 else classes
 
 
 def _probe(probe: Any, x: Table) -> Array | None:

@@ -6,6 +6,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.dataset.target import IGNORED
+
 Array = NDArray[np.floating[Any]]
 
 
@@ -44,6 +46,12 @@ class Dataset(NamedTuple):
         """The validation data in the place of those for training."""
         own = self.validation
         return None if own is None else self._replace(x=own.x, y=own.y, validation=None)
+
+    @property
+    def ignores(self) -> bool:
+        """Return whether some samples have no class, for the loss ignores their label."""
+        parts = (self, self.validation) if self.validation else (self,)
+        return any(part.y.dtype.kind == "i" and (part.y == IGNORED).any() for part in parts)
 
     @property
     def outputs(self) -> int:

@@ -1,13 +1,15 @@
 """Features as columns with names, whatever they were given as: lists, arrays, a DataFrame."""
 
+from collections import Counter
 from collections.abc import Sequence
+from decimal import Decimal
 from numbers import Real
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.dataset.numbers import numbers
+from runner.dataset.numbers import is_missing, numbers
 
 Array = NDArray[np.floating[Any]]
 
@@ -21,6 +23,8 @@ class Table(NamedTuple):
     """Of the columns; empty where they have none"""
     is_number: NDArray[np.bool_]
     """(features,): False for one of a category's columns, which hold 0 and 1"""
+    sources: tuple[str, ...] = ()
+    """The column that was given for each; empty where they have no names"""
 
     def rows(self, chosen: Any) -> "Table":
         """The table with these samples."""
@@ -28,7 +32,7 @@ class Table(NamedTuple):
 
     def called(self, column: int) -> str:
         """What a message calls that column."""
-        return self.names[column] if self.names else str(column + 1)
+        return self.sources[column] if self.sources else str(column + 1)
 
 
 def is_frame(given: Any) -> bool:
@@ -63,19 +67,24 @@ def _of_frame(frame: Any, name: str) -> Table:
         raise ValueError(f"{name}: several columns are called {', '.join(twice)}")
     columns: list[Array] = []
     told: list[str] = []
+    sources: list[str] = []
     are_numbers: list[bool] = []
     for label, (_, series) in zip(names, frame.items(), strict=True):
         if hasattr(series, "cat"):
             each = _one_hot(series)
             columns += each.values()
             told += [f"{label}={category}" for category in each]
+            sources += [label] * len(each)
             are_numbers += [False] * len(each)
         else:
             columns.append(_numbers(series, name, label))
             told.append(label)
+            sources.append(label)
             are_numbers.append(True)
+    if twice := [one for one, count in Counter(told).items() if count > 1]:
+        raise ValueError(f"{name}: several categories are called {', '.join(twice)}")
     values = np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
-    return Table(values, tuple(told), np.array(are_numbers, bool))
+    return Table(values, tuple(told), np.array(are_numbers, bool), tuple(sources))
 
 
 def _one_hot(series: Any) -> dict[Any, Array]:
@@ -95,22 +104,22 @@ def _numbers(series: Any, name: str, label: str) -> Array:
         return values
     made = np.full(len(series), np.nan)
     for row, value in enumerate(series.to_numpy(object)):
-        if value is None or value != value:
+        if is_missing(value):
             continue
-        if not isinstance(value, bool | np.bool_ | Real):
+        if not isinstance(value, bool | np.bool_ | Real | Decimal):
             where = first_text(series)
             raise ValueError(
                 f"{name}: the column {label} holds {where}, which is no number: name the column "
                 "in categorical (of a DataFrame, make it a category), or leave it out"
             )
-        made[row] = value
+        made[row] = float(value)
     return made
 
 
 def first_text(series: Any) -> str:
     """What stands in a column that is no number, and in which row."""
     for row, value in enumerate(series.to_numpy(object), 1):
-        if value is None or value != value or isinstance(value, Real):
+        if is_missing(value) or isinstance(value, Real):
             continue
         try:
             float(value)
@@ -138,7 +147,7 @@ def _in_order(own: Table, like: Table, name: str) -> Table:
             raise ValueError(f"{name}: there is no column {column}, which the training data have")
         else:
             columns.append(np.zeros(len(own.values)))  # nothing here is of that category
-    return Table(np.stack(columns, axis=1), like.names, like.is_number)
+    return Table(np.stack(columns, axis=1), like.names, like.is_number, like.sources)
 
 
 def _first(names: Sequence[str], known: Sequence[str]) -> str:

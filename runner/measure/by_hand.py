@@ -22,8 +22,12 @@ class OfModel:
     J is the derivative of the prediction with respect to the parameters, C that of the slope.
     """
 
-    def __init__(self, model: Model, loss: Loss, curvature: Curvature) -> None:
+    def __init__(
+        self, model: Model, loss: Loss, curvature: Curvature, *, summed: bool = False
+    ) -> None:
+        """`summed`: whether the slope is that of the sum over the samples."""
         self._model, self._loss, self._curvature = model, loss, curvature
+        self._summed = summed
 
     def gradient(self, w: Array, batch: Batch) -> Array:
         x, y = batch
@@ -45,6 +49,7 @@ class OfModel:
         w = w.astype(np.float64)
         _, slope = self._loss(stacked.predict(self._model, x, w), y)
         samples = y.shape[-1] if y.dtype.kind == "i" or self._model.outputs == 1 else y.shape[-2]
+        slope = slope / samples if self._summed else slope
         features = np.square(x).sum(axis=-1)
         if self._model.outputs > 1:
             features = features + float("b" in self._model.tensors)

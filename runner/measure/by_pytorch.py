@@ -31,13 +31,14 @@ class ByPyTorch:
         x_axes: int,
         device: str,
         *,
-        has_samples: bool = True,
+        noise_doubt: str = "",
         learns: NDArray[np.bool_] | None = None,
     ) -> None:
         """`x_axes`: how many x has where all cells share it; `learns`, (parameters,): which are
-        trained, for the loss is taken as a function of these alone.
+        trained, for the loss is taken as a function of these alone; `noise_doubt`: why the noise of
+        one sample's gradient means nothing, if it does not.
         """
-        self._axes, self._device, self._has_samples = x_axes, device, has_samples
+        self._axes, self._device, self._noise_doubt = x_axes, device, noise_doubt
         mask = None if learns is None or learns.all() else torch.tensor(learns, device=device)
 
         def value(w: Tensor, x: Tensor, y: Tensor) -> Tensor:
@@ -63,8 +64,8 @@ class ByPyTorch:
         return self._each(mapped, one_by_one, batch, w, directions.astype(w.dtype))
 
     def noise(self, w: Array, batch: Batch) -> Array:
-        if not self._has_samples:
-            raise ValueError("an objective has no samples")
+        if self._noise_doubt:
+            raise ValueError(self._noise_doubt)
 
         def one_by_one(at: Tensor, x: Tensor, y: Tensor) -> Tensor:
             return torch.tensor(apart.noise(self._value, at, x, y), dtype=torch.float64)

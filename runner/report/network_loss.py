@@ -36,10 +36,12 @@ def network_problem(text: str, trust: bool) -> Problem:
         network, shape = parts.network(values["model"], values["seed"], dtype, "cpu", data)
         _, start = parts.network_start(values["model"], values["seed"], dtype, data, network)
         y = parts.torch_y(data, shape, "cpu")
-        loss_of = parts.torch_loss(values["loss"], "cpu", y, shape, dtype)
+        loss_of = parts.torch_loss(values["loss"], "cpu", y, shape, data)
     some = slice(None, None, -(-len(y) * start.size // MOST))
     x, y = torch.tensor(data.x[some]), y[some]
     samples = len(y) if len(y) < len(data.y) else None
+    is_sum = values["loss"].get("reduction") == "sum"
+    times = len(data.y) / len(y) if is_sum else 1.0
     network.train()
     for module in network.modules():
         if isinstance(module, DROPOUTS):
@@ -51,7 +53,7 @@ def network_problem(text: str, trust: bool) -> Problem:
             with torch.no_grad():
                 for number, point in enumerate(points):
                     networks.load(network, point.astype(dtype))
-                    found[number] = loss_of(network(x), y)
+                    found[number] = times * loss_of(network(x), y)
         except Exception as error:  # of a module of somebody's
             said = f"{type(error).__name__}: {error}"
             raise ConfigError(f"the model's loss cannot be computed anew: {said}") from error

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import closed_form, optimum, short_list
+from runner import closed_form, optimum, reduction, short_list
 from runner import loss as losses
 from runner import model as models
 from runner.build import build, only, swapped
@@ -33,6 +33,10 @@ DTYPES = ("float32", "float64")
 
 MSE = "torch.nn.MSELoss"
 PLAIN = ("runner.optimizer.descent", "torch.optim.SGD")
+
+REDUCTIONS = ("reduction", reduction.KEY)
+LOSS_KEYS = ("_target_", "delta", "gradient_reduction", *REDUCTIONS)
+"""What a loss's node may say where the loss has a form by hand."""
 
 CONSTANT = "runner.schedule.constant"
 
@@ -238,6 +242,8 @@ def _of_samples(parts: Values, *, trust: bool) -> Problem:
         raise NoForm(f"model: {parts['model']['_target_']} has no form by hand")
     if parts["loss"]["_target_"] not in losses.BY_HAND:
         raise NoForm(f"loss: {parts['loss']['_target_']} has no form by hand")
+    if strange := [key for key in parts["loss"] if key not in LOSS_KEYS]:
+        raise NoForm(f"loss: with {', '.join(strange)} it has no form by hand")
     data = Draws().dataset(parts)
     if data.outputs > 1:
         raise NoForm(f"model: of {data.outputs} outputs there is no form by hand")
@@ -250,12 +256,14 @@ def _of_samples(parts: Values, *, trust: bool) -> Problem:
         )
     design = model_by_hand(parts["model"], data).design(data.x).astype(np.float64)
     y = data.y.astype(np.float64)
-    by_hand = build("loss", swapped(parts["loss"], losses.BY_HAND))
+    arguments = {key: parts["loss"][key] for key in parts["loss"] if key not in REDUCTIONS}
+    by_hand = build("loss", swapped(arguments, losses.BY_HAND))
+    times = len(y) if parts["loss"].get("reduction") == "sum" else 1
 
     def loss_of(parameters: Array) -> Array:
         with np.errstate(over="ignore", invalid="ignore"):
             value: Array = by_hand(np.asarray(parameters, np.float64) @ design.T, y)[0]
-        return value
+        return times * value
 
     def loss(parameters: Array) -> Array:
         most = max(1, AT_ONCE // len(y))
@@ -266,14 +274,14 @@ def _of_samples(parts: Values, *, trust: bool) -> Problem:
 
     if parts["loss"]["_target_"] != MSE:
         return Problem(loss, design.shape[1], data)
-    known = optimum.of_least_squares(design, y)
+    known = optimum.of_least_squares(design, y, times)
     assert isinstance(known.solution, closed_form.LeastSquares)
     return Problem(
         loss,
         design.shape[1],
         data,
         known.solution,
-        closed_form.curvature(design),
+        times * closed_form.curvature(design),
         known.solution.doubt(parts["dtype"]),
         known.least,
         known.excess,

@@ -32,7 +32,9 @@ class Known:
         return hash(self.data.digest)
 
     def __eq__(self, other: object) -> bool:
-        return isinstance(other, Known) and other.data.digest == self.data.digest
+        if not isinstance(other, Known) or other.data.digest != self.data.digest:
+            return False
+        return other.data.classes == self.data.classes
 
 
 class Network(NamedTuple):
@@ -74,7 +76,7 @@ def check_loss(
     from runner.stack import stackable
 
     y = parts.torch_y(known.data, shape, device_name)
-    loss = parts.torch_loss(node, device_name, y, shape, dtype)
+    loss = parts.torch_loss(node, device_name, y, shape, known.data)
     return stackable.doubt_of_loss(node["_target_"], loss)
 
 

@@ -113,7 +113,7 @@ def prepare(values: Values, data: Dataset | None = None) -> Parts:
         "model": _without_start(of.model),
         "form": form,
         "tensors": tensors,
-        "loss": of.loss,
+        "loss": [of.loss, parts.loss_node(of.loss, of.data)],
         "optimizer": options,
         "schedule": [options_of_schedule, every],
         "clips": [of.clip is None, of.clip_value is None],

@@ -17,6 +17,7 @@ from runner.measure.problem import Calculus
 from runner.objective.minimised import MODEL
 from runner.program import SCALAR
 from runner.program.stacked import Index, Rule
+from runner.reduction import MEAN, Reduction
 from runner.rows import dots
 from runner.stack.hyperparameters import rules
 from runner.stack.parts import Parts
@@ -94,8 +95,11 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
     w = torch.tensor(initial, device=of.device)
     forward: stacked_pytorch.Forward
     evaluate: stacked_pytorch.Evaluate
+    loss: Any = None
+    if not closed_form or of.epoch_steps > 1:
+        loss = parts.torch_loss(of.loss, of.device, y(of.data), shape, of.data)
+    rule = parts.reduction_of(of, loss, y(of.data), shape)
     if not closed_form:
-        loss = parts.torch_loss(of.loss, of.device, y(of.data), shape, of.dtype)
         whole = stacked_pytorch.Functional(predict, loss)
         forward, evaluate = whole.forward, whole.evaluate
     else:
@@ -110,10 +114,10 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
 
     def calculus() -> Calculus:
         asked = networks.evaluated(network, first.shape) if is_network else predict
-        loss = parts.torch_loss(of.loss, of.device, y(of.data), shape, of.dtype)
+        loss = parts.torch_loss(of.loss, of.device, y(of.data), shape, of.data)
         return measured.by_pytorch(of, asked, loss, 2)
 
-    return _experiment(cells, initial, made, x_and_y, at_probe, calculus)
+    return _experiment(cells, initial, made, x_and_y, at_probe, calculus, rule)
 
 
 def _flat(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -161,6 +165,7 @@ def _experiment(
     samples: tuple[Batches, FullBatch | None],
     predict: Predict | None,
     calculus: Callable[[], Calculus],
+    rule: Reduction = MEAN,
 ) -> Experiment:
     first = cells[0]
     return experiment(
@@ -174,13 +179,14 @@ def _experiment(
         batches=samples[0],
         validation=samples[1],
         right=parts.right(first.setup.loss, first.data, first.shape, of_cells=True),
+        reduction=rule,
         predict=predict,
     )
 
 
 def _losses_of_samples(cell: Parts) -> Any:
     """The loss before its mean over the samples is taken; None where that is not known."""
-    node = {k: v for k, v in cell.setup.loss.items() if k != "gradient_reduction"}
+    node = parts.loss_node(cell.setup.loss, cell.data)
     if node["_target_"] not in losses.BY_HAND or node.get("reduction", "mean") != "mean":
         return None
     return build("loss", {**node, "reduction": "none"})
