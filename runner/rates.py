@@ -1,7 +1,6 @@
 """The learning rate of each step, as the driver asks for it: constant, by hand, or by PyTorch."""
 
 import copy
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -134,13 +133,13 @@ class ByPyTorch:
 
     given: Sequence[Any] = ()
 
-    def __init__(self, scheduler: Any, optimizer: Any, every: str) -> None:
+    def __init__(self, scheduler: Any, optimizer: Any, every: str, *, asks_loss: bool) -> None:
+        """`asks_loss`: whether its step wants the loss that an epoch has ended with."""
         from runner import hooked
 
         self._scheduler, self._optimizer, self._every = scheduler, optimizer, every
         hooked.take_as_stepped(optimizer)
-        takes = inspect.signature(scheduler.step).parameters.get("metrics")
-        self._asks_loss = takes is not None and takes.default is takes.empty
+        self._asks_loss = asks_loss
         self.count, self._epochs = 0, 0
 
     @property

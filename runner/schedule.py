@@ -190,6 +190,9 @@ def _require(**values: tuple[Any, str, Any]) -> None:
             raise ValueError(f"{name}: expected {expected}, got {got}")
 
 
+ASK_LOSS: set[Callable[..., Any]] = {reduce_lr_on_plateau}
+"""Schedules whose rule looks at the loss, which there is at the end of an epoch."""
+
 OF_CELLS = {
     *("gamma", "start_factor", "end_factor", "eta_min", "max_lr", "div_factor"),
     *("final_div_factor", "factor", "threshold", "min_lr", "eps", "to"),

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import schedule as schedules
-from runner.build import build, declared, swapped, target
+from runner.build import build, declared, known_as, swapped, target
 from runner.config import ConfigError, Values, is_number
 from runner.program import CONSTANT
 from runner.program import SCHEDULES as OURS
@@ -32,22 +32,46 @@ Index = NDArray[np.int64]
 HORIZONS = ("T_max", "total_iters", "total_steps")
 """Values of schedules that say how far they reach; null: as far as the run may go."""
 
-PLATEAU = "ReduceLROnPlateau"
 CYCLE = "torch.optim.lr_scheduler.OneCycleLR"
 
 
 def node_of(of: Setup) -> tuple[Values, str]:
-    """The schedule's node with its horizon, and how often it goes on. Raises ConfigError."""
+    """Return the schedule's node with its horizon, and how often it goes on.
+
+    A node that does not say how often goes on at each step, or with each epoch if its rule by hand
+    looks at the loss; a scheduler of PyTorch's is asked once it is built, by `by_pytorch`. Raises
+    ConfigError.
+    """
     node = dict(of.schedule)
-    every = node.pop("every", STEP)
-    if every not in (STEP, EPOCH):
+    if node.get("_target_") == CONSTANT and len(node) > 1:
+        if "every" in node:
+            raise ConfigError("schedule.every: a constant rate never changes; name a schedule")
+        build("schedule", node)  # which refuses the other keys
+    every = node.pop("every", None)
+    if every not in (STEP, EPOCH, None):
         raise ConfigError(f"schedule.every: expected step or epoch, got {every}")
-    if every == STEP and PLATEAU in str(node.get("_target_")) and of.epoch_steps > 1:
-        raise ConfigError("schedule.every: expected epoch, for at its end it looks at the loss")
+    every = _how_often(every, of, asks_loss=_rule_asks_loss(node))
     reach = reach_of(of, every)
     made = {k: reach if k in HORIZONS and v is None else v for k, v in node.items()}
     check_reach(made, reach)
     return made, every
+
+
+def _how_often(every: str | None, of: Setup, *, asks_loss: bool) -> str:
+    """Return `every`, or where nothing is said what suits a schedule that asks for a loss, or not.
+
+    Within an epoch of several steps there is no loss to look at. Raises ConfigError.
+    """
+    if every == STEP and asks_loss and of.epoch_steps > 1:
+        raise ConfigError("schedule.every: expected epoch, for at its end it looks at the loss")
+    return every or (EPOCH if asks_loss else STEP)
+
+
+def _rule_asks_loss(node: Values) -> bool:
+    """Return whether the schedule has a rule by hand, and that looks at the loss."""
+    by_hand = swapped(node, schedules.BY_HAND)
+    name = str(by_hand["_target_"])
+    return name.startswith(OURS) and target("schedule", by_hand) in schedules.ASK_LOSS
 
 
 def reach_of(of: Setup, every: str) -> int:
@@ -74,7 +98,12 @@ def by_hand(of: Setup) -> Rates:
 def first_of(node: Values) -> float:
     """The learning rate that an optimizer's node gives its rule by hand, or that is its default."""
     [default] = [p.default for p in declared(node["_target_"]) or () if p.name == "lr"] or [None]
-    return float(node.get("lr", default))
+    if not is_number(lr := node.get("lr", default)):
+        raise ConfigError(
+            f"optimizer.lr: expected a number, with which the schedule begins, got {lr}: "
+            f"schedule=constant, or let {known_as(node)} take lr"
+        )
+    return float(lr)
 
 
 def by_pytorch(of: Setup, optimizer: Any) -> Rates:
@@ -89,7 +118,54 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
     if node["_target_"].startswith(OURS):
         rule_of_ours = build("schedule", swapped(node, schedules.BY_HAND))
         return SetByRule(rule_of_ours, optimizer, every)
-    return ByPyTorch(_scheduler(node, optimizer), optimizer, every)
+    scheduler = _scheduler(node, optimizer)
+    asks_loss = takes_loss(scheduler)
+    every = _how_often(of.schedule.get("every"), of, asks_loss=asks_loss)
+    _check_cycle(scheduler, reach_of(of, every))
+    return ByPyTorch(scheduler, optimizer, every, asks_loss=asks_loss)
+
+
+def takes_loss(scheduler: Any) -> bool:
+    """Return whether the scheduler's step wants a loss. Raises ConfigError for one that wants more.
+
+    Its class tells, or what its step cannot be called without.
+    """
+    from torch.optim.lr_scheduler import ReduceLROnPlateau
+
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return True
+    try:
+        taken = inspect.signature(scheduler.step)
+    except (TypeError, ValueError):  # a compiled function shows none
+        return False
+    if _binds(taken):
+        return False
+    if _binds(taken, 0.0) and "epoch" not in taken.parameters:
+        return True
+    raise ConfigError(
+        f"schedule: expected {type(scheduler).__name__} to have step(), or step(loss), "
+        f"got step{taken}"
+    )
+
+
+def _binds(taken: inspect.Signature, *arguments: float) -> bool:
+    """Return whether what has that signature can be called with these arguments."""
+    try:
+        taken.bind(*arguments)
+    except TypeError:
+        return False
+    return True
+
+
+def _check_cycle(scheduler: Any, reach: int) -> None:
+    """Refuse a cycle that is over before the run may be, whatever has made it."""
+    from torch.optim.lr_scheduler import OneCycleLR
+
+    if isinstance(scheduler, OneCycleLR) and scheduler.total_steps < reach:
+        raise ConfigError(
+            f"schedule: {type(scheduler).__name__} is over after {scheduler.total_steps} steps: "
+            f"expected total_steps={reach} or more, all that the run may take"
+        )
 
 
 def changed(rates: Rates, of: Setup, optimizer: Any, at: int, taken: int) -> Rates:

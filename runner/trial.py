@@ -123,8 +123,8 @@ def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
 
 def _is_of_shares(loss: Any) -> bool:
     function = getattr(loss, "func", loss)  # of a partial one
-    own = type(loss).__name__ if isinstance(loss, Module) else getattr(function, "__name__", "")
-    return own in SHARES
+    kinds = type(loss).__mro__ if isinstance(loss, Module) else [function]
+    return any(getattr(kind, "__name__", "") in SHARES for kind in kinds)
 
 
 Make = Callable[[Sequence[Any], Any], Any]

@@ -354,3 +354,12 @@ class Sleeping(torch.nn.MSELoss):
             Path(f"sleeping-{os.getpid()}").touch()
             time.sleep(60)
         return super().forward(prediction, y)
+
+
+def rule_without_lr():
+    """An update rule whose learning rate no config knows."""
+
+    def update(w, gradient, state, lr=0.1):
+        return w - lr * gradient, state
+
+    return update

@@ -354,6 +354,17 @@ def test_parts_of_every_kind():
         assert_same(run, by_name)
 
 
+def test_a_class_of_pytorchs_goes_by_its_public_name():
+    """So it has its rule by hand, as by that name."""
+    named = api.run(OFF, "gradient=by_hand", lr=0.01, epochs=9)
+    run = api.run(
+        OFF, "gradient=by_hand", optimizer=torch.optim.SGD, loss=torch.nn.MSELoss, lr=0.01, epochs=9
+    )
+    assert_same(run, named)
+    keys = ("optimizer._target_", "loss._target_")
+    assert [run.params[key] for key in keys] == ["torch.optim.SGD", "torch.nn.MSELoss"]
+
+
 def test_several_objects_are_swept():
     x = np.linspace(-1, 1, 20)
     swept = api.sweep(

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import runner
 from runner.cells.carry_out import work
 from runner.cells.plan import plan
 from runner.config import ConfigError
@@ -368,3 +369,11 @@ def test_a_sweep_of_a_users_parts_is_its_lone_runs(words, rule, composer, tmp_pa
         np.testing.assert_allclose(rows["loss"][1:], [step.loss for step in steps], rtol=1e-12)
         parameters = np.array([step.parameters for step in steps])
         np.testing.assert_allclose(rows["parameters"][1:], parameters, rtol=1e-12, atol=1e-14)
+
+
+def test_a_schedule_begins_with_a_rate():
+    """A rule of one's own that takes no lr has none to begin with: told before a run exists."""
+    words = ["optimizer._target_=tests.parts.rule_without_lr", "+optimizer.by_hand=true"]
+    words += ["~optimizer.lr", "optimizer=by_hand", "schedule=exponential"]
+    with pytest.raises(ConfigError, match=r"optimizer\.lr: expected a number, with which"):
+        runner.run(*words, "tracking=off")
