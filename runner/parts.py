@@ -113,9 +113,12 @@ def network(
     made = build("model", node)
     if not isinstance(made, torch.nn.Module):
         raise ConfigError(f"model._target_: expected a torch.nn.Module, got {made!r}")
+    trial.check_parameters(known_as(node), made, getattr(torch, dtype))
     made.to(device=device_name, dtype=getattr(torch, dtype))
     x = torch.tensor(data.x[:SAMPLES_TRIED], device=device_name)
-    return made, trial.output_shape(known_as(node), made, x, data)
+    shape = trial.output_shape(known_as(node), made, x, data)
+    trial.check_learning(known_as(node), made, x)
+    return made, shape
 
 
 def network_start(
