@@ -62,23 +62,6 @@ def output(network: Module, x: Tensor) -> Any:
         asked.train(training)
 
 
-def leaves(value: Any) -> list[Tensor]:
-    """Return the tensors that the value would be differentiated by: leaves of its graph."""
-    if not isinstance(value, Tensor) or not value.requires_grad:
-        return []
-    if value.grad_fn is None:
-        return [value]
-    waiting, visited, found = [value.grad_fn], {value.grad_fn}, []
-    while waiting:
-        node = waiting.pop()
-        if (leaf := getattr(node, "variable", None)) is not None:
-            found.append(leaf)
-        new = {after for after, _ in node.next_functions if after is not None} - visited
-        visited |= new
-        waiting += new
-    return found
-
-
 def functional(
     network: Module, made: tuple[int, ...], kept: Callable[[], Mapping[str, Tensor]] = dict
 ) -> Callable[[Any, Any], Any]:

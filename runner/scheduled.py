@@ -25,7 +25,7 @@ from runner.rates import (
     SetByRule,
 )
 from runner.schedule import Rule
-from runner.setup import Setup
+from runner.setup import Setup, refused
 
 Index = NDArray[np.int64]
 
@@ -36,11 +36,9 @@ CYCLE = "torch.optim.lr_scheduler.OneCycleLR"
 
 
 def node_of(of: Setup) -> tuple[Values, str]:
-    """Return the schedule's node with its horizon, and how often it goes on.
+    """Return the schedule's node with its horizon, and `step` or `epoch`: see `_how_often`.
 
-    A node that does not say how often goes on at each step, or with each epoch if its rule by hand
-    looks at the loss; a scheduler of PyTorch's is asked once it is built, by `by_pytorch`. Raises
-    ConfigError.
+    A scheduler of PyTorch's is asked once it is built, by `by_pytorch`. Raises ConfigError.
     """
     node = dict(of.schedule)
     if node.get("_target_") == CONSTANT and len(node) > 1:
@@ -58,7 +56,7 @@ def node_of(of: Setup) -> tuple[Values, str]:
 
 
 def _how_often(every: str | None, of: Setup, *, asks_loss: bool) -> str:
-    """Return `every`, or where nothing is said what suits a schedule that asks for a loss, or not.
+    """Return `every`; where it is None, what suits a schedule that asks for a loss, or for none.
 
     Within an epoch of several steps there is no loss to look at. Raises ConfigError.
     """
@@ -118,54 +116,15 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
     if node["_target_"].startswith(OURS):
         rule_of_ours = build("schedule", swapped(node, schedules.BY_HAND))
         return SetByRule(rule_of_ours, optimizer, every)
+    from runner.program import pytorch
+
     scheduler = _scheduler(node, optimizer)
-    asks_loss = takes_loss(scheduler)
+    with refused("schedule: "):
+        asks_loss = pytorch.takes_loss(scheduler)
     every = _how_often(of.schedule.get("every"), of, asks_loss=asks_loss)
-    _check_cycle(scheduler, reach_of(of, every))
+    with refused("schedule: "):
+        pytorch.check_cycle(scheduler, reach_of(of, every))
     return ByPyTorch(scheduler, optimizer, every, asks_loss=asks_loss)
-
-
-def takes_loss(scheduler: Any) -> bool:
-    """Return whether the scheduler's step wants a loss. Raises ConfigError for one that wants more.
-
-    Its class tells, or what its step cannot be called without.
-    """
-    from torch.optim.lr_scheduler import ReduceLROnPlateau
-
-    if isinstance(scheduler, ReduceLROnPlateau):
-        return True
-    try:
-        taken = inspect.signature(scheduler.step)
-    except (TypeError, ValueError):  # a compiled function shows none
-        return False
-    if _binds(taken):
-        return False
-    if _binds(taken, 0.0) and "epoch" not in taken.parameters:
-        return True
-    raise ConfigError(
-        f"schedule: expected {type(scheduler).__name__} to have step(), or step(loss), "
-        f"got step{taken}"
-    )
-
-
-def _binds(taken: inspect.Signature, *arguments: float) -> bool:
-    """Return whether what has that signature can be called with these arguments."""
-    try:
-        taken.bind(*arguments)
-    except TypeError:
-        return False
-    return True
-
-
-def _check_cycle(scheduler: Any, reach: int) -> None:
-    """Refuse a cycle that is over before the run may be, whatever has made it."""
-    from torch.optim.lr_scheduler import OneCycleLR
-
-    if isinstance(scheduler, OneCycleLR) and scheduler.total_steps < reach:
-        raise ConfigError(
-            f"schedule: {type(scheduler).__name__} is over after {scheduler.total_steps} steps: "
-            f"expected total_steps={reach} or more, all that the run may take"
-        )
 
 
 def changed(rates: Rates, of: Setup, optimizer: Any, at: int, taken: int) -> Rates:

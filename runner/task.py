@@ -48,8 +48,8 @@ def _middle(node: str) -> float:
     """
     import torch
 
-    own = {key: value for key, value in json.loads(node).items() if key != "gradient_reduction"}
-    loss, half = build("loss", own), torch.full((1,), 0.5)
+    arguments = {k: v for k, v in json.loads(node).items() if k != "gradient_reduction"}
+    loss, half = build("loss", arguments), torch.full((1,), 0.5)
     try:
         with torch.no_grad(), torch.random.fork_rng([]):
             of_both = [float(loss(half.clone(), torch.full((1,), label))) for label in (0.0, 1.0)]

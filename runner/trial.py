@@ -12,8 +12,8 @@ from typing import Any, NamedTuple
 import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
-from torch.nn.parameter import is_lazy
 
+from runner import learning
 from runner import network as networks
 from runner.config import ConfigError
 from runner.dataset.samples import Dataset
@@ -25,72 +25,8 @@ SHARES = ("KLDivLoss", "MultiLabelMarginLoss", "kl_div", "multilabel_margin_loss
 
 OF_CLASSES = "where y is classes, and the loss one of your own: dataset.classes=true"
 
-NOT_TRAINED = (
-    "would neither be trained nor recorded, for only the model learns: make it a number, or a "
-    "tensor without requires_grad, or a parameter of the model"
-)
-"""What is wrong with parameters of a loss or an objective"""
-
 AROUND = (0.0, 1.0, -1.0, 1e3, -1e3)
 """So far from y are the predictions at which a loss is tried, beside one half everywhere."""
-
-
-def check_parameters(name: str, model: Module, dtype: torch.dtype) -> None:
-    """Refuse parameters that a run of that dtype could not train, or record, as they are.
-
-    Raises ConfigError with each of them, and the reason.
-    """
-    faults = []
-    for path, value in (*model.named_parameters(), *model.named_buffers()):
-        kind, is_buffer = value.dtype, not isinstance(value, Parameter)
-        if value.is_meta:
-            faults.append(f"{path} is on the meta device, so it has no values")
-        elif kind.is_complex:
-            faults.append(f"{path} is of {kind}, and a run of {dtype} would keep its real part")
-        elif is_buffer:
-            continue
-        elif not kind.is_floating_point:
-            faults.append(f"{path} is of {kind}, which does not learn: make it a buffer")
-        elif value.layout != torch.strided:
-            faults.append(f"{path} is sparse ({value.layout}), and steps record dense values")
-        elif torch.promote_types(kind, dtype) != dtype:
-            faults.append(f"{path} is of {kind}, and would be rounded: dtype=float64")
-    if faults:
-        raise ConfigError("\n".join(f"model: {name}: {fault}" for fault in faults))
-
-
-def check_learning(name: str, model: Module, x: Tensor) -> None:
-    """Refuse a model that learns nothing, or with tensors that learn and are no parameters.
-
-    A copy is asked, as a step does; what raises there is left to the step.
-    """
-    if lazy := [path for path, value in model.named_parameters() if is_lazy(value)]:
-        raise ConfigError(f"model: {name}: {lazy[0]} has no shape, for the model does not use it")
-    parameters = list(model.parameters())
-    if parameters and not any(parameter.requires_grad for parameter in parameters):
-        raise ConfigError(f"model: of the parameters of {name} none learns: requires_grad is False")
-    if (tried := networks.copied(model)) is model:  # it cannot be copied
-        return
-    registered = {id(parameter) for parameter in tried.parameters()}
-    with torch.random.fork_rng([x.device] if x.is_cuda else []):
-        try:
-            reached = networks.leaves(tried.train()(x))
-        except Exception:  # whatever a module of the user's raises
-            return
-    if others := [tensor for tensor in reached if id(tensor) not in registered]:
-        raise ConfigError(
-            f"model: {name} uses {_shown(others[0])} that wants a gradient and is not one of its "
-            "parameters, so it would neither be trained nor recorded: make it a torch.nn.Parameter "
-            "of the module, or a module in a ModuleList, or detach it"
-        )
-    if not reached:
-        raise ConfigError(
-            f"model: what {name} returns has no gradient by its parameters, so nothing learns"
-        )
-
-
-def _shown(tensor: Tensor) -> str:
-    return f"a tensor of shape {tuple(tensor.shape)}"
 
 
 def output_shape(name: str, model: Module, x: Tensor, data: Dataset) -> tuple[int, ...]:
@@ -138,8 +74,7 @@ def check_objective(name: str, value: Callable[[Any], Any], start: Any, device_n
             raise ConfigError(f"objective: expected {name} to return one number, got {got}")
         if not found.requires_grad:
             raise ConfigError(f"objective: {name} does not depend on its parameters by PyTorch")
-        if others := [leaf for leaf in networks.leaves(found) if leaf is not w]:
-            raise ConfigError(f"objective: {name} uses {_shown(others[0])}, which {NOT_TRAINED}")
+        learning.check_alone(f"objective: {name}", found, w)
         with refused(f"objective: {name} has no gradient: "):
             torch.autograd.grad(found, w)
 
@@ -153,10 +88,7 @@ def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
             f"loss: {name} takes a number for each class, and y is one number a sample: "
             "loss=mse, or another loss of such numbers"
         )
-    if isinstance(loss, Module):
-        for path, parameter in loss.named_parameters():
-            if parameter.requires_grad:
-                raise ConfigError(f"loss: {name}: its parameter {path} {NOT_TRAINED}")
+    learning.check_module_of_loss(name, loss)
     with torch.random.fork_rng([]):
         tried = [_slope(name, loss, like, y), *_slopes_elsewhere(name, loss, like, y)]
     if not any(tried):
@@ -172,14 +104,10 @@ def _slopes_elsewhere(name: str, loss: Any, like: Tensor, y: Tensor) -> Iterator
     for prediction in [half, *(like + far for far in AROUND[1:])]:
         try:
             yield _slope(name, loss, prediction, y)
-        except LearningLoss:
+        except learning.NotTrained:
             raise
         except ConfigError:
             continue
-
-
-class LearningLoss(ConfigError):
-    """A loss has something to learn itself."""
 
 
 def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
@@ -193,8 +121,7 @@ def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
         raise ConfigError(f"loss: expected one number, got the shape {tuple(value.shape)}")
     if not value.requires_grad:
         return False
-    if others := [leaf for leaf in networks.leaves(value) if leaf is not own]:
-        raise LearningLoss(f"loss: {name} uses {_shown(others[0])}, which {NOT_TRAINED}")
+    learning.check_alone(f"loss: {name}", value, own)
     with refused(f"loss: {name} has no gradient: "):
         (gradient,) = torch.autograd.grad(value.sum(), own, allow_unused=True)
     return gradient is not None and bool((gradient != 0).any())

@@ -141,7 +141,7 @@ def by_pytorch(
 
     That is keywords for `runner.program.pytorch.Stepper`. Raises ConfigError.
     """
-    from runner import hooked, trial
+    from runner import hooked, learning, trial
 
     hooked.without_compiler()
     node, wants, parts = of.optimizer, takes(of.optimizer), groups(of.optimizer, list(names))
@@ -162,7 +162,7 @@ def by_pytorch(
     closure = trial.wants_closure(known_as(node), make, parameters, network, wants)
     made = make(parameters, network)
     _check_groups(made, parts, wants)
-    _check_all_are_there(known_as(node), made, dict(zip(names, parameters, strict=True)))
+    learning.check_optimizer(known_as(node), made, dict(zip(names, parameters, strict=True)))
     return made, {
         "closure": closure,
         "graph": wants.create_graph,
@@ -221,20 +221,6 @@ def _check_groups(made: Any, parts: Sequence[Group], wants: Takes) -> None:
                 f"optimizer.groups: {strange[0]} is no value of {type(made).__name__}, only "
                 f"{', '.join(sorted(known))}; a mark of its own: optimizer.takes.marks"
             )
-
-
-def _check_all_are_there(name: str, made: Any, named: Mapping[str, Any]) -> None:
-    """Refuse an optimizer that leaves out parameters which learn: nothing would train them."""
-    if (groups_made := getattr(made, "param_groups", None)) is None:
-        return
-    updated = {id(parameter) for group in groups_made for parameter in group["params"]}
-    learning = {key: parameter for key, parameter in named.items() if parameter.requires_grad}
-    if missing := [key for key, parameter in learning.items() if id(parameter) not in updated]:
-        raise ConfigError(
-            f"optimizer: {name} leaves out {', '.join(missing)}, so nothing would train them: "
-            "+optimizer.groups=[{params: PATTERN, frozen: true}] says that they stay as they are, "
-            "and so does requires_grad=False in the model"
-        )
 
 
 def _clip(norm: float | None, value: float | None) -> Callable[[Any], object] | None:

@@ -13,6 +13,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from runner import hooked
 from runner import optimizer as rules
@@ -187,3 +188,40 @@ def _dense(parameter: Tensor) -> Tensor:
     if gradient is None:
         return torch.zeros_like(parameter)
     return gradient.to_dense() if gradient.layout != torch.strided else gradient
+
+
+def takes_loss(scheduler: Any) -> bool:
+    """Return whether the scheduler's step wants a loss; ValueError for one that wants more.
+
+    Its class tells, or what its step cannot be called without.
+    """
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return True
+    try:
+        signature = inspect.signature(scheduler.step)
+    except (TypeError, ValueError):  # a compiled function shows none
+        return False
+    if _binds(signature):
+        return False
+    if _binds(signature, 0.0) and "epoch" not in signature.parameters:
+        return True
+    kind = type(scheduler).__name__
+    raise ValueError(f"expected {kind} to have step(), or step(loss), got step{signature}")
+
+
+def check_cycle(scheduler: Any, reach: int) -> None:
+    """Raise ValueError for a cycle that is over before the run may be, whatever has made it."""
+    if isinstance(scheduler, OneCycleLR) and scheduler.total_steps < reach:
+        raise ValueError(
+            f"{type(scheduler).__name__} is over after {scheduler.total_steps} steps: "
+            f"expected total_steps={reach} or more, all that the run may take"
+        )
+
+
+def _binds(signature: inspect.Signature, *arguments: float) -> bool:
+    """Return whether what has that signature can be called with these arguments."""
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True
