@@ -29,8 +29,9 @@ from runner.recorded.journals import Journals
 from runner.results import Run, Sweep
 from runner.run_name import within_sweep
 from runner.settings import check_alone
-from runner.tracking import background
+from runner.tracking import background, in_process
 from runner.tracking.session import Session, Settings
+from runner.unused import refuse_unused
 from runner.words import Words, labels, short, words
 
 _one_at_a_time = threading.RLock()
@@ -63,6 +64,7 @@ def run(
         _refuse_a_dry_run(cell)
         check_alone(cell.values["sweep"], is_swept=False)
         check(cell.values, cell.choices, cell.overrides)
+        refuse_unused([cell], is_swept=False)
         stack.enter_context(_torch_state([cell]))
         tracked = stack.enter_context(_session(cell))
         done, received = alone.carry_out(cell, tracked)
@@ -122,7 +124,7 @@ def load(word: str, uri: str | None, *, trust: bool) -> Run | Sweep:
     """See `runner.load`."""
     if not isinstance(word, str):
         raise NotFound(f"{word!r}: expected an id, a name or 'latest'")
-    with project.here(), _environment():
+    with project.here(), _environment(), in_process.heeded():
         record, cells = find_all(word, uri, trust=trust)
     return Sweep(record, cells) if record.is_sweep else Run(record)
 
@@ -136,7 +138,8 @@ def finish() -> str:
 @contextmanager
 def _called(text: str, *, verbose: bool) -> Iterator[None]:
     """One call at a time, quiet, with the caller's own state put back when it ends."""
-    with _one_at_a_time, project.here(), call(text), quietly(not verbose), _random_state():
+    here = project.here(), in_process.heeded()
+    with _one_at_a_time, here[0], call(text), quietly(not verbose), _random_state(), here[1]:
         yield
 
 
@@ -220,15 +223,17 @@ def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Valu
     """The cell with these parts, under these names, in place of those that its config names."""
     values, choices, overrides = dict(cell.values), dict(cell.choices), list(cell.overrides)
     typed = {text.lstrip("+").partition("=")[0] for text in overrides}
+    follows = (cell.follows or frozenset()) - nodes.keys()
     for part, node in nodes.items():
         kept = {k: values[part][k] for k in given.KEPT.get(part, ()) if f"{part}.{k}" in typed}
         if node.get("lr") == "${lr}":
-            node = {**node, "lr": values["lr"]}
+            node, follows = {**node, "lr": values["lr"]}, follows | {part}
         values[part] = {**node, **kept}
         choices[part] = names[part]
         overrides.append(f"{part}={choices[part]}")
     kept = without_replaced(choices)
-    return cell._replace(values=settled(values), choices=kept, overrides=overrides)
+    changed = {"values": settled(values), "choices": kept, "overrides": overrides}
+    return cell._replace(**changed, follows=follows)
 
 
 def _refuse_a_dry_run(cell: Cell) -> None:

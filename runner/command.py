@@ -18,7 +18,7 @@ from runner import CONF, project
 from runner.alone import run
 from runner.caller import rewritten
 from runner.cell import Cell, chosen
-from runner.config import plain, register
+from runner.config import followers, plain, register
 from runner.console import escaped, harmless
 from runner.initial import pinned
 from runner.instead import settled
@@ -74,7 +74,8 @@ def job(config: DictConfig) -> float:
     try:
         with chdir("."):  # the next job begins where this one did
             values, overrides = pinned(settled(plain(config))), hydra_config.overrides.task
-            cell = Cell(values, chosen(hydra_config.runtime.choices, overrides), overrides)
+            choices = chosen(hydra_config.runtime.choices, overrides)
+            cell = Cell(values, choices, overrides, follows=followers(config))
             check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
             return run(cell)
     except JournalError as error:  # a full disk, say: a message, not a traceback

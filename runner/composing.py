@@ -26,7 +26,7 @@ from runner.cells.compose import Composer, compose, composed
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
 from runner.cells.split import split, with_their_options
-from runner.config import ConfigError, plain, plain_node, register
+from runner.config import ConfigError, followers, plain, plain_node, register
 from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
 from runner.instead import settled
@@ -45,7 +45,9 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
             del config["hydra"]
-        return Cell(pinned(settled(plain(config))), chosen(choices, words), list(words))
+        values = pinned(settled(plain(config)))
+        follows = followers(config)
+        return Cell(values, chosen(choices, words), list(words), follows=follows)
 
 
 def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:

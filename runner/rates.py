@@ -156,6 +156,7 @@ class ByPyTorch:
             self._scheduler.step(seen.watched)
         else:
             self._scheduler.step()
+        _bound_rates(self._optimizer)
 
     def keep(self, cells: Index) -> None:
         raise NotImplementedError("a stack's schedules are by hand")
@@ -187,6 +188,14 @@ class OfGroups(ByRule):
     def set(self) -> None:
         for group, lr in zip(self._optimizer.param_groups, self._lr.tolist(), strict=True):
             group["lr"] = lr
+        _bound_rates(self._optimizer)
+
+
+def _bound_rates(optimizer: Any) -> None:
+    """Let rates be infinite that PyTorch could not take."""
+    from runner.program.pytorch import bound_rates
+
+    bound_rates(optimizer)
 
 
 class SetByRule(OfGroups):

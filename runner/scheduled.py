@@ -3,6 +3,7 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -156,6 +157,26 @@ def _scheduler(node: Values, optimizer: Any) -> Any:
         kind = type(made).__name__
         raise ConfigError(f"schedule: expected one of torch.optim.lr_scheduler, got {kind}")
     return made
+
+
+def sets_rates(node: Values) -> bool:
+    """Return whether the schedule begins with a rate of its own, whatever the optimizer's is.
+
+    It is asked what it makes of two rates; what cannot be asked so is refused where it is built.
+    """
+    node = {k: 100 if k in HORIZONS and v is None else v for k, v in node.items() if k != "every"}
+    by_hand = swapped(node, schedules.BY_HAND)
+    try:
+        if str(by_hand["_target_"]).startswith(OURS):
+            rule = build("schedule", by_hand)
+            first, second = (rule(0, lr, lr, math.nan, None)[0] for lr in (1.0, 2.0))
+        else:
+            from runner.program import pytorch
+
+            first, second = pytorch.first_rates(partial(_scheduler, node))
+    except Exception:  # whatever a schedule of the user's raises
+        return False
+    return bool(first == second)
 
 
 def of_cells(node: Values) -> tuple[dict[str, float], Values]:

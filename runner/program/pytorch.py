@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -216,6 +217,30 @@ def check_cycle(scheduler: Any, reach: int) -> None:
             f"{type(scheduler).__name__} is over after {scheduler.total_steps} steps: "
             f"expected total_steps={reach} or more, all that the run may take"
         )
+
+
+def bound_rates(optimizer: Optimizer) -> None:
+    """Let rates be infinite that are too large for the parameters: PyTorch raises where it divides
+    or multiplies those, and with infinite ones a run diverges, as it does by hand.
+    """
+    for group in optimizer.param_groups:
+        largest = min((torch.finfo(p.dtype).max for p in group["params"]), default=math.inf)
+        if group["lr"] > largest * NEAR_LARGEST:
+            group["lr"] = math.inf
+
+
+NEAR_LARGEST = 1e-6
+"""Of a dtype's largest number: optimizers divide a rate by what is left of 1, 1 - 0.999**2 say."""
+
+
+def first_rates(schedule: Callable[[Optimizer], object]) -> list[float]:
+    """Return the rates with which optimizers of 1 and 2 begin once such a schedule is theirs."""
+    rates = []
+    for lr in (1.0, 2.0):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr, momentum=0.9)
+        schedule(optimizer)
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+    return rates
 
 
 def _binds(signature: inspect.Signature, *arguments: float) -> bool:
