@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from runner import alone, given, project
+from runner.address import fault
 from runner.caller import call
 from runner.cell import Cell
 from runner.cells import launch
@@ -124,6 +125,8 @@ def load(word: str, uri: str | None, *, trust: bool) -> Run | Sweep:
     """See `runner.load`."""
     if not isinstance(word, str):
         raise NotFound(f"{word!r}: expected an id, a name or 'latest'")
+    if uri is not None and (why := fault(uri) if isinstance(uri, str) else "is no text"):
+        raise NotFound(f"uri: {why}")
     with project.here(), _environment(), in_process.heeded():
         record, cells = find_all(word, uri, trust=trust)
     return Sweep(record, cells) if record.is_sweep else Run(record)
@@ -232,8 +235,9 @@ def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Valu
         choices[part] = names[part]
         overrides.append(f"{part}={choices[part]}")
     kept = without_replaced(choices)
-    changed = {"values": settled(values), "choices": kept, "overrides": overrides}
-    return cell._replace(**changed, follows=follows)
+    return cell._replace(
+        values=settled(values), choices=kept, overrides=overrides, follows=frozenset(follows)
+    )
 
 
 def _refuse_a_dry_run(cell: Cell) -> None:

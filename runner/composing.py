@@ -31,6 +31,7 @@ from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
 from runner.instead import settled
 from runner.refused import message_with_place
+from runner.signals import was_interrupted
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
 
@@ -85,20 +86,11 @@ def _hydra(words: Sequence[str], config_dir: str | Path | None) -> Iterator[Conf
         except ConfigError:
             raise
         except Exception as error:  # what Hydra raises is not always its own
-            if _was_interrupted(error):
+            if was_interrupted(error):
                 raise KeyboardInterrupt from error
             raise ConfigError(message_with_place(error, words)) from error
         finally:
             store.repo = stored
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether a Ctrl-C came first, in the middle of what cleans up and raises something else."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__context__
-    return False
 
 
 def _loader(config_dir: str | Path | None) -> ConfigLoader:

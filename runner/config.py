@@ -14,9 +14,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.console import escaped
+from runner.errors import RunnerError
 
 
-class ConfigError(CompactHydraException):
+class ConfigError(RunnerError, CompactHydraException):
     """What is wrong in a config, where, and what would do; Hydra prints it without a traceback."""
 
     def __str__(self) -> str:

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -12,11 +11,12 @@ from runner.alone import raise_failure, tell_end
 from runner.cell import Cell
 from runner.cells import parent, table
 from runner.config import ConfigError, Values
-from runner.console import Console, complain, prepare, say
+from runner.console import Console, say
+from runner.entry import enter
 from runner.executor.result import Result, result
-from runner.find import NotFound, find_one
+from runner.find import find_one
 from runner.going_on import Before, Horizon, go_on, read, unit
-from runner.journal import Journal, JournalError, Start
+from runner.journal import Journal, Start
 from runner.recorded.journals import Journals
 from runner.recorded.run import Run as Found
 from runner.recording import Run
@@ -47,13 +47,9 @@ def main() -> int:
     word, changes = typed.run, typed.changes
     if "=" in word and not Journals().found(word):  # a name may be like it
         word, changes = "latest", [word, *changes]
-    try:
-        found = find_one(word, None, trust=False)
-        with invocation():
-            return resume(found, changes, typed.config_dir)
-    except (ConfigError, JournalError, NotFound) as error:
-        complain(str(error))
-        return 1
+    found = find_one(word, None, trust=False)
+    with invocation():
+        return resume(found, changes, typed.config_dir)
 
 
 def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
@@ -252,5 +248,4 @@ def _cell(before: Before, own: Values) -> Cell:
 
 
 if __name__ == "__main__":
-    prepare()
-    sys.exit(main())
+    enter(main)

@@ -62,7 +62,7 @@ def _reasons(cell: Cell, typed: set[str], *, is_swept: bool) -> dict[str, str]:
         "tracking.live": values["tracking"]["live"] and _not_published(values),
         "tracking.wait": values["tracking"]["wait"] and _not_published(values),
     }
-    found = {key: reasons[key] for key in typed & reasons.keys() if reasons[key]}
+    found = {key: str(why) for key, why in reasons.items() if key in typed and why}
     if "tolerance" in typed and _never_below(values):
         found["tolerance"] = (
             "nobody knows how low this objective goes, so no loss is near it: patience=..., or a "

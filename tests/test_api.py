@@ -426,6 +426,12 @@ assert found.info.run_name == run.name, found
     assert not (here / "elsewhere.db").exists()
 
 
+@pytest.mark.parametrize("uri", [5, b"sqlite:///x.db", "", "nowhere", "ftp://x"])
+def test_no_address_of_a_store_finds_nothing(uri):
+    with pytest.raises(api.NotFound, match="uri: "):
+        api.load("latest", uri)
+
+
 def test_several_objects_are_swept():
     x = np.linspace(-1, 1, 20)
     swept = api.sweep(

@@ -478,3 +478,12 @@ def test_a_schedule_free_optimizer_is_validated_in_its_other_mode():
     run = ours(*WORDS, "validation=0.2", "~optimizer", override("+optimizer", optimizer))
     assert_same(run, bare)
     np.testing.assert_array_equal(run.trajectory["val_loss"].dropna(), told)
+
+
+@pytest.mark.parametrize("optimizer", ["by_hand", "sgd", "adam", "adamw", "lbfgs", "nadam"])
+@pytest.mark.parametrize("schedule", ["exponential", "range_test"])
+def test_a_rate_that_grows_beyond_all_bounds_diverges(optimizer, schedule):
+    """In every loop: PyTorch would raise at a factor that its numbers do not hold."""
+    growing = {"exponential": "schedule.gamma=1e30", "range_test": "schedule.to=1e38"}[schedule]
+    words = ["model=linear", f"optimizer={optimizer}", f"schedule={schedule}", growing]
+    assert ours(*words, epochs=4).outcome == "diverged"

@@ -1,7 +1,6 @@
 """Runs as MLflow has them, for a report: params, tags, figures, and the trajectory."""
 
 import ast
-import json
 import math
 import os
 import re
@@ -27,7 +26,7 @@ from runner.column import (
     FIGURES,
     FIXED,
     MEASURES_TAG,
-    from_json,
+    columns_in,
     row_type,
     standard,
 )
@@ -194,7 +193,7 @@ class MlflowRuns:
     def _history(self, found: Any) -> Trajectory:
         """The trajectory from the metrics: of a run that goes on, say."""
         metrics = found.data.metrics
-        measures = from_json(json.loads(found.data.tags.get(MEASURES_TAG, "[]")))
+        measures = columns_in(found.data.tags.get(MEASURES_TAG, "[]")) or ()
         others = {key(name) for column in measures for name in column.labels()}
         parameters = _parameter_metrics(metrics.keys() - others)
         told = {column.name for column in measures}
