@@ -13,8 +13,11 @@ The command line is `python -m runner`: see `runner.command`.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from runner.signals import end_while_loading
 
 if TYPE_CHECKING:
     from runner.config import ConfigError as ConfigError
@@ -28,6 +31,11 @@ _HERE = Path(__file__).resolve().parent
 
 CONF = next(folder for folder in (_HERE / "conf", _HERE.parent / "conf") if folder.is_dir())
 """The shipped configs: in a wheel inside the package, in a checkout beside it."""
+
+_MODULE = [*sys.orig_argv, "-m", ""][[*sys.orig_argv, "-m"].index("-m") + 1]
+
+if sys.argv[:1] == ["-m"] and _MODULE.partition(".")[0] == __name__:  # Python looks for it now
+    end_while_loading()  # until `runner.entry` takes over, once all is imported
 
 _WHERE = {
     "ConfigError": "runner.config",

@@ -6,6 +6,7 @@ import signal
 import sys
 
 from runner import forking, project
+from runner.signals import loaded
 from runner.tracking import process
 
 
@@ -23,6 +24,7 @@ def main() -> None:
     from runner.tracking import session
 
     console.prepare()
+    loaded()
     try:
         with session.invocation(ahead):
             command.main()

@@ -9,6 +9,7 @@ from typing import Any
 from urllib.parse import parse_qs, unquote
 
 from runner import project
+from runner.errors import RunnerError
 from runner.uri import without_credentials
 
 ADDRESS = "http://HOST:PORT or a database (sqlite:///mlruns/mlflow.db)"
@@ -36,7 +37,7 @@ The first is the one of an address that names none.
 """
 
 
-class NoPort(Exception):
+class NoPort(RunnerError):
     """A server that cannot be started, and why."""
 
 

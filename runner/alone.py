@@ -20,6 +20,7 @@ from runner.recording import Run
 from runner.signals import signals
 from runner.spacing import Spacing
 from runner.tracking.session import Session, Settings, session
+from runner.unused import refuse_unused
 
 TOLD = {
     "accuracy": "final_accuracy",
@@ -37,6 +38,7 @@ def run(cell: Cell) -> float:
     that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
     check(cell.values, cell.choices, cell.overrides)
+    refuse_unused([cell], is_swept=False)
     if cell.values["sweep"]["dry_run"]:
         say(f"1 cell: {identity.name(cell)}, loop {compose(cell.values).loop}; nothing is run")
         return math.nan

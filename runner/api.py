@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 
 from runner import alone, given, project
+from runner.address import fault
 from runner.caller import call
 from runner.cell import Cell
 from runner.cells import launch
@@ -30,8 +31,9 @@ from runner.recorded.journals import Journals
 from runner.results import Run, Sweep
 from runner.run_name import within_sweep
 from runner.settings import check_alone
-from runner.tracking import background
+from runner.tracking import background, in_process
 from runner.tracking.session import Session, Settings
+from runner.unused import refuse_unused
 from runner.words import Words, labels, short, words
 
 _one_at_a_time = threading.RLock()
@@ -64,6 +66,7 @@ def run(
         _refuse_a_dry_run(cell)
         check_alone(cell.values["sweep"], is_swept=False)
         check(cell.values, cell.choices, cell.overrides)
+        refuse_unused([cell], is_swept=False)
         stack.enter_context(_torch_state([cell]))
         tracked = stack.enter_context(_session(cell))
         done, received = alone.carry_out(cell, tracked)
@@ -123,7 +126,9 @@ def load(word: str, uri: str | None, *, trust: bool) -> Run | Sweep:
     """See `runner.load`."""
     if not isinstance(word, str):
         raise NotFound(f"{word!r}: expected an id, a name or 'latest'")
-    with project.here(), _environment():
+    if uri is not None and (why := fault(uri) if isinstance(uri, str) else "is no text"):
+        raise NotFound(f"uri: {why}")
+    with project.here(), _environment(), in_process.heeded():
         record, cells = find_all(word, uri, trust=trust)
     return Sweep(record, cells) if record.is_sweep else Run(record)
 
@@ -137,8 +142,14 @@ def finish() -> str:
 @contextmanager
 def _called(text: str, *, verbose: bool) -> Iterator[None]:
     """One call at a time, quiet, with the caller's own state put back when it ends."""
-    quiet = quietly(not verbose)
-    with _one_at_a_time, project.here(), call(text), quiet, _random_state(), threads_put_back():
+    with ExitStack() as stack:
+        stack.enter_context(_one_at_a_time)
+        stack.enter_context(project.here())
+        stack.enter_context(call(text))
+        stack.enter_context(quietly(not verbose))
+        stack.enter_context(_random_state())
+        stack.enter_context(in_process.heeded())
+        stack.enter_context(threads_put_back())
         yield
 
 
@@ -221,15 +232,18 @@ def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Valu
     """The cell with these parts, under these names, in place of those that its config names."""
     values, choices, overrides = dict(cell.values), dict(cell.choices), list(cell.overrides)
     typed = {text.lstrip("+").partition("=")[0] for text in overrides}
+    follows = (cell.follows or frozenset()) - nodes.keys()
     for part, node in nodes.items():
         kept = {k: values[part][k] for k in given.KEPT.get(part, ()) if f"{part}.{k}" in typed}
         if node.get("lr") == "${lr}":
-            node = {**node, "lr": values["lr"]}
+            node, follows = {**node, "lr": values["lr"]}, follows | {part}
         values[part] = {**node, **kept}
         choices[part] = names[part]
         overrides.append(f"{part}={choices[part]}")
     kept = without_replaced(choices)
-    return cell._replace(values=settled(values), choices=kept, overrides=overrides)
+    return cell._replace(
+        values=settled(values), choices=kept, overrides=overrides, follows=frozenset(follows)
+    )
 
 
 def _refuse_a_dry_run(cell: Cell) -> None:

@@ -33,3 +33,5 @@ class Cell(NamedTuple):
     """What the command line changed."""
     name: str = ""
     """Within its sweep; empty for a lone run."""
+    follows: frozenset[str] | None = None
+    """Nodes in which something refers to `${lr}`; None where that was not asked"""

@@ -79,6 +79,9 @@ def check(
         ),
     }
     told = dict(leaves(values))
+    faults = list(_part_faults(values))
+    if faults:  # the others ask the parts
+        raise ConfigError("\n".join(faults))
     faults = [
         f"{key}: expected {expected}, got {told[key]}"
         for key, (holds, expected) in rules.items()
@@ -106,6 +109,27 @@ def check(
         raise ConfigError("\n".join(faults))
 
 
+PARTS = ("dataset", "validation_data", "model", "loss", "objective", "optimizer", "schedule")
+
+
+def _part_faults(values: Values) -> Iterator[str]:
+    """What is wrong with parts that name nothing to build."""
+    for part in PARTS:
+        node = values[part]
+        if node is None or (part == "objective" and not node):
+            continue
+        if not isinstance(node, Mapping):
+            yield f"{part}: expected a node with _target_, got {node}"
+            continue
+        name = node.get("_target_")
+        if not isinstance(name, str) or not name.strip():
+            holds = f"got {name}" if "_target_" in node else f"only {', '.join(node) or 'nothing'}"
+            yield (
+                f"{part}._target_: expected the name of a class or function, {holds}; the file of "
+                f"an option begins with _target_, and is not itself below {part}:"
+            )
+
+
 def _number_faults(values: Values, largest: float, *, said: bool) -> Iterator[str]:
     """What is wrong with numbers that the run's dtype cannot hold; `said`: that of lr is told.
 
@@ -116,16 +140,19 @@ def _number_faults(values: Values, largest: float, *, said: bool) -> Iterator[st
     least = float(np.finfo(values["dtype"]).smallest_subnormal)
     nodes = {
         "lr": values["lr"],
-        **{part: values[part] for part in ("optimizer", "loss", "model", "objective")},
+        **{p: values[p] for p in ("optimizer", "schedule", "loss", "model", "objective")},
     }
     for key, value in leaves(nodes):
         numbers = list(_numbers(value))
         follows = key == "optimizer.lr" and (said or value == values["lr"])
         if follows or (key == "lr" and said):
             continue
-        if key.startswith("optimizer.") and not all(abs(one) <= largest for one in numbers):
+        is_bounded = key.startswith(("optimizer.", "schedule."))
+        if is_bounded and not all(abs(one) <= largest for one in numbers):
             yield f"{key}: expected finite numbers, {size}, got {value}"
-        elif any(0 < abs(one) <= least / 2 for one in numbers):  # the half is rounded to even
+        elif not key.startswith("schedule.") and any(
+            0 < abs(one) <= least / 2 for one in numbers
+        ):  # the half is rounded to even
             kind = values["dtype"]
             yield f"{key}: expected {least:.2g} or more, for less is 0 in {kind}, got {value}"
     lr, betas = values["optimizer"].get("lr"), values["optimizer"].get("betas")
@@ -145,9 +172,9 @@ def _is_one_of(value: Any, known: tuple[Any, ...]) -> bool:
 
 
 def _numbers(value: Any) -> Iterator[float]:
-    """The value if it is a number, or those that a list holds."""
+    """The value if it is a number, or those that a list or a mapping holds."""
     if is_number(value):
         yield value
-    elif isinstance(value, list):
-        for one in value:
+    elif isinstance(value, list | Mapping):
+        for one in value.values() if isinstance(value, Mapping) else value:
             yield from _numbers(one)

@@ -13,6 +13,7 @@ import numpy as np
 
 from runner import project
 from runner.console import complain
+from runner.errors import RunnerError
 from runner.journal import FOLDER
 
 KEPT = 2
@@ -21,7 +22,7 @@ KEPT = 2
 DIGEST_BYTES = 32
 
 
-class Unreadable(Exception):
+class Unreadable(RunnerError):
     """A checkpoint that is damaged, or that holds what is no plain data."""
 
 

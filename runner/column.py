@@ -4,6 +4,7 @@ Whatever carries a trajectory on, or reads it back, goes by this declaration: th
 MLflow, tables and the page. None of them knows a column by its name.
 """
 
+import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -188,6 +189,14 @@ def _shape(written: Sequence[int]) -> Shape:
     if not all(isinstance(size, int) and size >= 0 for size in written):
         raise TypeError(f"{written!r:.80} is no shape")
     return tuple(written)
+
+
+def columns_in(text: str | bytes) -> tuple[Column, ...] | None:
+    """Return the columns that a tag or a file lists as JSON; None if it is none of ours."""
+    try:
+        return from_json(json.loads(text))
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
+        return None
 
 
 def declared(start: Any) -> tuple[Column, ...]:

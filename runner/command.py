@@ -10,7 +10,7 @@ from types import TracebackType
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException
+from hydra.errors import CompactHydraException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
@@ -18,15 +18,14 @@ from runner import CONF, project
 from runner.alone import run
 from runner.caller import rewritten
 from runner.cell import Cell, chosen
-from runner.config import plain, register
+from runner.config import followers, plain, register
 from runner.console import escaped, harmless
+from runner.entry import FULL_ERROR
 from runner.initial import pinned
 from runner.instead import settled
 from runner.journal import JournalError
 from runner.refused import message_with_place
 from runner.settings import check_alone
-
-FULL_ERROR = "HYDRA_FULL_ERROR"
 
 project.folder()  # in a process of a launcher of Hydra's, before a job changes it
 register()
@@ -46,7 +45,10 @@ def main() -> None:
             _job()
     except Exception as error:
         if isinstance(error, CompactHydraException) or not (begun := _since_it_began(error)):
-            sys.exit(escaped(message_with_place(error, sys.argv[1:])))
+            told = message_with_place(error, sys.argv[1:])
+            is_foreseen = isinstance(error, CompactHydraException | HydraException)
+            hint = "" if is_foreseen else f"\nSet {FULL_ERROR}=1 to see where."
+            sys.exit(escaped(f"{told}{hint}"))
         harmless(error)
         traceback.print_exception(type(error), error, begun)
         sys.exit(f"\nSet the environment variable {FULL_ERROR}=1 for a complete stack trace.")
@@ -74,7 +76,8 @@ def job(config: DictConfig) -> float:
     try:
         with chdir("."):  # the next job begins where this one did
             values, overrides = pinned(settled(plain(config))), hydra_config.overrides.task
-            cell = Cell(values, chosen(hydra_config.runtime.choices, overrides), overrides)
+            choices = chosen(hydra_config.runtime.choices, overrides)
+            cell = Cell(values, choices, overrides, follows=followers(config))
             check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
             return run(cell)
     except JournalError as error:  # a full disk, say: a message, not a traceback
@@ -96,8 +99,8 @@ def _raised_by_hydra() -> Iterator[None]:
 
 
 def _since_it_began(error: BaseException) -> TracebackType | None:
-    """The traceback from where a run or a sweep began; None where nothing has begun."""
-    began = {("runner.command", "job"), ("runner.cells.launch", "launch")}
+    """The traceback from where a run began, or its failure is told; None where none has begun."""
+    began = {("runner.drive", "execute"), ("runner.alone", "raise_failure")}
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame

@@ -26,11 +26,12 @@ from runner.cells.compose import Composer, compose, composed
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
 from runner.cells.split import split, with_their_options
-from runner.config import ConfigError, plain, plain_node, register
+from runner.config import ConfigError, followers, plain, plain_node, register
 from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
 from runner.instead import settled
 from runner.refused import message_with_place
+from runner.signals import was_interrupted
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
 
@@ -45,7 +46,9 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
             del config["hydra"]
-        return Cell(pinned(settled(plain(config))), chosen(choices, words), list(words))
+        values = pinned(settled(plain(config)))
+        follows = followers(config)
+        return Cell(values, chosen(choices, words), list(words), follows=follows)
 
 
 def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:
@@ -83,20 +86,11 @@ def _hydra(words: Sequence[str], config_dir: str | Path | None) -> Iterator[Conf
         except ConfigError:
             raise
         except Exception as error:  # what Hydra raises is not always its own
-            if _was_interrupted(error):
+            if was_interrupted(error):
                 raise KeyboardInterrupt from error
             raise ConfigError(message_with_place(error, words)) from error
         finally:
             store.repo = stored
-
-
-def _was_interrupted(error: BaseException | None) -> bool:
-    """Whether a Ctrl-C came first, in the middle of what cleans up and raises something else."""
-    while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
-        error = error.__context__
-    return False
 
 
 def _loader(config_dir: str | Path | None) -> ConfigLoader:

@@ -1,7 +1,9 @@
 """The typed schema of a config, and its values as plain ones."""
 
 import os
+import re
 from collections.abc import Iterator, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field, fields, is_dataclass
 from enum import Enum
 from typing import Any
@@ -12,9 +14,10 @@ from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.console import escaped
+from runner.errors import RunnerError
 
 
-class ConfigError(CompactHydraException):
+class ConfigError(RunnerError, CompactHydraException):
     """What is wrong in a config, where, and what would do; Hydra prints it without a traceback."""
 
     def __str__(self) -> str:
@@ -151,6 +154,21 @@ def plain_node(node: Any) -> Any:
     if OmegaConf.is_config(node):
         return OmegaConf.to_container(node, resolve=True, throw_on_missing=True, enum_to_str=True)
     return node.name if isinstance(node, Enum) else node
+
+
+def followers(config: DictConfig) -> frozenset[str]:
+    """Return the nodes of a config in which a value follows from that of `lr`."""
+    texts = {str(key): str(raw) for key, raw in config.items_ex(resolve=False) if key != "lr"}
+    certain = {key for key, text in texts.items() if "${lr}" in text}
+    likely = {key for key in texts.keys() - certain if _NAMES_LR.search(texts[key])}
+    if likely:  # as `${.lr}`, or through a resolver: what another lr changes, follows from it
+        other = deepcopy(config)
+        other.lr = 2 * config.lr
+        certain |= {k for k in likely if plain_node(config[k]) != plain_node(other[k])}
+    return frozenset(certain)
+
+
+_NAMES_LR = re.compile(r"\$\{[^}]*\blr\b")
 
 
 def _absent(node: Mapping[str, Any], kind: Any, prefix: str = "") -> Iterator[str]:

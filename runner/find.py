@@ -5,6 +5,7 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
+from runner.errors import RunnerError
 from runner.recorded.journals import Journals
 from runner.recorded.run import Run, Source
 from runner.tracking.bounded import BOUNDED
@@ -13,7 +14,7 @@ SHOWN = 5
 """So many candidates are told."""
 
 
-class NotFound(Exception):
+class NotFound(RunnerError):
     """No run, or several, for what was typed; what would do."""
 
 

@@ -26,8 +26,16 @@ from runner.refused import shortly
 PARTS = ("dataset", "validation_data", "model", "loss", "objective", "optimizer", "schedule")
 SAMPLES = ("dataset", "validation_data")
 
-KEPT = {"dataset": KEYS, "objective": ("start",), "loss": (reduction.KEY,)}
+KEPT = {
+    "dataset": KEYS,
+    "objective": ("start",),
+    "loss": (reduction.KEY,),
+    "schedule": ("every",),
+}
 """Keys of a part's node that are not its class's, and so can be said beside an object."""
+
+PUBLIC = ("torch.nn", "torch.optim")
+"""Packages that show classes of the modules in them under their own name."""
 
 _objects: ContextVar[Mapping[str, Any]] = ContextVar("objects")
 """By their digests, while a call lasts."""
@@ -153,14 +161,21 @@ def _is_pair(value: Any) -> bool:
 
 
 def _importable(value: Any) -> str:
-    """The name under which any process finds this class or function; empty if there is none."""
+    """Return the name under which any process finds this class or function; empty without one.
+
+    That of PyTorch's own is the public one, under which it has its rule by hand.
+    """
     module, name = getattr(value, "__module__", None), getattr(value, "__qualname__", None)
     if not (module and name) or module == "__main__" or not callable(value):
         return ""
-    try:
-        return f"{module}.{name}" if pkgutil.resolve_name(f"{module}.{name}") is value else ""
-    except (ImportError, AttributeError, ValueError):  # local to a function, say
-        return ""
+    public = [package for package in PUBLIC if module.startswith(f"{package}.")]
+    for path in (f"{package}.{name}" for package in (*public, module)):
+        try:
+            if pkgutil.resolve_name(path) is value:
+                return path
+        except (ImportError, AttributeError, ValueError):  # local to a function, say
+            continue
+    return ""
 
 
 def _takes_lr(value: Any) -> bool:

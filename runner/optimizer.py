@@ -15,6 +15,7 @@ same order, so the two are bit-identical. On NumPy's arrays they agree within ro
 fuses a product and a sum into one rounding, and its square root is another library's.
 """
 
+import math
 from collections.abc import Callable
 from typing import Any
 
@@ -210,21 +211,25 @@ def _plus(a: Any, factor: Any, b: Any) -> Any:
     """A + factor * b."""
     if not hasattr(a, "addcmul"):  # NumPy
         return a + factor * b
-    return a.add(b, alpha=factor) if _is_one_number(factor) else a.addcmul(b, factor)
+    return a.add(b, alpha=_bounded(factor, a)) if _is_one(factor) else a.addcmul(b, factor)
 
 
 def _plus_product(a: Any, factor: Any, b: Any, c: Any) -> Any:
     """A + factor * b * c."""
     if not hasattr(a, "addcmul"):
         return a + factor * b * c
-    return a.addcmul(b, c, value=factor) if _is_one_number(factor) else a.addcmul(factor * b, c)
+    return (
+        a.addcmul(b, c, value=_bounded(factor, a)) if _is_one(factor) else a.addcmul(factor * b, c)
+    )
 
 
 def _plus_quotient(a: Any, factor: Any, b: Any, c: Any) -> Any:
     """A + factor * b / c."""
     if not hasattr(a, "addcdiv"):
         return a + factor * b / c
-    return a.addcdiv(b, c, value=factor) if _is_one_number(factor) else a.addcdiv(factor * b, c)
+    return (
+        a.addcdiv(b, c, value=_bounded(factor, a)) if _is_one(factor) else a.addcdiv(factor * b, c)
+    )
 
 
 def _towards(a: Any, b: Any, weight: Any) -> Any:
@@ -234,8 +239,17 @@ def _towards(a: Any, b: Any, weight: Any) -> Any:
     return a.lerp(b, weight)
 
 
-def _is_one_number(factor: Any) -> bool:
+def _is_one(factor: Any) -> bool:
     return isinstance(factor, int | float)
+
+
+def _bounded(factor: float, a: Any) -> float:
+    """Return the factor, infinite where the tensor's type has no such number: PyTorch raises."""
+    too_large = LARGEST_FLOAT32 < abs(factor) < math.inf and a.itemsize < 8
+    return math.copysign(math.inf, factor) if too_large else factor
+
+
+LARGEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 
 
 def _require_not_negative(**values: float) -> None:

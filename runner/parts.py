@@ -99,7 +99,7 @@ def network(
     """The model as a module, drawn from the seed, and the shape of what it makes of a sample."""
     import torch
 
-    from runner import trial
+    from runner import learning, trial
 
     torch.manual_seed(seed)
     node = {key: value for key, value in node.items() if key != "initial"}
@@ -114,9 +114,12 @@ def network(
     made = build("model", node)
     if not isinstance(made, torch.nn.Module):
         raise ConfigError(f"model._target_: expected a torch.nn.Module, got {made!r}")
+    learning.check_parameters(known_as(node), made, getattr(torch, dtype))
     made.to(device=device_name, dtype=getattr(torch, dtype))
     x = torch.tensor(data.x[:SAMPLES_TRIED], device=device_name)
-    return made, trial.output_shape(known_as(node), made, x, data)
+    shape = trial.output_shape(known_as(node), made, x, data)
+    learning.check_model(known_as(node), made, x)
+    return made, shape
 
 
 def network_start(

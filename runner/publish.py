@@ -2,13 +2,13 @@
 
 import argparse
 import os
-import sys
 import threading
 from pathlib import Path
 
 from runner import journal, project
 from runner.address import fault
-from runner.console import complain, escaped, prepare, say
+from runner.console import complain, escaped, say
+from runner.entry import enter
 from runner.follow import follow
 from runner.journal import FOLDER
 from runner.tracking.bounded import BOUNDED
@@ -137,5 +137,4 @@ def status() -> int:
 
 
 if __name__ == "__main__":
-    prepare()
-    sys.exit(main())
+    enter(main)

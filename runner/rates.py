@@ -1,7 +1,6 @@
 """The learning rate of each step, as the driver asks for it: constant, by hand, or by PyTorch."""
 
 import copy
-import inspect
 from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
@@ -134,13 +133,13 @@ class ByPyTorch:
 
     given: Sequence[Any] = ()
 
-    def __init__(self, scheduler: Any, optimizer: Any, every: str) -> None:
+    def __init__(self, scheduler: Any, optimizer: Any, every: str, *, asks_loss: bool) -> None:
+        """`asks_loss`: whether its step wants the loss that an epoch has ended with."""
         from runner import hooked
 
         self._scheduler, self._optimizer, self._every = scheduler, optimizer, every
         hooked.take_as_stepped(optimizer)
-        takes = inspect.signature(scheduler.step).parameters.get("metrics")
-        self._asks_loss = takes is not None and takes.default is takes.empty
+        self._asks_loss = asks_loss
         self.count, self._epochs = 0, 0
 
     @property
@@ -157,6 +156,7 @@ class ByPyTorch:
             self._scheduler.step(seen.watched)
         else:
             self._scheduler.step()
+        _bound_rates(self._optimizer)
 
     def keep(self, cells: Index) -> None:
         raise NotImplementedError("a stack's schedules are by hand")
@@ -188,6 +188,14 @@ class OfGroups(ByRule):
     def set(self) -> None:
         for group, lr in zip(self._optimizer.param_groups, self._lr.tolist(), strict=True):
             group["lr"] = lr
+        _bound_rates(self._optimizer)
+
+
+def _bound_rates(optimizer: Any) -> None:
+    """Let rates be infinite that PyTorch could not take."""
+    from runner.program.pytorch import bound_rates
+
+    bound_rates(optimizer)
 
 
 class SetByRule(OfGroups):

@@ -1,6 +1,8 @@
 """Whatever Hydra and OmegaConf raise while they compose a config, as one message."""
 
+import traceback
 from collections.abc import Sequence
+from pathlib import Path
 
 from hydra import compose, initialize_config_dir
 from hydra.core.config_loader import ConfigLoader
@@ -71,12 +73,24 @@ def _text(error: BaseException) -> str:
 
 def _faults(error: BaseException, typed: Sequence[str]) -> list[str]:
     """A message for each of the overrides that raises the same when it is alone."""
+    if plugin := _broken_plugin(error):
+        return [f"{plugin}: a plugin of Hydra's that cannot be imported: {message(error)}"]
     with initialize_config_dir(str(CONF), version_base="1.3"):
         loader = GlobalHydra.instance().config_loader()
         culprits = [word for word in typed if "=" in word and _raises(word, error)]
         return [
             _nameless(word, loader) or f"{shortly(word)}: {message(error)}" for word in culprits
         ]
+
+
+def _broken_plugin(error: BaseException) -> str:
+    """Return the file of a plugin in whose import the error was raised; empty if it was not."""
+    files = [frame.filename for frame in traceback.extract_tb(error.__traceback__)]
+    files += [error.filename] if isinstance(error, SyntaxError) and error.filename else []
+    return next((file for file in reversed(files) if PLUGINS in Path(file).parts), "")
+
+
+PLUGINS = "hydra_plugins"
 
 
 def _nameless(word: str, loader: ConfigLoader) -> str | None:

@@ -3,7 +3,6 @@
 import argparse
 import shlex
 import signal
-import sys
 from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
@@ -14,13 +13,13 @@ from runner.build import only
 from runner.cell import Cell
 from runner.cells import parent, table
 from runner.config import ConfigError, Values
-from runner.console import Console, complain, prepare, say
+from runner.console import Console, say
+from runner.entry import enter
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
 from runner.going_on import Before, Horizon, check_foreign, go_on, read, unit
-from runner.journal import Journal, JournalError, Start
+from runner.journal import Journal, Start
 from runner.recorded.run import Run as Found
-from runner.recorded.run import SourceError
 from runner.recording import Run
 from runner.scheduled import HORIZONS
 from runner.signals import signals
@@ -55,16 +54,16 @@ def main() -> int:
     typed = parser.parse_args()
     try:
         found = find_one(typed.run, None, trust=typed.trust)
-        with invocation():
-            return resume(found, typed.changes, typed.config_dir)
     except NotFound as error:
-        complain(str(error))
-        if "=" in typed.run:  # a name may be like a change: what was meant is not guessed
-            words = shlex.join(["latest", typed.run, *typed.changes])
-            complain(f"To change the latest run: python -m runner.resume {words}")
-    except (ConfigError, JournalError, SourceError) as error:
-        complain(str(error))
-    return 1
+        if "=" not in typed.run:
+            raise
+        # A name may look like a change, so what was meant is not guessed.
+        words = shlex.join(["latest", typed.run, *typed.changes])
+        raise NotFound(
+            f"{error}\nTo change the latest run: python -m runner.resume {words}"
+        ) from None
+    with invocation():
+        return resume(found, typed.changes, typed.config_dir)
 
 
 def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
@@ -282,5 +281,4 @@ def _cell(before: Before, own: Values) -> Cell:
 
 
 if __name__ == "__main__":
-    prepare()
-    sys.exit(main())
+    enter(main)

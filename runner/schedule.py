@@ -94,6 +94,9 @@ def one_cycle_lr(
     if three_phase:
         cool = float(2 * pct_start * total_steps) - 2
         phases[1:] = [(cool, max_lr, initial), (total_steps - 1, initial, least)]
+    ends = [0.0, *(end for end, _, _ in phases)]
+    is_long = all(ends[n] != ends[n + 1] for n in range(len(phases)))
+    _require(pct_start=(is_long, "phases of a step or more: another share of the steps", pct_start))
 
     def lr_at(count: int) -> Any:
         if count > total_steps:
@@ -189,6 +192,9 @@ def _require(**values: tuple[Any, str, Any]) -> None:
         if not holds:
             raise ValueError(f"{name}: expected {expected}, got {got}")
 
+
+ASK_LOSS: set[Callable[..., Any]] = {reduce_lr_on_plateau}
+"""Schedules whose rule looks at the loss, which there is at the end of an epoch."""
 
 OF_CELLS = {
     *("gamma", "start_factor", "end_factor", "eta_min", "max_lr", "div_factor"),

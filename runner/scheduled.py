@@ -3,13 +3,14 @@
 import inspect
 import math
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runner import schedule as schedules
-from runner.build import build, declared, swapped, target
+from runner.build import build, declared, known_as, swapped, target
 from runner.config import ConfigError, Values, is_number
 from runner.program import CONSTANT
 from runner.program import SCHEDULES as OURS
@@ -25,29 +26,51 @@ from runner.rates import (
     SetByRule,
 )
 from runner.schedule import Rule
-from runner.setup import Setup
+from runner.setup import Setup, refused
 
 Index = NDArray[np.int64]
 
 HORIZONS = ("T_max", "total_iters", "total_steps")
 """Values of schedules that say how far they reach; null: as far as the run may go."""
 
-PLATEAU = "ReduceLROnPlateau"
 CYCLE = "torch.optim.lr_scheduler.OneCycleLR"
 
 
 def node_of(of: Setup) -> tuple[Values, str]:
-    """The schedule's node with its horizon, and how often it goes on. Raises ConfigError."""
+    """Return the schedule's node with its horizon, and `step` or `epoch`: see `_how_often`.
+
+    A scheduler of PyTorch's is asked once it is built, by `by_pytorch`. Raises ConfigError.
+    """
     node = dict(of.schedule)
-    every = node.pop("every", STEP)
-    if every not in (STEP, EPOCH):
+    if node.get("_target_") == CONSTANT and len(node) > 1:
+        if "every" in node:
+            raise ConfigError("schedule.every: a constant rate never changes; name a schedule")
+        build("schedule", node)  # which refuses the other keys
+    every = node.pop("every", None)
+    if every not in (STEP, EPOCH, None):
         raise ConfigError(f"schedule.every: expected step or epoch, got {every}")
-    if every == STEP and PLATEAU in str(node.get("_target_")) and of.epoch_steps > 1:
-        raise ConfigError("schedule.every: expected epoch, for at its end it looks at the loss")
+    every = _how_often(every, of, asks_loss=_rule_asks_loss(node))
     reach = reach_of(of, every)
     made = {k: reach if k in HORIZONS and v is None else v for k, v in node.items()}
     check_reach(made, reach)
     return made, every
+
+
+def _how_often(every: str | None, of: Setup, *, asks_loss: bool) -> str:
+    """Return `every`; where it is None, what suits a schedule that asks for a loss, or for none.
+
+    Within an epoch of several steps there is no loss to look at. Raises ConfigError.
+    """
+    if every == STEP and asks_loss and of.epoch_steps > 1:
+        raise ConfigError("schedule.every: expected epoch, for at its end it looks at the loss")
+    return every or (EPOCH if asks_loss else STEP)
+
+
+def _rule_asks_loss(node: Values) -> bool:
+    """Return whether the schedule has a rule by hand, and that looks at the loss."""
+    by_hand = swapped(node, schedules.BY_HAND)
+    name = str(by_hand["_target_"])
+    return name.startswith(OURS) and target("schedule", by_hand) in schedules.ASK_LOSS
 
 
 def reach_of(of: Setup, every: str) -> int:
@@ -74,7 +97,12 @@ def by_hand(of: Setup) -> Rates:
 def first_of(node: Values) -> float:
     """The learning rate that an optimizer's node gives its rule by hand, or that is its default."""
     [default] = [p.default for p in declared(node["_target_"]) or () if p.name == "lr"] or [None]
-    return float(node.get("lr", default))
+    if not is_number(lr := node.get("lr", default)):
+        raise ConfigError(
+            f"optimizer.lr: expected a number, with which the schedule begins, got {lr}: "
+            f"schedule=constant, or let {known_as(node)} take lr"
+        )
+    return float(lr)
 
 
 def by_pytorch(of: Setup, optimizer: Any) -> Rates:
@@ -89,7 +117,15 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
     if node["_target_"].startswith(OURS):
         rule_of_ours = build("schedule", swapped(node, schedules.BY_HAND))
         return SetByRule(rule_of_ours, optimizer, every)
-    return ByPyTorch(_scheduler(node, optimizer), optimizer, every)
+    from runner.program import pytorch
+
+    scheduler = _scheduler(node, optimizer)
+    with refused("schedule: "):
+        asks_loss = pytorch.takes_loss(scheduler)
+    every = _how_often(of.schedule.get("every"), of, asks_loss=asks_loss)
+    with refused("schedule: "):
+        pytorch.check_cycle(scheduler, reach_of(of, every))
+    return ByPyTorch(scheduler, optimizer, every, asks_loss=asks_loss)
 
 
 def changed(rates: Rates, of: Setup, optimizer: Any, at: int, taken: int) -> Rates:
@@ -121,6 +157,26 @@ def _scheduler(node: Values, optimizer: Any) -> Any:
         kind = type(made).__name__
         raise ConfigError(f"schedule: expected one of torch.optim.lr_scheduler, got {kind}")
     return made
+
+
+def sets_rates(node: Values) -> bool:
+    """Return whether the schedule begins with a rate of its own, whatever the optimizer's is.
+
+    It is asked what it makes of two rates; what cannot be asked so is refused where it is built.
+    """
+    node = {k: 100 if k in HORIZONS and v is None else v for k, v in node.items() if k != "every"}
+    by_hand = swapped(node, schedules.BY_HAND)
+    try:
+        if str(by_hand["_target_"]).startswith(OURS):
+            rule = build("schedule", by_hand)
+            first, second = (rule(0, lr, lr, math.nan, None)[0] for lr in (1.0, 2.0))
+        else:
+            from runner.program import pytorch
+
+            first, second = pytorch.first_rates(partial(_scheduler, node))
+    except Exception:  # whatever a schedule of the user's raises
+        return False
+    return bool(first == second)
 
 
 def of_cells(node: Values) -> tuple[dict[str, float], Values]:

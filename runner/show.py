@@ -12,12 +12,13 @@ import numpy as np
 
 from runner import by_setting, project
 from runner.address import fault
-from runner.console import closing_block, complain, escaped, painted, prepare, say, show
+from runner.console import closing_block, complain, escaped, painted, say, show
 from runner.differing import differing, of_setting
-from runner.find import NotFound, find_all, take_word
+from runner.entry import enter
+from runner.find import find_all, take_word
 from runner.identity import DATA
 from runner.recorded.place import page_path
-from runner.recorded.run import Run, SourceError
+from runner.recorded.run import Run
 from runner.seeds import is_seed
 from runner.stop import OUTCOMES, is_ranked
 
@@ -40,6 +41,10 @@ WIDE = 100.0  # between the largest and the least loss, for a scale of powers of
 
 MOST_COLUMNS = 100
 MARGIN = 24  # columns beside a curve, for its numbers
+LEAST_WIDTH = 10  # of the curve itself
+
+LARGEST = float(np.finfo(np.float64).max)
+"""MLflow has it for infinity."""
 
 
 def main() -> int:
@@ -55,15 +60,11 @@ def main() -> int:
     if typed.uri is not None and (why := fault(typed.uri)):
         complain(f"--uri: {why}")
         return 2
-    try:
-        record, cells = find_all(typed.word, typed.uri, trust=False)
-        best = _best(cells) if record.is_sweep else [record]
-        say("\n".join(_sweep(record, cells, best) if record.is_sweep else _run(record)))
-        if curves := _curves(best):
-            show(curves)
-    except (NotFound, SourceError) as error:
-        complain(str(error))
-        return 1
+    record, cells = find_all(typed.word, typed.uri, trust=False)
+    best = _best(cells) if record.is_sweep else [record]
+    say("\n".join(_sweep(record, cells, best) if record.is_sweep else _run(record)))
+    if curves := _curves(best):
+        show(curves)
     return 0
 
 
@@ -158,8 +159,15 @@ def _files(run: Run) -> str:
 
 
 def _curves(runs: Sequence[Run]) -> str:
-    """The losses over the epochs, on a scale of powers of ten where they span several."""
+    """The losses over the epochs, on a scale of powers of ten where they span several.
+
+    Empty where the terminal has no room for a curve, and where no loss is finite.
+    """
     import plotille
+
+    width = min(shutil.get_terminal_size().columns, MOST_COLUMNS) - MARGIN
+    if width < LEAST_WIDTH:
+        return ""
 
     read = [(run, run.trajectory()) for run in runs]
     finite = [(run, *_finite(*own.losses)) for run, own in read]
@@ -174,12 +182,15 @@ def _curves(runs: Sequence[Run]) -> str:
     low, high = losses.min(), losses.max()
     low, high = (np.log10(above.min()), np.log10(high)) if log else (low, high)
     figure = plotille.Figure()
-    figure.width = min(shutil.get_terminal_size().columns, MOST_COLUMNS) - MARGIN
+    figure.width = width
     figure.height = ROWS
     figure.color_mode = "names"
     figure.with_colors, figure.origin = coloured, False
-    figure.set_x_limits(0, int(max(steps[-1] for _, steps, _ in drawn)))
-    figure.set_y_limits(float(low), float(high if high > low else low + 1))
+    first, last = (int(end(limit(steps) for _, steps, _ in drawn)) for end, limit in ENDS)
+    if not np.isfinite(high - low):
+        return ""
+    figure.set_x_limits(min(first, 0), max(last, 1))
+    figure.set_y_limits(float(low), float(high if high > low else low + abs(low) + 1))
     figure.x_label, figure.y_label = "epoch", "log10 loss" if log else "loss"
     figure.x_ticks_fkt = lambda low, _: f"{low:.0f}"
     figure.y_ticks_fkt = lambda low, _: f"{low:.3g}"
@@ -195,10 +206,13 @@ def _curves(runs: Sequence[Run]) -> str:
     return "\n" + str(figure.show(legend=len(drawn) > 1))
 
 
+ENDS = ((min, np.min), (max, np.max))
+
+
 def _finite(steps: Any, loss: Any) -> tuple[Any, Any]:
-    return steps[np.isfinite(loss)], loss[np.isfinite(loss)]
+    finite = np.abs(loss) < LARGEST  # NaN is not
+    return steps[finite], loss[finite]
 
 
 if __name__ == "__main__":
-    prepare()
-    sys.exit(main())
+    enter(main)

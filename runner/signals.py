@@ -11,6 +11,34 @@ from types import FrameType
 SAID = b"\nends after this step; once more ends it at once\n"
 
 
+def end_while_loading() -> None:
+    """End at once, without a traceback, at a Ctrl-C while a command's modules are imported.
+
+    Nothing has begun by then. A process that was started to ignore Ctrl-C goes on ignoring it.
+    """
+    if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
+        signal.signal(signal.SIGINT, _end)
+
+
+def _end(number: int, frame: FrameType | None) -> None:
+    os._exit(128 + number)  # an import may take an exception for something else
+
+
+def loaded() -> None:
+    """Let Ctrl-C raise KeyboardInterrupt from now on."""
+    if signal.getsignal(signal.SIGINT) is _end:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
+
+
+def was_interrupted(error: BaseException | None) -> bool:
+    """Return whether a Ctrl-C came first, amid what cleans up and raises something else."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__context__
+    return False
+
+
 @contextmanager
 def signals(*numbers: int) -> Iterator[list[str]]:
     """Note the first of these signals, to be looked at between two steps; let a second act."""

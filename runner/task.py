@@ -1,8 +1,12 @@
 """The task that a loss sets: to predict numbers, one of two classes, or one of several."""
 
+import json
+import math
 from collections.abc import Mapping
+from functools import lru_cache
 from typing import Any
 
+from runner.build import build
 from runner.dataset import target
 
 LOGITS = ("BCEWithLogitsLoss", "binary_cross_entropy_with_logits", "SoftMarginLoss")
@@ -32,4 +36,25 @@ def wanted(node: Mapping[str, Any]) -> str:
 def threshold(node: Mapping[str, Any]) -> float:
     """Above which a prediction means the second of two classes."""
     name, is_torch = name_of(node)
-    return 0.5 if is_torch and name not in LOGITS else 0.0
+    if is_torch:
+        return 0.5 if name not in LOGITS else 0.0
+    return _middle(json.dumps(node))
+
+
+@lru_cache(maxsize=256)
+def _middle(node: str) -> float:
+    """Return the prediction at which a loss of the user's is the same for both classes.
+
+    0.5 is tried, which is where losses of probabilities have it, and else 0 is presumed, where
+    losses of logits do. The loss is asked, for a subclass, a partial or a function may be either.
+    """
+    import torch
+
+    arguments = {k: v for k, v in json.loads(node).items() if k != "gradient_reduction"}
+    loss, half = build("loss", arguments), torch.full((1,), 0.5)
+    try:
+        with torch.no_grad(), torch.random.fork_rng([]):
+            of_both = [float(loss(half.clone(), torch.full((1,), label))) for label in (0.0, 1.0)]
+    except Exception:  # whatever a loss of the user's says of one sample
+        return 0.0
+    return 0.5 if math.isclose(*of_both, rel_tol=1e-5) else 0.0

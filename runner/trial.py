@@ -13,6 +13,7 @@ import torch
 from torch import Tensor
 from torch.nn import Module, Parameter
 
+from runner import learning
 from runner import network as networks
 from runner.config import ConfigError
 from runner.dataset.samples import Dataset
@@ -74,6 +75,7 @@ def check_objective(name: str, value: Callable[[Any], Any], start: Any, device_n
             raise ConfigError(f"objective: expected {name} to return one number, got {got}")
         if not found.requires_grad:
             raise ConfigError(f"objective: {name} does not depend on its parameters by PyTorch")
+        learning.check_alone(f"objective: {name}", found, w)
         with refused(f"objective: {name} has no gradient: "):
             torch.autograd.grad(found, w)
 
@@ -87,6 +89,7 @@ def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
             f"loss: {name} takes a number for each class, and y is one number a sample: "
             "loss=mse, or another loss of such numbers"
         )
+    learning.check_module_of_loss(name, loss)
     with torch.random.fork_rng([]):
         slopes = [_slope(name, loss, like, y), *_slopes_elsewhere(name, loss, like, y)]
     if not any(slopes):
@@ -123,6 +126,8 @@ def _slopes_elsewhere(name: str, loss: Any, like: Tensor, y: Tensor) -> Iterator
     for prediction in [half, *(like + far for far in AROUND[1:])]:
         try:
             yield _slope(name, loss, prediction, y)
+        except learning.NotTrained:
+            raise
         except ConfigError:
             continue
 
@@ -138,6 +143,7 @@ def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
         raise ConfigError(f"loss: expected one number, got the shape {tuple(value.shape)}")
     if not value.requires_grad:
         return False
+    learning.check_alone(f"loss: {name}", value, own)
     with refused(f"loss: {name} has no gradient: "):
         (gradient,) = torch.autograd.grad(value.sum(), own, allow_unused=True)
     return gradient is not None and bool((gradient != 0).any())
@@ -145,8 +151,8 @@ def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
 
 def _is_of_shares(loss: Any) -> bool:
     function = getattr(loss, "func", loss)  # of a partial one
-    own = type(loss).__name__ if isinstance(loss, Module) else getattr(function, "__name__", "")
-    return own in SHARES
+    kinds = type(loss).__mro__ if isinstance(loss, Module) else [function]
+    return any(getattr(kind, "__name__", "") in SHARES for kind in kinds)
 
 
 Make = Callable[[Sequence[Any], Any], Any]

@@ -6,10 +6,11 @@ import sys
 import webbrowser
 
 from runner import journal, project
-from runner.address import NoPort, fault
-from runner.console import complain, prepare, say
-from runner.find import NotFound, find_one, take_word
-from runner.recorded.run import Run, SourceError
+from runner.address import fault
+from runner.console import complain, say
+from runner.entry import enter
+from runner.find import find_one, take_word
+from runner.recorded.run import Run
 from runner.tracking.bounded import BOUNDED
 from runner.uri import LOCAL, is_of_here, with_credentials, without_credentials
 
@@ -37,13 +38,7 @@ def main() -> int:
         return 2
     project.folder()
     os.environ.update(BOUNDED)
-    try:
-        return _open(typed)
-    except (NotFound, SourceError, NoPort) as error:
-        complain(str(error))
-    except KeyboardInterrupt:  # before there was anything to end
-        return 130
-    return 1
+    return _open(typed)
 
 
 def _open(typed: argparse.Namespace) -> int:
@@ -98,5 +93,4 @@ def _has_a_screen() -> bool:
 
 
 if __name__ == "__main__":
-    prepare()
-    sys.exit(main())
+    enter(main)

@@ -141,7 +141,7 @@ def by_pytorch(
 
     That is keywords for `runner.program.pytorch.Stepper`. Raises ConfigError.
     """
-    from runner import hooked, trial
+    from runner import hooked, learning, trial
 
     hooked.without_compiler()
     node, wants, parts = of.optimizer, takes(of.optimizer), groups(of.optimizer, list(names))
@@ -162,6 +162,7 @@ def by_pytorch(
     closure = trial.wants_closure(known_as(node), make, parameters, network, wants)
     made = make(parameters, network)
     _check_groups(made, parts, wants)
+    learning.check_optimizer(known_as(node), made, dict(zip(names, parameters, strict=True)))
     return made, {
         "closure": closure,
         "graph": wants.create_graph,

@@ -354,3 +354,88 @@ class Sleeping(torch.nn.MSELoss):
             Path(f"sleeping-{os.getpid()}").touch()
             time.sleep(60)
         return super().forward(prediction, y)
+
+
+def rule_without_lr():
+    """An update rule whose learning rate no config knows."""
+
+    def update(w, gradient, state, lr=0.1):
+        return w - lr * gradient, state
+
+    return update
+
+
+class Tied(nn.Module):
+    """Two layers with one weight."""
+
+    def __init__(self):
+        super().__init__()
+        self.first, self.second = nn.Linear(1, 1), nn.Linear(1, 1)
+        self.second.weight = self.first.weight
+
+    def forward(self, x):
+        return self.second(self.first(x))
+
+
+class Untrained(nn.Module):
+    """A line, and beside it something that a run could not train, or record, as it is."""
+
+    def __init__(self, what="nothing"):
+        super().__init__()
+        self.line = nn.Linear(1, 1)
+        self.beside = {
+            "complex": lambda: nn.Parameter(torch.ones(1, dtype=torch.complex64)),
+            "whole": lambda: nn.Parameter(torch.tensor([3]), requires_grad=False),
+            "double": lambda: nn.Parameter(torch.ones(1, dtype=torch.float64)),
+            "sparse": lambda: nn.Parameter(torch.eye(1).to_sparse()),
+            "meta": lambda: nn.Parameter(torch.ones(1, device="meta")),
+            "lazy": lambda: nn.LazyLinear(1),
+            "listed": lambda: [nn.Linear(1, 1)],
+            "tensor": lambda: torch.ones(1, requires_grad=True),
+            "detached": lambda: nn.Identity(),
+            "frozen": lambda: self.line.requires_grad_(False),
+        }[what]()
+        self.what = what
+
+    def forward(self, x):
+        if self.what == "listed":
+            return self.line(x) + self.beside[0](x)
+        if self.what == "tensor":
+            return self.line(x) * self.beside
+        return self.line(x).detach() if self.what == "detached" else self.line(x)
+
+
+def complex_buffer():
+    """A line with a complex constant."""
+    line = nn.Linear(1, 1)
+    line.register_buffer("phase", torch.ones(1, dtype=torch.complex64))
+    return line
+
+
+class WithWeight(nn.MSELoss):
+    """A loss that would learn, if anything trained it."""
+
+    def __init__(self, learns=True):
+        super().__init__()
+        self.scale = nn.Parameter(torch.ones(()), requires_grad=learns)
+
+    def forward(self, prediction, y):
+        return super().forward(prediction, y) * self.scale
+
+
+SCALE = torch.ones((), requires_grad=True)
+
+
+def with_scale(prediction, y):
+    """The same with a tensor of the module's."""
+    return ((prediction - y) ** 2).mean() * SCALE
+
+
+def bowl(w):
+    """An objective with something to learn beside w."""
+    return (w**2).sum() * SCALE
+
+
+def weights_alone(params, lr):
+    """Leaves out all parameters but the first."""
+    return torch.optim.SGD(list(params)[:1], lr=lr)

@@ -1,6 +1,7 @@
 """Calls from Python: the command's own results, and nothing of the caller's touched."""
 
 import asyncio
+import functools
 import gc
 import os
 import random
@@ -352,6 +353,83 @@ def test_parts_of_every_kind():
         probe = {} if "dataset" in given else {"dataset.probe": None}
         run = api.run(OFF, lr=0.01, epochs=9, **given, **probe)
         assert_same(run, by_name)
+
+
+def test_a_class_of_pytorchs_goes_by_its_public_name():
+    """So it has its rule by hand, as by that name."""
+    named = api.run(OFF, "gradient=by_hand", lr=0.01, epochs=9)
+    run = api.run(
+        OFF, "gradient=by_hand", optimizer=torch.optim.SGD, loss=torch.nn.MSELoss, lr=0.01, epochs=9
+    )
+    assert_same(run, named)
+    keys = ("optimizer._target_", "loss._target_")
+    assert [run.params[key] for key in keys] == ["torch.optim.SGD", "torch.nn.MSELoss"]
+
+
+@pytest.mark.parametrize(
+    ("optimizer", "is_used"),
+    [
+        (lambda params: torch.optim.SGD(params, lr=0.5), False),
+        (functools.partial(torch.optim.SGD, lr=0.5), False),
+        (lambda params, lr: torch.optim.SGD(params, lr=lr), True),
+        (torch.optim.SGD, True),
+    ],
+    ids=["lambda", "partial", "lambda of lr", "class"],
+)
+def test_a_rate_beside_an_optimizer_that_has_its_own(optimizer, is_used):
+    """Is used, or refused, alone and in a sweep; without it nothing is."""
+    calls = [lambda: api.run(OFF, optimizer=optimizer, lr=0.1, epochs=2)]
+    calls += [lambda: api.sweep(OFF, optimizer=optimizer, lr=[0.1, 0.2], epochs=2)]
+    for call in calls:
+        if is_used:
+            assert call().outcome != "failed" if call is calls[0] else len(call()) == 2
+        else:
+            with pytest.raises(api.ConfigError, match="lr: no part refers to it"):
+                call()
+    api.run(OFF, optimizer=optimizer, epochs=2)
+
+
+def test_a_rate_beside_a_schedule_that_has_its_own():
+    own = lambda o: torch.optim.lr_scheduler.OneCycleLR(o, 0.5, total_steps=9)  # noqa: E731
+    with pytest.raises(api.ConfigError, match=r"lr: .* sets every rate itself"):
+        api.run(OFF, "optimizer=momentum", schedule=own, lr=0.1, epochs=2)
+    api.run(OFF, "optimizer=momentum", schedule=own, epochs=2)
+
+
+def test_an_objective_whose_least_value_nobody_knows():
+    """A tolerance that was typed would never be met."""
+    with pytest.raises(api.ConfigError, match="tolerance: nobody knows how low"):
+        api.run(OFF, "objective.start=[1.0]", objective=bowl, tolerance=0.1)
+    api.run(OFF, "objective.start=[1.0]", objective=bowl, epochs=2)
+
+
+def bowl(w):
+    return (w**2).sum()
+
+
+def test_what_mlflow_was_told_in_this_process_is_heeded(here, empty_store):
+    """Its store and its experiment, also where the environment says something else."""
+    script = """
+import mlflow, os, runner, sys
+mlflow.set_tracking_uri(sys.argv[1])
+os.environ["MLFLOW_TRACKING_URI"] = "sqlite:///elsewhere.db"
+mlflow.set_experiment("mine")
+run = runner.run("gradient=by_hand", epochs=2)
+runner.finish()
+assert os.environ["MLFLOW_TRACKING_URI"] == "sqlite:///elsewhere.db"
+[found] = mlflow.search_runs(output_format="list")
+assert found.info.run_name == run.name, found
+"""
+    uri = empty_store(here / "theirs")
+    done = subprocess.run([sys.executable, "-c", script, uri], capture_output=True, text=True)
+    assert done.returncode == 0, done.stderr
+    assert not (here / "elsewhere.db").exists()
+
+
+@pytest.mark.parametrize("uri", [5, b"sqlite:///x.db", "", "nowhere", "ftp://x"])
+def test_no_address_of_a_store_finds_nothing(uri):
+    with pytest.raises(api.NotFound, match="uri: "):
+        api.load("latest", uri)
 
 
 def test_several_objects_are_swept():

@@ -19,6 +19,7 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.model_selection import train_test_split
 
 import runner
+import runner.dataset
 from runner import journal
 from runner.batches import FullBatch, MiniBatches, Order, order
 from tests.waiting import wait_for
@@ -188,6 +189,42 @@ def test_validation_is_as_scikit_learn_splits_and_standardises():
     last = ours.trajectory.iloc[-1]
     assert last.val_loss == loss(made, target).item()
     assert last.val_accuracy == ((made > 0) == (target > 0.5)).double().mean().item()
+
+
+class OfProbabilities(torch.nn.BCELoss):
+    pass
+
+
+class OfLogits(torch.nn.BCEWithLogitsLoss):
+    pass
+
+
+@pytest.mark.parametrize(
+    ("loss", "ends", "threshold"),
+    [
+        (OfProbabilities, [torch.nn.Sigmoid], 0.5),
+        (lambda p, y: torch.nn.functional.binary_cross_entropy(p, y), [torch.nn.Sigmoid], 0.5),
+        (lambda p, y: ((p - y) ** 2).mean(), [], 0.5),
+        (OfLogits, [], 0.0),
+        (lambda z, y: torch.nn.functional.softplus((1 - 2 * y) * z).mean(), [], 0.0),
+    ],
+    ids=["subclass", "of probabilities", "of numbers", "subclass of logits", "of logits"],
+)
+def test_what_is_right_follows_from_the_loss_itself(loss, ends, threshold):
+    """A prediction means the second class above 0.5, or above 0: no name tells which."""
+
+    def model():
+        return torch.nn.Sequential(torch.nn.Linear(2, 1), *(kind() for kind in ends))
+
+    ours = run("dataset=moons", loss=loss, lr=0.3, epochs=20, tolerance=0, model=model)
+    x, y = runner.dataset.moons(samples=200, noise=0.1, seed=0)
+    made = model()
+    torch.nn.utils.vector_to_parameters(torch.tensor(ours.parameters[-2]), made.parameters())
+    with torch.no_grad():
+        predicted = made(torch.tensor(x, dtype=torch.float32))[:, 0].numpy()
+    right = ((predicted > threshold) == (y > 0.5)).mean()
+    assert ours.figures["final_accuracy"] == right
+    assert 0.6 < right < 1
 
 
 def test_an_epoch_is_told_by_the_mean_over_its_samples():

@@ -2,36 +2,48 @@
 
 import io
 import os
+import signal
 import subprocess
 import sys
 import threading
 from contextlib import redirect_stderr, redirect_stdout
+from functools import partial
 
 import numpy as np
 import pytest
 
 from runner import console
+from runner.entry import enter
 from runner.journal import End, Journal, Start
 from runner.report.__main__ import main as report
+from runner.show import main as show
 from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
 from tests.rows import row_type
+from tests.waiting import wait_for
 
 
 @pytest.fixture
-def reported(monkeypatch):
-    """Run `python -m runner.report` in this process: its status, and what it has printed."""
+def entered(monkeypatch):
+    """Run a command in this process: its status, and what it has printed."""
+    monkeypatch.setattr("runner.entry.prepare", lambda: None)
 
-    def run(*typed):
-        monkeypatch.setattr(sys, "argv", ["report", *typed])
+    def run(main, *typed):
+        monkeypatch.setattr(sys, "argv", ["command", *typed])
         out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err):
-            status = report()
+        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
+            enter(main)
         assert "Traceback" not in err.getvalue()
         assert "Warning" not in err.getvalue()
-        return status, out.getvalue(), err.getvalue()
+        return end.value.code, out.getvalue(), err.getvalue()
 
     return run
+
+
+@pytest.fixture
+def reported(entered):
+    """Run `python -m runner.report` so."""
+    return partial(entered, report)
 
 
 # --- Runs that are not ours, or not whole ---
@@ -92,6 +104,43 @@ def test_runs_that_a_stock_client_made(params, tmp_path, empty_store, monkeypatc
         assert len(set(head)) == len(head)
 
 
+CURVES = {
+    "not a number": [float("nan")] * 3,
+    "infinite": [float("inf")] * 3,
+    "some": [1, float("nan"), float("inf"), 2, float("-inf"), 0.5],
+    "large": [1e308, -1e308, 1],
+    "one": [1.0],
+    "the same": [1e300] * 3,
+    "below zero": [-1, -2, -3, -4, -5],
+}
+
+
+def test_a_screen_about_runs_that_a_stock_client_made(tmp_path, empty_store, monkeypatch, entered):
+    """Whatever their loss, in a terminal of any width, and with tags that are not ours."""
+    from mlflow import MlflowClient
+
+    uri = empty_store(tmp_path / "mlruns")
+    monkeypatch.chdir(tmp_path)
+    client = MlflowClient(uri)
+    experiment = client.create_experiment("theirs", (tmp_path / "files").as_uri())
+    tags = {"measures": "no JSON", "importance": "{", "columns": "["}
+    runs = {
+        name: foreign(
+            client, experiment, [("loss", at - 1, loss) for at, loss in enumerate(losses)], **tags
+        )
+        for name, losses in CURVES.items()
+    }
+    for name, run in runs.items():
+        for columns in ("100", "34", "33", "24", "1"):
+            monkeypatch.setenv("COLUMNS", columns)
+            status, out, _ = entered(show, run, "--uri", uri)
+            assert status == 0
+            assert run in out
+        wide = name in ("some", "below zero")
+        monkeypatch.setenv("COLUMNS", "100")
+        assert ("(epoch)" in entered(show, run, "--uri", uri)[1]) >= wide
+
+
 def a_journal(folder, name="r", rows=3, experiment="e", **start):
     """A journal with a run of so many rows in it."""
     journal = Journal(folder / "mlruns" / "journal" / f"{name}.db")
@@ -120,6 +169,7 @@ WRONG = {
     ("latest", "--csv", "/nowhere/at/all.csv"): "/nowhere/at/all.csv: cannot be written: No such",
     ("latest", "--csv", "folder"): "folder: cannot be written: Is a directory",
     ("latest", "--html", "file/page.html"): "file: cannot be written: ",
+    ("latest", "--html", "folder"): "folder: cannot be written: Is a directory",
     ("",): "an empty word names no run",
     ("nobody",): "nobody: no such run, by id or by name",
     ("no\033[2Jbody",): r"no\x1b[2Jbody: no such run",
@@ -137,6 +187,7 @@ def test_wrong_input_of_a_report(typed, tmp_path, monkeypatch, reported):
     assert status == 1
     assert WRONG[typed] in err
     assert len(err.splitlines()) == 1
+    assert {path.name for path in tmp_path.iterdir()} == {"folder", "file", "mlruns"}
 
 
 # --- Publishing goes past what is refused ---
@@ -252,3 +303,92 @@ def test_all_data_are_zero(tmp_path, runner, environment):
     assert (done.returncode, done.stderr) == (0, "")
     assert "rank 0 for 1 parameters" in done.stdout
     assert "stability edge" not in (tmp_path / "page.html").read_text()
+
+
+# --- Ctrl-C, warnings, and what nobody has foreseen ---
+
+COMMANDS = [
+    *("runner", "runner.show", "runner.ui", "runner.publish", "runner.resume"),
+    *("runner.report", "runner.study"),
+]
+
+
+@pytest.mark.parametrize("module", COMMANDS)
+def test_ctrl_c_while_a_command_loads(module, tmp_path, environment):
+    """Nothing has begun, so nothing is said; the status is that of any other Ctrl-C."""
+    (tmp_path / "numpy").mkdir()
+    slow = "import pathlib, time\npathlib.Path('loading').touch()\ntime.sleep(60)\n"
+    (tmp_path / "numpy" / "__init__.py").write_text(slow)
+    path = os.pathsep.join([str(tmp_path), environment["PYTHONPATH"]])
+    script = "import signal; signal.signal(signal.SIGINT, signal.default_int_handler)"
+    process = subprocess.Popen(
+        [sys.executable, "-m", module],
+        cwd=tmp_path,
+        env={**environment, "PYTHONPATH": path},
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        preexec_fn=lambda: exec(script, {}),  # where a script has had it ignored
+    )
+    loading = tmp_path / "loading"
+    assert wait_for(loading.exists, process, lambda: "it has not begun to load")
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=60)
+    assert (process.returncode, out, err) == (130, "", "")
+
+
+def interrupted():
+    """Has Ctrl-C come amid something that makes another error of it."""
+    try:
+        raise KeyboardInterrupt
+    finally:
+        raise ImportError("an import that was interrupted")
+
+
+def unforeseen():
+    raise KeyError("_target_")
+
+
+ENDS = {
+    interrupted: (130, ""),
+    unforeseen: (1, "KeyError: '_target_'\nSet HYDRA_FULL_ERROR=1 to see where.\n"),
+}
+
+
+@pytest.mark.parametrize("main", ENDS)
+def test_whatever_a_command_raises_is_one_message(main, entered):
+    status, _, err = entered(main)
+    assert (status, err) == ENDS[main]
+
+
+def test_a_plugin_of_hydras_that_is_broken(tmp_path, runner, environment):
+    """One message that names its file."""
+    plugin = tmp_path / "plugins" / "hydra_plugins" / "broken" / "__init__.py"
+    plugin.parent.mkdir(parents=True)
+    plugin.write_text("raise RuntimeError('on purpose')\n")
+    path = os.pathsep.join([str(tmp_path / "plugins"), environment["PYTHONPATH"]])
+    done = runner(tmp_path, "tracking=off", status=1, PYTHONPATH=path)
+    assert f"{plugin}: a plugin of Hydra's that cannot be imported: RuntimeError" in done.stderr
+    assert "Traceback" not in done.stderr
+    assert not (tmp_path / "mlruns").exists()
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize(
+    "typed", ["gradient=by_hand", "model=linear", "-m lr=0.1,0.2 sweep.workers=2 optimizer=lbfgs"]
+)
+def test_nothing_warns(typed, tmp_path, runner, environment):
+    """With Python's development mode and every warning an error, in the publisher as well."""
+    strict = {"PYTHONWARNINGS": "error", "PYTHONDEVMODE": "1"}
+    done = runner(tmp_path, *typed.split(), "epochs=3", **strict)
+    assert done.stderr == ""
+    assert "kept " not in done.stdout
+    for words in (["show"], ["report", "latest"], ["show", "--uri", "sqlite:///mlruns/mlflow.db"]):
+        shown = subprocess.run(
+            [sys.executable, "-m", f"runner.{words[0]}", *words[1:]],
+            cwd=tmp_path,
+            env={**environment, **strict},
+            capture_output=True,
+            text=True,
+        )
+        assert (shown.returncode, shown.stderr) == (0, "")

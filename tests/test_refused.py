@@ -68,6 +68,54 @@ REFUSED = {
     "-m lr=0.1,0.2 optimizer.lr=0.3": ("lr: no part refers to it", "optimizer.lr=..."),
     "-m lr=0.1,0.2 optimizer=sgd,adam ~optimizer.lr": ("lr: no part refers to it",),
     "-m print_every=1,2": ("print_every: no part refers to it",),
+    # Typed, and no run would use it.
+    "lr=0.1 optimizer.lr=0.5": ("lr: no part refers to it", "optimizer.lr=..."),
+    "lr=0.1 ~optimizer.lr gradient=by_hand": ("lr: no part refers to it",),
+    "-m lr=0.1 optimizer.lr=0.5,0.6": ("lr: no part refers to it",),
+    "-m lr=0.1 optimizer.lr=0.5 seed=0,1 gradient=by_hand": ("lr: no part refers to it",),
+    "objective=beale lr=0.1 optimizer.lr=0.5": ("lr: no part refers to it",),
+    "lr=0.1 schedule=one_cycle schedule.max_lr=0.5": ("lr: OneCycleLR sets every rate itself",),
+    "optimizer.lr=0.1 schedule=one_cycle": ("optimizer.lr: OneCycleLR sets every rate itself",),
+    "gradient=by_hand optimizer.lr=0.1 schedule=one_cycle": ("optimizer.lr: OneCycleLR sets",),
+    "model=linear +optimizer.groups=[{params:b,lr:1}] schedule=one_cycle": (
+        "optimizer.groups: the lr of a group: OneCycleLR sets",
+    ),
+    "shuffle=epoch": ("shuffle: all samples are one batch", "batch_size=..."),
+    "shuffle=replacement": ("shuffle: all samples are one batch",),
+    "-m shuffle=epoch,replacement": ("shuffle: all samples are one batch",),
+    "-m batch_size=null,2 shuffle=epoch,replacement": ("shuffle: no part refers to it",),
+    "split_seed=3": ("split_seed: is for a share", "validation=0.2"),
+    "-m split_seed=3,4": ("split_seed: is for a share",),
+    "validation=0 split_seed=3": ("split_seed: is for a share",),
+    "measure.every=5": ("measure.every: no measure is chosen",),
+    "report.page=true": ("report.page: is of a sweep",),
+    "tracking=off report.pictures=true": ("report.pictures: nothing is drawn",),
+    "-m tracking=off report.page=true lr=0.1,0.2": ("report.page: nothing is drawn",),
+    "tracking=off tracking.wait=true": ("tracking.wait: nothing is published",),
+    # Schedules that cannot be meant.
+    "schedule=exponential schedule.gamma=nan": ("schedule.gamma: expected finite numbers",),
+    "schedule=exponential schedule.gamma=1e300": ("schedule.gamma: expected finite numbers",),
+    "schedule=plateau schedule.min_lr=inf": ("schedule.min_lr: expected finite numbers",),
+    "-m schedule=exponential schedule.gamma=0.9,nan": ("gamma=nan\n", "expected finite numbers"),
+    "+optimizer.groups=[{params:w,lr:nan}]": ("optimizer.groups: expected finite numbers",),
+    "+optimizer.groups=[{params:w,momentum:1e300}]": ("optimizer.groups: expected finite",),
+    **{
+        f"schedule=one_cycle epochs=10 schedule.pct_start={share} {word}": (
+            "schedule.pct_start: expected phases of a step or more",
+        )
+        for share in (0.1, 1)
+        for word in ("optimizer=by_hand", "optimizer=sgd", "gradient=by_hand")
+    },
+    # Parts that name nothing.
+    "~optimizer._target_": ("optimizer._target_: expected the name", "only lr, momentum"),
+    "~model._target_": ("model._target_: expected the name",),
+    "~loss._target_ gradient=by_hand": ("loss._target_: expected the name",),
+    "~schedule._target_": ("schedule._target_: expected the name", "only nothing"),
+    "~dataset._target_": ("dataset._target_: expected the name",),
+    "optimizer._target_=null": ("optimizer._target_: expected the name", "got None"),
+    "optimizer._target_=[1]": ("optimizer._target_: expected the name", "got [1]"),
+    "-m ~optimizer._target_ lr=0.1,0.2": ("lr=0.1", "optimizer._target_: expected the name"),
+    "objective=beale ~objective._target_": ("objective._target_: expected the name",),
     # Numbers that the dtype does not hold.
     "lr=1e-300": ("lr: expected 1.4e-45 or more", "0 in float32", "1e-300"),
     "lr=1e-300 gradient=by_hand": ("lr: expected 1.4e-45 or more",),
@@ -110,6 +158,45 @@ def test_what_cannot_be_composed_is_one_message(typed, front_door, capfd, tmp_pa
     assert "Traceback" not in told
     assert len(told) < 3000 + 2 * len(typed)
     assert not list(tmp_path.iterdir())
+
+
+USED = [
+    "lr=0.1",
+    "lr=0.1 optimizer.lr='${lr}'",
+    "lr=0.1 optimizer.lr='${oc.select:lr}'",
+    "lr=0.1 schedule=one_cycle",
+    "lr=0.1 schedule=one_cycle schedule.max_lr='${lr}' ~optimizer.lr",
+    "optimizer.lr=0.1 schedule=warmup",
+    "-m lr=0.1,0.2 optimizer.lr='${lr}'",
+    "-m batch_size=null,2 shuffle=replacement",
+    "shuffle=false",
+    "batch_size=2 shuffle=epoch",
+    "validation=0.5 split_seed=3",
+    "measure=[update_norm] measure.every=5",
+    "objective=beale tolerance=1e-3",
+]
+
+
+@pytest.mark.parametrize("typed", USED)
+def test_what_is_typed_and_used_is_not_refused(typed, front_door, capfd, tmp_path):
+    """However a part refers to it."""
+    status, said, _ = front_door(*shlex.split(typed), "sweep.dry_run=true", folder=tmp_path)
+    assert (status, said) == (0, ""), capfd.readouterr()
+
+
+@pytest.mark.parametrize("content", ["", "optimizer:\n  _target_: torch.optim.SGD\n  lr: 0.1\n"])
+@pytest.mark.parametrize("words", ["optimizer=mine", "-m optimizer=mine,sgd"])
+def test_the_file_of_an_option_that_is_empty_or_nested(content, words, front_door, capfd, tmp_path):
+    """Says what such a file looks like."""
+    (tmp_path / "mine" / "optimizer").mkdir(parents=True)
+    (tmp_path / "mine" / "optimizer" / "mine.yaml").write_text(content)
+    status, said, _ = front_door("--config-dir", f"{tmp_path}/mine", *words.split())
+    told = said + capfd.readouterr().err
+    assert status == 1
+    assert "optimizer._target_: expected the name of a class or function" in told or (
+        "optimizer: no value is given" in told
+    )
+    assert "Traceback" not in told
 
 
 @pytest.mark.parametrize("typed", DONE)

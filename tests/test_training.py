@@ -1,5 +1,7 @@
 """Schedules, clipping, groups, closures and patience: bit for bit what a bare PyTorch loop does."""
 
+import functools
+
 import numpy as np
 import pytest
 import torch
@@ -158,6 +160,96 @@ def test_a_plateau():
     run = ours(*WORDS, *more)
     assert_same(run, bare)
     assert len({*bare.rates}) > 2
+
+
+class Plateau(lr_scheduler.ReduceLROnPlateau):
+    """A subclass that hides what its step takes."""
+
+    def step(self, *arguments, **keywords):
+        super().step(*arguments, **keywords)
+
+
+class Waiting:
+    """No subclass of PyTorch's: its step wants a loss under a name of its own."""
+
+    def __init__(self, optimizer):
+        self.inner = lr_scheduler.ReduceLROnPlateau(optimizer, patience=0, threshold=0.2)
+
+    def step(self, unseen):
+        self.inner.step(unseen)
+
+    def state_dict(self):
+        return self.inner.state_dict()
+
+
+@pytest.mark.parametrize(
+    "schedule",
+    [
+        lambda o: lr_scheduler.ReduceLROnPlateau(o, patience=0, threshold=0.2),
+        lambda o: Plateau(o, patience=0, threshold=0.2),
+        functools.partial(Plateau, patience=0, threshold=0.2),
+        Waiting,
+        "runner.schedule.reduce_lr_on_plateau",
+    ],
+    ids=["lambda", "lambda of a subclass", "partial", "wrapper", "rule"],
+)
+def test_a_plateau_by_any_name(schedule):
+    """It is asked itself whether it looks at a loss, and then goes on with each epoch."""
+    bare = Bare(share=0.2)
+    scheduler = lr_scheduler.ReduceLROnPlateau(bare.optimizer, patience=0, threshold=0.2)
+    for number in range(1, EPOCHS + 1):
+        bare.epoch(number)
+        scheduler.step(bare.validation_loss())
+    if isinstance(schedule, str):
+        values = {"_target_": schedule, "patience": 0, "threshold": 0.2}
+        run = ours(*WORDS, *(f"++schedule.{k}={v}" for k, v in values.items()), validation=0.2)
+    else:
+        run = ours(*WORDS, schedule=schedule, validation=0.2)
+        with pytest.raises(runner.ConfigError, match=r"schedule\.every: expected epoch"):
+            ours(*WORDS, schedule=schedule, **{"schedule.every": "step"})
+    assert_same(run, bare)
+    assert len({*bare.rates}) > 2
+
+
+@pytest.mark.parametrize("every", ["step", "epoch"])
+def test_a_scheduler_that_is_an_object_goes_on_as_often_as_is_said(every):
+    bare = Bare()
+    scheduler = lr_scheduler.StepLR(bare.optimizer, 7)
+    for number in range(1, EPOCHS + 1):
+        bare.epoch(number, after=scheduler.step if every == "step" else lambda: None)
+        if every == "epoch":
+            scheduler.step()
+    how = {"schedule.every": every}
+    assert_same(ours(*WORDS, schedule=lambda o: lr_scheduler.StepLR(o, 7), **how), bare)
+
+
+class Demanding(Waiting):
+    def step(self, epoch, loss):
+        self.inner.step(loss)
+
+
+@pytest.mark.parametrize(
+    ("schedule", "said"),
+    [
+        (lambda o: Cycle(o, 0.1, total_steps=STEPS - 1), "Cycle is over after 59 steps: .*=60"),
+        (Demanding, r"step\(\), or step\(loss\), got step\(epoch, loss\)"),
+    ],
+    ids=["a cycle that ends early", "a step that wants more"],
+)
+def test_a_schedule_of_ones_own_that_cannot_go_on(schedule, said):
+    """Before a run exists."""
+    with pytest.raises(runner.ConfigError, match=said):
+        ours(*WORDS, schedule=schedule)
+
+
+class Cycle(lr_scheduler.OneCycleLR):
+    pass
+
+
+@pytest.mark.parametrize("key", ["every=epoch", "gamma=0.5"])
+def test_a_constant_rate_takes_no_values(key):
+    with pytest.raises(runner.ConfigError, match=rf"schedule\.{key.partition('=')[0]}"):
+        ours(*WORDS, f"+schedule.{key}")
 
 
 @pytest.mark.parametrize(
@@ -386,3 +478,12 @@ def test_a_schedule_free_optimizer_is_validated_in_its_other_mode():
     run = ours(*WORDS, "validation=0.2", "~optimizer", override("+optimizer", optimizer))
     assert_same(run, bare)
     np.testing.assert_array_equal(run.trajectory["val_loss"].dropna(), told)
+
+
+@pytest.mark.parametrize("optimizer", ["by_hand", "sgd", "adam", "adamw", "lbfgs", "nadam"])
+@pytest.mark.parametrize("schedule", ["exponential", "range_test"])
+def test_a_rate_that_grows_beyond_all_bounds_diverges(optimizer, schedule):
+    """In every loop: PyTorch would raise at a factor that its numbers do not hold."""
+    growing = {"exponential": "schedule.gamma=1e30", "range_test": "schedule.to=1e38"}[schedule]
+    words = ["model=linear", f"optimizer={optimizer}", f"schedule={schedule}", growing]
+    assert ours(*words, epochs=4).outcome == "diverged"

@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 import torch
 
+import runner
 from runner.cells.carry_out import work
 from runner.cells.plan import plan
 from runner.config import ConfigError
@@ -64,7 +65,9 @@ def bare(network, make, steps, seed=0, closure=False, loss=torch.nn.functional.m
     return found
 
 
-PLAIN = [(kind, torch.optim.SGD) for kind in ("Small", "Frozen", "Features", "Warming", "Old")]
+PLAIN = [
+    (kind, torch.optim.SGD) for kind in ("Small", "Frozen", "Features", "Warming", "Old", "Tied")
+]
 
 
 @pytest.mark.parametrize(("name", "make"), PLAIN)
@@ -366,3 +369,76 @@ def test_a_sweep_of_a_users_parts_is_its_lone_runs(words, rule, composer, tmp_pa
         np.testing.assert_allclose(rows["loss"][1:], [step.loss for step in steps], rtol=1e-12)
         parameters = np.array([step.parameters for step in steps])
         np.testing.assert_allclose(rows["parameters"][1:], parameters, rtol=1e-12, atol=1e-14)
+
+
+def test_a_schedule_begins_with_a_rate():
+    """A rule of one's own that takes no lr has none to begin with: told before a run exists."""
+    words = ["optimizer._target_=tests.parts.rule_without_lr", "+optimizer.by_hand=true"]
+    words += ["~optimizer.lr", "optimizer=by_hand", "schedule=exponential"]
+    with pytest.raises(ConfigError, match=r"optimizer\.lr: expected a number, with which"):
+        runner.run(*words, "tracking=off")
+
+
+NOT_TRAINED = {
+    # the model: what is said of it
+    "complex": r"beside is of torch\.complex64, .* keep its real part",
+    "whole": r"beside is of torch\.int64, .* make it a buffer",
+    "double": r"beside is of torch\.float64, .* dtype=float64",
+    "sparse": "beside is sparse",
+    "meta": "beside is on the meta device",
+    "lazy": r"beside\.weight has no shape",
+    "listed": r"a tensor of shape \(1, 1\) that wants a gradient",
+    "tensor": r"a tensor of shape \(1,\) that wants a gradient",
+    "detached": "has no gradient by its parameters",
+    "frozen": "none learns",
+}
+
+
+@pytest.mark.parametrize("what", NOT_TRAINED)
+def test_a_model_of_which_something_would_not_be_trained(what, composer):
+    """Nothing is cast, left out or frozen in silence."""
+    with pytest.raises(ConfigError, match=rf"^model: .*{NOT_TRAINED[what]}"):
+        compose(composer.cell(model("Untrained", what=what)).values)
+
+
+def test_a_complex_constant_is_refused_too(composer):
+    with pytest.raises(ConfigError, match=r"phase is of torch\.complex64"):
+        compose(composer.cell(model("complex_buffer")).values)
+
+
+def test_a_double_parameter_is_trained_as_one(composer):
+    """What is refused in float32 is as it should be in float64."""
+    words = [*model("Untrained", what="double"), "dtype=float64"]
+    assert compose(composer.cell(words).values).initial.dtype == np.float64
+
+
+NOT_OF_THE_MODEL = {
+    "loss module": {"loss": parts.WithWeight},
+    "loss object": {"loss": parts.WithWeight()},
+    "loss function": {"loss": parts.with_scale},
+    "loss of a closure": {"loss": lambda prediction, y: parts.with_scale(prediction, y)},
+    "objective": {"objective": parts.bowl},
+}
+
+
+@pytest.mark.parametrize("case", NOT_OF_THE_MODEL)
+@pytest.mark.parametrize("swept", [False, True])
+def test_what_only_a_loss_would_learn_is_refused(case, swept, here):
+    """Its parameters are not the model's, which alone are trained and recorded."""
+    call = runner.sweep if swept else runner.run
+    more = {"seed": [0, 1]} if swept else {}
+    words = ["tracking=off", *["objective.start=[1.0]"] * (case == "objective")]
+    with pytest.raises(runner.ConfigError, match="would neither be trained nor recorded"):
+        call(*words, **NOT_OF_THE_MODEL[case], **more)
+    assert not list(here.iterdir())
+
+
+def test_a_loss_with_a_constant_is_none_that_learns(here):
+    """A parameter that does not learn is a number like another."""
+    run = runner.run("tracking=off", loss=lambda *pair: parts.WithWeight(learns=False)(*pair))
+    assert run.final_loss == runner.run("tracking=off").final_loss
+
+
+def test_an_optimizer_that_leaves_parameters_out_is_refused(here):
+    with pytest.raises(runner.ConfigError, match=r"weights_alone leaves out b, .* frozen: true"):
+        runner.run("tracking=off", "model=linear", optimizer=parts.weights_alone)

@@ -20,12 +20,13 @@ from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.cell import Cell, chosen
-from runner.config import ConfigError, Values, plain, plain_node
+from runner.config import ConfigError, Values, followers, plain, plain_node
 from runner.hydra_inside import apply
 from runner.initial import pinned
 from runner.instead import settled
-from runner.refused import message, nameless, shortly
+from runner.refused import message, nameless
 from runner.run_name import within_sweep
+from runner.unused import shown
 
 FROM_ENVIRONMENT = re.compile(r"\$\{(oc|runner)\.env:[^$]*\}")
 
@@ -78,7 +79,8 @@ class Composer:
         apply(applied, composed.config)
         task = [str(one.input_line) for one in parsed if not one.is_hydra_override()]
         changed = {one.key_or_group.partition(".")[0] for one in applied}
-        return Cell(composed.values(changed), chosen(composed.choices, task), task)
+        values, choices = composed.values(changed), chosen(composed.choices, task)
+        return Cell(values, choices, task, follows=composed.follows)
 
     def _divided(self, parsed: Sequence[Override]) -> tuple[list[Override], list[Override]]:
         """Those that only set a value, to be applied to what Hydra composes of the others.
@@ -150,6 +152,7 @@ class _Composed:
     def __init__(self, config: DictConfig, choices: dict[str, Any]) -> None:
         self.config, self.choices = config, choices
         self.asks_hydra = bool(ASKS_HYDRA.search(OmegaConf.to_yaml(config)))
+        self.follows: frozenset[str] = frozenset()
         self._first: Values | None = None
         self._follow: set[str] = set()  # nodes that may change with any other
         self._simply: Values = {}  # of those, the ones that `_followed` can resolve, unresolved
@@ -169,6 +172,7 @@ class _Composed:
                 values = {**self._first, **some}
                 return {**values, **{key: _followed(self._simply[key], values) for key in simply}}
         self._first = plain(self.config)
+        self.follows = followers(self.config)
         nodes = {str(key): raw for key, raw in self.config.items_ex(resolve=False)}
         self._follow = {key for key, raw in nodes.items() if "${" in str(raw)}
         settled = {key: value for key, value in self._first.items() if key not in self._follow}
@@ -274,9 +278,3 @@ def refuse(faults: Sequence[tuple[Sequence[str], str]]) -> None:
     more = [f"and {len(faults) - SHOWN} more"] if len(faults) > SHOWN else []
     count = "1 cell" if len(faults) == 1 else f"{len(faults)} cells"
     raise ConfigError("\n".join([f"{count} of the sweep cannot run:", *told, *more]))
-
-
-def shown(overrides: Sequence[str]) -> str:
-    """The overrides, less those of tracking: its URI may hold a password."""
-    told = (text for text in overrides if not text.lstrip("+~").startswith("tracking"))
-    return " ".join(map(shortly, told))

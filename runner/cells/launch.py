@@ -15,7 +15,6 @@ from runner.cell import Cell
 from runner.cells.carry_out import Ended, MakeExecutor, carry_out
 from runner.cells.compose import Composer, compose, composed
 from runner.cells.progress import Progress
-from runner.cells.same import refuse_the_same
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
 from runner.cells.split import Split
@@ -25,6 +24,7 @@ from runner.journal import JournalError
 from runner.settings import VALIDATED
 from runner.settings import faults as settings_faults
 from runner.tracking.session import Session, Settings, session
+from runner.unused import refuse_unused
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""
@@ -115,7 +115,7 @@ def settings(cells: Sequence[Cell]) -> Values:
         faults.append("tracking.log_model: expected false, for models are kept of lone runs")
     if faults:
         raise ConfigError("\n".join(faults))
-    refuse_the_same(cells)
+    refuse_unused(cells, is_swept=True)
     return chosen
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.errors import RunnerError
+
 Rows = NDArray[np.void]
 """A chunk of a trajectory as a structured array; see `runner.column.row_type`."""
 
@@ -84,7 +86,7 @@ class Record:
     number: int
 
 
-class JournalError(Exception):
+class JournalError(RunnerError):
     """A journal that cannot be written or, from some record on, not be read."""
 
 

@@ -2,6 +2,7 @@
 
 import copy
 import inspect
+import math
 from collections import OrderedDict
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -13,6 +14,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
+from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from runner import hooked
 from runner import optimizer as rules
@@ -187,3 +189,64 @@ def _dense(parameter: Tensor) -> Tensor:
     if gradient is None:
         return torch.zeros_like(parameter)
     return gradient.to_dense() if gradient.layout != torch.strided else gradient
+
+
+def takes_loss(scheduler: Any) -> bool:
+    """Return whether the scheduler's step wants a loss; ValueError for one that wants more.
+
+    Its class tells, or what its step cannot be called without.
+    """
+    if isinstance(scheduler, ReduceLROnPlateau):
+        return True
+    try:
+        signature = inspect.signature(scheduler.step)
+    except (TypeError, ValueError):  # a compiled function shows none
+        return False
+    if _binds(signature):
+        return False
+    if _binds(signature, 0.0) and "epoch" not in signature.parameters:
+        return True
+    kind = type(scheduler).__name__
+    raise ValueError(f"expected {kind} to have step(), or step(loss), got step{signature}")
+
+
+def check_cycle(scheduler: Any, reach: int) -> None:
+    """Raise ValueError for a cycle that is over before the run may be, whatever has made it."""
+    if isinstance(scheduler, OneCycleLR) and scheduler.total_steps < reach:
+        raise ValueError(
+            f"{type(scheduler).__name__} is over after {scheduler.total_steps} steps: "
+            f"expected total_steps={reach} or more, all that the run may take"
+        )
+
+
+def bound_rates(optimizer: Optimizer) -> None:
+    """Let rates be infinite that are too large for the parameters: PyTorch raises where it divides
+    or multiplies those, and with infinite ones a run diverges, as it does by hand.
+    """
+    for group in optimizer.param_groups:
+        largest = min((torch.finfo(p.dtype).max for p in group["params"]), default=math.inf)
+        if group["lr"] > largest * NEAR_LARGEST:
+            group["lr"] = math.inf
+
+
+NEAR_LARGEST = 1e-6
+"""Of a dtype's largest number: optimizers divide a rate by what is left of 1, 1 - 0.999**2 say."""
+
+
+def first_rates(schedule: Callable[[Optimizer], object]) -> list[float]:
+    """Return the rates with which optimizers of 1 and 2 begin once such a schedule is theirs."""
+    rates = []
+    for lr in (1.0, 2.0):
+        optimizer = torch.optim.SGD([torch.zeros(1, requires_grad=True)], lr=lr, momentum=0.9)
+        schedule(optimizer)
+        rates.append(float(optimizer.param_groups[0]["lr"]))
+    return rates
+
+
+def _binds(signature: inspect.Signature, *arguments: float) -> bool:
+    """Return whether what has that signature can be called with these arguments."""
+    try:
+        signature.bind(*arguments)
+    except TypeError:
+        return False
+    return True

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.column import BEST
+from runner.errors import RunnerError
 from runner.recorded.trajectory import Trajectory, assembled
 
 KNOWN = ("cell", "run", "name")
@@ -52,7 +53,7 @@ class Run:
         return "plan" in self.tags and "cells" in self.tags
 
 
-class SourceError(Exception):
+class SourceError(RunnerError):
     """A place where runs are kept that cannot be read."""
 
 

@@ -2,10 +2,9 @@
 
 import argparse
 import math
-import os
-import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -13,9 +12,10 @@ import numpy as np
 from runner import project
 from runner.address import fault
 from runner.config import ConfigError
-from runner.console import complain, prepare, say
-from runner.find import NotFound, find
-from runner.recorded.run import SourceError
+from runner.console import complain, say
+from runner.entry import enter
+from runner.errors import RunnerError
+from runner.find import find
 from runner.report.comparison import Comparison, compare
 from runner.report.text import as_csv, printed
 
@@ -65,18 +65,9 @@ def main() -> int:
         warnings.simplefilter("ignore", RuntimeWarning)  # of runs that have diverged
         try:
             return _report(typed)
-        except (ConfigError, NotFound, SourceError) as error:
-            complain(str(error))
-        except KeyboardInterrupt:  # as one leaves what goes on
-            return 0
         except OSError as error:
-            complain(f"{error.filename or 'the report'}: cannot be written: {error.strerror}")
-        except Exception as error:  # of a run that anybody may have made
-            if os.environ.get("HYDRA_FULL_ERROR"):
-                raise
-            complain(f"these runs cannot be compared: {type(error).__name__}: {error}")
-            complain("Set HYDRA_FULL_ERROR=1 to see where.")
-    return 1
+            place = error.filename or "the report"
+            raise RunnerError(f"{place}: cannot be written: {error.strerror}") from error
 
 
 def _report(typed: argparse.Namespace) -> int:
@@ -101,13 +92,14 @@ def _report(typed: argparse.Namespace) -> int:
         film = animation.as_gif(animation.of_runs(compared))
         (project.folder() / typed.film).write_bytes(film)
         say(f"{'film':<12}{typed.film}")
-    while is_followed:
-        time.sleep(PAUSE)
-        compared = _compared(typed)
-        is_followed = _goes_on(compared)
-        write(compared, path, PAUSE if is_followed else None)
-        if not is_followed:
-            _tell(compared, typed.csv)
+    with suppress(KeyboardInterrupt):  # as one leaves what goes on
+        while is_followed:
+            time.sleep(PAUSE)
+            compared = _compared(typed)
+            is_followed = _goes_on(compared)
+            write(compared, path, PAUSE if is_followed else None)
+            if not is_followed:
+                _tell(compared, typed.csv)
     return 0
 
 
@@ -132,5 +124,4 @@ def _goes_on(compared: Comparison) -> bool:
 
 
 if __name__ == "__main__":
-    prepare()
-    sys.exit(main())
+    enter(main)

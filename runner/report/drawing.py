@@ -1,11 +1,10 @@
 """What the publisher's process draws once the command has returned: pictures, and pages."""
 
-import shutil
 import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from runner.recorded.place import page_path, pages
+from runner.recorded.place import page_path, pages, write_whole
 from runner.recorded.run import Run, Source
 
 FEW = 8
@@ -51,9 +50,7 @@ def _page(sweep: Run, cells: Sequence[Run], folder: Path) -> Path:
 
     path = folder / "report.html"
     path.write_text(page(compare(cells, sweep)), encoding="utf-8")
-    new = path.with_suffix(".new")
-    shutil.copyfile(path, new)
-    new.replace(pages() / page_path(_id(sweep)).name)  # there whole or not at all
+    write_whole(pages() / page_path(_id(sweep)).name, path.read_bytes())
     return path
 
 

@@ -15,7 +15,7 @@ from markupsafe import Markup
 from runner import project
 from runner.column import LOSS
 from runner.config import ConfigError
-from runner.recorded.place import page_path
+from runner.recorded.place import page_path, write_whole
 from runner.recorded.run import Run
 from runner.report import figures, figures_overall, sections
 from runner.report.breaks import breaks
@@ -110,10 +110,7 @@ def write(compared: Comparison, path: Path | None = None, refresh: float | None 
     lines = [line.run for line in compared.lines if line.run]
     known_run = compared.sweep or (lines[0] if lines else None)
     path = path or project.folder() / page_path(known_run.id if known_run else "nothing")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    new = path.with_name(f".{path.name}.new")
-    new.write_text(page(compared, refresh), "utf-8", "backslashreplace")
-    new.replace(path)
+    write_whole(path, page(compared, refresh).encode("utf-8", "backslashreplace"))
     return path
 
 

@@ -55,13 +55,21 @@ def _section(compared: Comparison, tags: Any, wanted: str) -> Section:
         )
     rows = []
     if told := tags.get("importance"):
-        importance = json.loads(told)
-        rows = [[key, f"{100 * share:.0f} %"] for key, share in importance.items()]
+        rows = _shares(told)
+    if rows:
         words.append(
             "The importance of each is the share of the variance of the samples' ranks that a "
             "random forest explains by it alone (fANOVA: Hutter, Hoos and Leyton-Brown, 2014)."
         )
     return Section("search", "How did the search go?", words, ["what", "importance"], rows)
+
+
+def _shares(text: str) -> list[list[str]]:
+    """Return a row for each share; none where the tag is not ours."""
+    try:
+        return [[key, f"{100 * share:.0f} %"] for key, share in json.loads(text).items()]
+    except (ValueError, TypeError, AttributeError):
+        return []
 
 
 def _value(line: Line, wanted: str) -> float:

@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from runner import project
-from runner.recorded.place import pages
+from runner.recorded.place import pages, write_whole
 from runner.report.animation import as_gif
 from runner.report.own_files import own_file, template
 from runner.report.theory import Picture, as_png, as_svg
@@ -57,8 +57,5 @@ def write(name: str, text: str, path: Path | None = None) -> Path:
     It is there whole or not at all.
     """
     place = (project.folder() / path) if path else pages() / f"study-{name}.html"
-    place.parent.mkdir(parents=True, exist_ok=True)
-    new = place.with_suffix(".new")
-    new.write_text(text, encoding="utf-8")
-    new.replace(place)
+    write_whole(place, text.encode("utf-8", "backslashreplace"))
     return place

@@ -2,7 +2,6 @@
 
 import argparse
 import signal
-import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
@@ -11,10 +10,14 @@ import numpy as np
 
 from runner import project
 from runner.config import ConfigError
-from runner.console import complain, prepare, say
+from runner.console import say
+from runner.entry import enter
+from runner.errors import RunnerError
 from runner.study import found
 from runner.study.carry_out import carry_out
 from runner.study.claim import AT_LEAST, AT_MOST, Claim, Findings
+
+INTERRUPTED = "interrupted: what was run until then is in mlruns/journal"
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -33,24 +36,18 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--dir", type=Path, metavar="FOLDER", help="studies of your own")
     typed = parser.parse_intermixed_args(arguments)
     project.folder()
+    if typed.name is None:
+        _list(typed.dir)
+        return 0
+    study = found.find(typed.name, typed.dir)
+    _check_places(typed.html, typed.pictures)
     try:
-        if typed.name is None:
-            _list(typed.dir)
-            return 0
-        study = found.find(typed.name, typed.dir)
-        _check_places(typed.html, typed.pictures)
         findings = _run(study, typed.words, typed.html)
         if typed.pictures:
             _draw(study, findings, project.folder() / typed.pictures)
-    except KeyboardInterrupt:
-        complain("interrupted: what was run until then is in mlruns/journal")
-        return 128 + signal.SIGINT
-    except (ConfigError, RuntimeError) as error:
-        complain(str(error))
-        return 2
     except OSError as error:
-        complain(f"{error.filename or 'the page'}: cannot be written: {error.strerror}")
-        return 2
+        place = error.filename or "the page"
+        raise RunnerError(f"{place}: cannot be written: {error.strerror}") from error
     return 1 if typed.check and not findings.holds else 0
 
 
@@ -132,6 +129,5 @@ def table(rows: Sequence[Sequence[str]]) -> list[str]:
 
 
 if __name__ == "__main__":
-    prepare()
     signal.signal(signal.SIGINT, signal.default_int_handler)  # a script's background jobs ignore it
-    sys.exit(main())
+    enter(main, failed=2, interrupted=INTERRUPTED)

@@ -242,7 +242,7 @@ class BulkStore:
         for first in range(0, len(ids), IDS_AT_ONCE):
             query = sa.select(of, of.table.c.lifecycle_stage)
             some = query.where(of.in_(ids[first : first + IDS_AT_ONCE]))
-            stages |= dict(connection.execute(some).tuples().all())
+            stages.update((run, stage) for run, stage in connection.execute(some))
         return stages
 
 

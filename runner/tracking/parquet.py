@@ -15,7 +15,7 @@ from runner.column import (
     FIXED,
     SPACED,
     Column,
-    from_json,
+    columns_in,
     in_rows,
     row_type,
     standard,
@@ -155,7 +155,7 @@ def declared_in(path: Path) -> tuple[Column, ...] | None:
     schema = pq.read_schema(path)
     written = (schema.metadata or {}).get(DECLARED)
     if written is not None:
-        return from_json(json.loads(written))
+        return columns_in(written)
     own = ("loss", "grad_norm")
     if not {*schema.names} > {*FIXED, *own}:
         return None

@@ -61,6 +61,11 @@ def abandon(publisher: Publisher) -> Publisher:
     return publisher
 
 
+def leave(publisher: Publisher) -> None:
+    """Let it finish by itself, and this process end before it does."""
+    abandon(publisher).returncode = 0  # or Popen would complain that it still runs
+
+
 def dismiss(publisher: Publisher) -> None:
     """End one that has nothing to do."""
     publisher.kill()

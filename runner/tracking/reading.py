@@ -1,6 +1,5 @@
 """Runs as MLflow has them, for a report: params, tags, figures, and the trajectory."""
 
-import json
 import math
 import os
 import re
@@ -26,7 +25,7 @@ from runner.column import (
     FIXED,
     MEASURES_TAG,
     Column,
-    from_json,
+    columns_in,
     row_type,
     standard,
 )
@@ -245,10 +244,7 @@ class MlflowRuns:
 
 def _measures(written: str) -> tuple[Column, ...]:
     """Return the columns that the tag declares, as far as MLflow has each number of them."""
-    try:
-        declared = from_json(json.loads(written))
-    except (RecursionError, ValueError):  # a foreign tag of that name
-        return ()
+    declared = columns_in(written) or ()  # a foreign tag may have that name
     return tuple(column for column in declared if column.is_scalars)
 
 

@@ -106,12 +106,16 @@ class Session:
             process.dismiss(self._publisher)
             return ""
         process.close(self._publisher)
+        goes_on = f"publishing  goes on by itself; see {_status()}"
         if not self.settings.wait:
-            return f"publishing  goes on by itself; see {_status()}"
+            process.leave(self._publisher)
+            return goes_on
         try:
-            return told(_answer(self._publisher))
-        except KeyboardInterrupt:
-            return f"publishing  goes on by itself; see {_status()}"
+            answer = _answer(self._publisher)
+        except KeyboardInterrupt:  # a thread reads what it says, and ends with this process
+            return goes_on
+        process.leave(self._publisher)  # it may have something left to draw
+        return told(answer)
 
 
 def _answer(publisher: process.Publisher) -> str:

@@ -1,0 +1,54 @@
+"""Where every command begins and ends: what it raises becomes one message and an exit status."""
+
+import os
+import signal
+import sys
+from collections.abc import Callable
+from typing import NoReturn
+
+from runner.console import complain, prepare
+from runner.errors import RunnerError
+from runner.failure import summary
+from runner.signals import loaded, was_interrupted
+
+FULL_ERROR = "HYDRA_FULL_ERROR"
+"""Set to 1 in the environment, it has everything raised as it is."""
+
+INTERRUPTED = 128 + signal.SIGINT
+
+
+def enter(main: Callable[[], int], *, failed: int = 1, interrupted: str = "") -> NoReturn:
+    """Carry out a command and exit with the status that `main` returns.
+
+    Whatever it raises is told on standard error, and the status is `failed`. After Ctrl-C it is
+    that of every command, with what `interrupted` says.
+    """
+    prepare()
+    loaded()
+    sys.exit(_status(main, failed, interrupted))
+
+
+def _status(main: Callable[[], int], failed: int, interrupted: str) -> int:
+    try:
+        return main()
+    except KeyboardInterrupt:
+        pass
+    except RunnerError as error:
+        complain(str(error))
+        return failed
+    except Exception as error:
+        if not was_interrupted(error):
+            if os.environ.get(FULL_ERROR) == "1":
+                raise
+            complain(_told(error))
+            return failed
+    if interrupted:
+        complain(interrupted)
+    return INTERRUPTED
+
+
+def _told(error: Exception) -> str:
+    """Return a message for what nobody has foreseen."""
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return f"{summary(error)}\nSet {FULL_ERROR}=1 to see where."

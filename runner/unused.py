@@ -1,0 +1,150 @@
+"""Values that somebody has typed and no run would use: refused, alone and in a sweep.
+
+A value of the config's own is there for whoever needs it, so only what was typed counts; of a sweep
+only what none of its cells uses, and cells that differ in nothing that they use.
+"""
+
+import json
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from runner import parts, scheduled
+from runner.cell import NOT_THE_EXPERIMENT, Cell
+from runner.config import ConfigError, Values, leaves
+from runner.objective.minimised import MODEL
+from runner.program import CONSTANT
+from runner.refused import shortly
+
+LR = "lr"
+RATES = (LR, "optimizer.lr")
+
+NOT_USED_ITSELF = (LR, *NOT_THE_EXPERIMENT)
+"""What no run reads: lr is there to be referred to, as `${lr}`, and the rest is how it is shown."""
+
+
+def refuse_unused(cells: Sequence[Cell], *, is_swept: bool) -> None:
+    """Raise ConfigError for what was typed, and none of the cells would use.
+
+    Also where cells of a sweep differ in their values, but in none that they use. Cells of equal
+    values pass: who types `seed=0,0` gets two runs.
+    """
+    typed = typed_keys(cells[0].overrides)
+    reasons = [_reasons(cell, typed, is_swept=is_swept) for cell in cells]
+    everywhere = [key for key in reasons[0] if all(key in others for others in reasons)]
+    if faults := [f"{key}: {reasons[0][key]}" for key in everywhere]:
+        raise ConfigError("\n".join(faults))
+    if len(cells) > 1:
+        _refuse_the_same(cells, reasons)
+
+
+def typed_keys(overrides: Sequence[str]) -> set[str]:
+    """Return the keys that the overrides give a value."""
+    return {text.lstrip("+").partition("=")[0] for text in overrides if not text.startswith("~")}
+
+
+def _reasons(cell: Cell, typed: set[str], *, is_swept: bool) -> dict[str, str]:
+    """Return why each of the typed keys would not be used, for those that would not."""
+    values = cell.values
+    every_measure = all(node.get("every") for node in _measures(values["measure"]))
+    validated = values["validation"] or False
+    reasons = {
+        "shuffle": values["batch_size"] is None
+        and values["shuffle"] is not False
+        and "all samples are one batch, so there is no order: batch_size=... makes several",
+        "split_seed": not validated
+        and "is for a share that is not trained on: validation=0.2, say",
+        "measure.every": every_measure
+        and "no measure is chosen that it is for: measure=[sharpness], say",
+        "report.pictures": values["report"]["pictures"] and _not_drawn(values),
+        "report.page": values["report"]["page"]
+        and (_not_drawn(values) or (not is_swept and "is of a sweep, and this is a single run")),
+        "tracking.live": values["tracking"]["live"] and _not_published(values),
+        "tracking.wait": values["tracking"]["wait"] and _not_published(values),
+    }
+    found = {key: str(why) for key, why in reasons.items() if key in typed and why}
+    if "tolerance" in typed and _never_below(values):
+        found["tolerance"] = (
+            "nobody knows how low this objective goes, so no loss is near it: patience=..., or a "
+            "runner.objective.Objective with least=..."
+        )
+    return {**found, **_unused_rates(cell, typed)} if typed & {*RATES, GROUPS} else found
+
+
+GROUPS = "optimizer.groups"
+
+
+def _unused_rates(cell: Cell, typed: set[str]) -> dict[str, str]:
+    """Return why typed learning rates would not be used, for those that would not."""
+    if cell.follows is None:
+        return {}
+    values = cell.values
+    found = {}
+    if LR in typed and not cell.follows:
+        has_lr = LR in values["optimizer"]
+        instead = "optimizer.lr=..., say" if has_lr else "let the optimizer take lr as an argument"
+        found[LR] = f"no part refers to it, so the run would train at another rate: {instead}"
+    schedule = values["schedule"]
+    if schedule.get("_target_") != CONSTANT and scheduled.sets_rates(schedule):
+        name = str(schedule.get("kind") or schedule["_target_"]).rpartition(".")[2]
+        why = f"{name} sets every rate itself, so it would not be used: schedule.max_lr=..., say"
+        if LR in typed and "schedule" not in cell.follows:
+            found.setdefault(LR, why)
+        if "optimizer.lr" in typed:
+            found["optimizer.lr"] = why
+        groups = values["optimizer"].get("groups")
+        named = groups if isinstance(groups, list) else []
+        if GROUPS in typed and any(isinstance(one, Mapping) and LR in one for one in named):
+            found[GROUPS] = f"the lr of a group: {why}"
+    return found
+
+
+def _measures(node: Values) -> list[Mapping[str, Any]]:
+    return [one for one in node.values() if isinstance(one, Mapping)]
+
+
+def _not_published(values: Values) -> str | None:
+    return "nothing is published with tracking=off" if values["tracking"]["uri"] is None else None
+
+
+def _not_drawn(values: Values) -> str | None:
+    return "nothing is drawn with tracking=off" if values["tracking"]["uri"] is None else None
+
+
+def _never_below(values: Values) -> bool:
+    """Return whether no loss is ever known to be within the tolerance."""
+    if not values["objective"] or not values["tolerance"] > 0:
+        return False
+    return math.isnan(parts.least({"_target_": MODEL, "objective": values["objective"]}))
+
+
+def _refuse_the_same(cells: Sequence[Cell], reasons: Sequence[Mapping[str, str]]) -> None:
+    """Raise ConfigError where cells differ in their values, but in none that a run uses."""
+    first: dict[str, Cell] = {}
+    told: dict[str, tuple[Cell, Cell]] = {}
+    for cell, unused in zip(cells, reasons, strict=True):
+        left_out = {*NOT_USED_ITSELF, *unused}
+        used = {key: value for key, value in cell.values.items() if key not in left_out}
+        other = first.setdefault(json.dumps(used, sort_keys=True), cell)
+        if cell.values != other.values and _differing(cell.values, other.values):
+            told.setdefault(", ".join(_differing(cell.values, other.values)), (other, cell))
+    faults = [
+        f"{keys}: no part refers to it, so these cells would be the same run: "
+        f"{shown(one.overrides)}; {shown(two.overrides)}\n"
+        f"sweep a value that a part has (optimizer.lr=..., say), or give one value for {keys}"
+        for keys, (one, two) in told.items()
+    ]
+    if faults:
+        raise ConfigError("\n".join(faults))
+
+
+def _differing(one: Values, two: Values) -> list[str]:
+    """The names of the leaves in which the values differ."""
+    here, there = dict(leaves(one)), dict(leaves(two))
+    return [key for key in here if here[key] != there.get(key)]
+
+
+def shown(overrides: Sequence[str]) -> str:
+    """The overrides, less those of tracking: its URI may hold a password."""
+    told = (text for text in overrides if not text.lstrip("+~").startswith("tracking"))
+    return " ".join(map(shortly, told))
