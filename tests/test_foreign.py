@@ -1,14 +1,12 @@
 """Stores that somebody else wrote: whatever they hold is data, and nothing of it is executed."""
 
-import io
 import json
 import os
 import pkgutil
 import re
 import shutil
 import sqlite3
-import sys
-from contextlib import closing, redirect_stderr, redirect_stdout, suppress
+from contextlib import closing, suppress
 from importlib import import_module
 from pathlib import Path
 
@@ -23,6 +21,7 @@ from runner.column import number
 from runner.config import ConfigError
 from runner.journal import End, File, Journal, Start
 from runner.recorded import plain
+from tests.commands import entered
 from tests.rows import row_type
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -70,16 +69,9 @@ def foreign(tmp_path, empty_store, monkeypatch):
 
 
 def command(module, *typed):
-    """What `python -m runner.MODULE` prints, and how it ends."""
-    arguments, sys.argv = sys.argv, [module, *typed]
-    out, err = io.StringIO(), io.StringIO()
-    try:
-        with redirect_stdout(out), redirect_stderr(err):
-            status = import_module(f"runner.{module}").main()
-    finally:
-        sys.argv = arguments
-    assert "Traceback" not in err.getvalue()
-    return status, out.getvalue() + err.getvalue()
+    """The exit status of `python -m runner.MODULE`, and all that it prints."""
+    status, out, err = entered(import_module(f"runner.{module}").main, *typed)
+    return status, out + err
 
 
 def reported(*typed):

@@ -6,44 +6,22 @@ import signal
 import subprocess
 import sys
 import threading
-from contextlib import redirect_stderr, redirect_stdout
 from functools import partial
 
 import numpy as np
 import pytest
 
 from runner import console
-from runner.entry import enter
 from runner.journal import End, Journal, Start
 from runner.report.__main__ import main as report
 from runner.show import main as show
 from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
+from tests.commands import entered
 from tests.rows import row_type
 from tests.waiting import wait_for
 
-
-@pytest.fixture
-def entered(monkeypatch):
-    """Run a command in this process: its status, and what it has printed."""
-    monkeypatch.setattr("runner.entry.prepare", lambda: None)
-
-    def run(main, *typed):
-        monkeypatch.setattr(sys, "argv", ["command", *typed])
-        out, err = io.StringIO(), io.StringIO()
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-            enter(main)
-        assert "Traceback" not in err.getvalue()
-        assert "Warning" not in err.getvalue()
-        return end.value.code, out.getvalue(), err.getvalue()
-
-    return run
-
-
-@pytest.fixture
-def reported(entered):
-    """Run `python -m runner.report` so."""
-    return partial(entered, report)
+reported = partial(entered, report)
 
 
 # --- Runs that are not ours, or not whole ---
@@ -83,7 +61,7 @@ PARAMS = {
 
 
 @pytest.mark.parametrize("params", PARAMS)
-def test_runs_that_a_stock_client_made(params, tmp_path, empty_store, monkeypatch, reported):
+def test_runs_that_a_stock_client_made(params, tmp_path, empty_store, monkeypatch):
     """With our tags or without: told as far as they tell, each alone and all together."""
     from mlflow import MlflowClient
 
@@ -115,7 +93,7 @@ CURVES = {
 }
 
 
-def test_a_screen_about_runs_that_a_stock_client_made(tmp_path, empty_store, monkeypatch, entered):
+def test_a_screen_about_runs_that_a_stock_client_made(tmp_path, empty_store, monkeypatch):
     """Whatever their loss, in a terminal of any width, and with tags that are not ours."""
     from mlflow import MlflowClient
 
@@ -155,7 +133,7 @@ def a_journal(folder, name="r", rows=3, experiment="e", **start):
 
 
 @pytest.mark.parametrize("rows", [0, 1, 2])
-def test_runs_with_few_rows(rows, tmp_path, monkeypatch, reported):
+def test_runs_with_few_rows(rows, tmp_path, monkeypatch):
     """None, the start alone, one step."""
     monkeypatch.chdir(tmp_path)
     a_journal(tmp_path, rows=rows)
@@ -177,7 +155,7 @@ WRONG = {
 
 
 @pytest.mark.parametrize("typed", WRONG, ids=ascii)
-def test_wrong_input_of_a_report(typed, tmp_path, monkeypatch, reported):
+def test_wrong_input_of_a_report(typed, tmp_path, monkeypatch):
     """One message, and a status that says so."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "folder").mkdir()
@@ -356,7 +334,7 @@ ENDS = {
 
 
 @pytest.mark.parametrize("main", ENDS)
-def test_whatever_a_command_raises_is_one_message(main, entered):
+def test_whatever_a_command_raises_is_one_message(main):
     status, _, err = entered(main)
     assert (status, err) == ENDS[main]
 

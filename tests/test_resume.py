@@ -20,6 +20,7 @@ from runner.composing import many_cells, one_cell
 from runner.find import find_one
 from runner.recording import Recording
 from runner.tracking.session import Settings, invocation, session
+from tests.commands import entered
 from tests.waiting import wait_for
 
 OFF = ("tracking=off", "print_every=0", "tolerance=0")
@@ -338,13 +339,12 @@ def test_a_name_may_be_like_a_change(monkeypatch):
     ],
     ids=str,
 )
-def test_a_name_that_no_run_has_is_not_the_latest(typed, monkeypatch, capsys):
+def test_a_name_that_no_run_has_is_not_the_latest(typed):
     """Though it may be read as a change: the run that is there stays as it is."""
     execute(["epochs=5"])
-    monkeypatch.setattr(sys, "argv", ["runner.resume", *typed])
-    assert resume.main() == 1
+    status, _, err = entered(resume.main, *typed)
+    assert status == 1
     assert cells("latest")[0].epochs == 5
-    err = capsys.readouterr().err
     assert f"{typed[0]}: no such run, by id or by name" in err
     assert f"python -m runner.resume latest {shlex.join(typed)}" in err
 

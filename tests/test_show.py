@@ -6,10 +6,11 @@ import sys
 import pytest
 
 from runner import show
+from tests.commands import entered
 
 
 @pytest.fixture
-def screen(monkeypatch, capsys):
+def screen(monkeypatch):
     """What the command shows in a folder: the exit status, the screen, the complaint."""
 
     def shown(folder, *typed):
@@ -17,10 +18,7 @@ def screen(monkeypatch, capsys):
 
         project.forget()
         monkeypatch.chdir(folder)
-        monkeypatch.setattr(sys, "argv", ["show", *typed])
-        status = show.main()
-        said = capsys.readouterr()
-        return status, said.out, said.err
+        return entered(show.main, *typed)
 
     return shown
 
