@@ -273,7 +273,7 @@ def test_the_floor_of_the_noise_is_the_fixed_point_of_a_step(batch):
     [
         ("edge_of_stability", ["seed=101"], "plain: seed: expected at least 8 different seeds"),
         ("edge_of_stability", ["seed=101"], "got 1: 101; type 'seed=range(101,125)', or no seed"),
-        ("noise_floor", ["seed=range(101,110)"], "lr 0.05: seed: expected at least 32 different"),
+        ("noise_floor", ["seed=range(101,110)"], "lr 0.05: seed: expected at least 48 different"),
         ("implicit_bias", ["dataset.seed=3"], "logistic: dataset.seed: expected at least 12"),
         ("stability", ["seed=1,2,3"], "adam 0.9: seed: expected at least 8 different seeds"),
     ],
