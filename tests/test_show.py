@@ -6,6 +6,7 @@ import sys
 import pytest
 
 from runner import show
+from runner.entry import status_of
 
 
 @pytest.fixture
@@ -18,7 +19,7 @@ def screen(monkeypatch, capsys):
         project.forget()
         monkeypatch.chdir(folder)
         monkeypatch.setattr(sys, "argv", ["show", *typed])
-        status = show.main()
+        status = status_of(show.main)
         said = capsys.readouterr()
         return status, said.out, said.err
 
