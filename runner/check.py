@@ -113,7 +113,7 @@ PARTS = ("dataset", "validation_data", "model", "loss", "objective", "optimizer"
 
 
 def _part_faults(values: Values) -> Iterator[str]:
-    """What is wrong with parts that name nothing to build."""
+    """Yield a fault for each part that names nothing to build."""
     for part in PARTS:
         node = values[part]
         if node is None or (part == "objective" and not node):

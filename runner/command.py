@@ -45,10 +45,10 @@ def main() -> None:
             _job()
     except Exception as error:
         if isinstance(error, CompactHydraException) or not (begun := _since_it_began(error)):
-            told = message_with_place(error, sys.argv[1:])
+            message = message_with_place(error, sys.argv[1:])
             is_foreseen = isinstance(error, CompactHydraException | HydraException)
             hint = "" if is_foreseen else f"\nSet {FULL_ERROR}=1 to see where."
-            sys.exit(escaped(f"{told}{hint}"))
+            sys.exit(escaped(f"{message}{hint}"))
         harmless(error)
         traceback.print_exception(type(error), error, begun)
         sys.exit(f"\nSet the environment variable {FULL_ERROR}=1 for a complete stack trace.")
@@ -99,7 +99,7 @@ def _raised_by_hydra() -> Iterator[None]:
 
 
 def _since_it_began(error: BaseException) -> TracebackType | None:
-    """The traceback from where a run began, or its failure is told; None where none has begun."""
+    """Return the traceback from where a run began, or its failure is raised; None without one."""
     began = {("runner.drive", "execute"), ("runner.alone", "raise_failure")}
     trace = error.__traceback__
     while trace is not None:

@@ -20,15 +20,16 @@ INTERRUPTED = 128 + signal.SIGINT
 def enter(main: Callable[[], int], *, failed: int = 1, interrupted: str = "") -> NoReturn:
     """Carry out a command and exit with the status that `main` returns.
 
-    Whatever it raises is told on standard error, and the status is `failed`. After Ctrl-C it is
-    that of every command, with what `interrupted` says.
+    An error is printed on standard error, and the status is `failed`. After Ctrl-C the text
+    `interrupted` is, and the status is that of every command.
     """
     prepare()
     loaded()
-    sys.exit(_status(main, failed, interrupted))
+    sys.exit(status_of(main, failed=failed, interrupted=interrupted))
 
 
-def _status(main: Callable[[], int], failed: int, interrupted: str) -> int:
+def status_of(main: Callable[[], int], *, failed: int = 1, interrupted: str = "") -> int:
+    """Return the exit status of a command, its errors printed as `enter` says."""
     try:
         return main()
     except KeyboardInterrupt:
@@ -40,15 +41,15 @@ def _status(main: Callable[[], int], failed: int, interrupted: str) -> int:
         if not was_interrupted(error):
             if os.environ.get(FULL_ERROR) == "1":
                 raise
-            complain(_told(error))
+            complain(_message(error))
             return failed
     if interrupted:
         complain(interrupted)
     return INTERRUPTED
 
 
-def _told(error: Exception) -> str:
-    """Return a message for what nobody has foreseen."""
+def _message(error: Exception) -> str:
+    """Return a message for an error that was not foreseen."""
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename}: {error.strerror}"
     return f"{summary(error)}\nSet {FULL_ERROR}=1 to see where."

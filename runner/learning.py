@@ -57,7 +57,9 @@ def check_model(name: str, model: Module, x: Tensor) -> None:
     if lazy := [path for path, value in model.named_parameters() if is_lazy(value)]:
         raise ConfigError(f"model: {name}: {lazy[0]} has no shape, for the model does not use it")
     parameters = list(model.parameters())
-    if parameters and not any(parameter.requires_grad for parameter in parameters):
+    if not parameters:
+        return
+    if not any(parameter.requires_grad for parameter in parameters):
         raise ConfigError(f"model: of the parameters of {name} none learns: requires_grad is False")
     if (tried := networks.copied(model)) is model:  # it cannot be copied
         return

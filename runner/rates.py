@@ -20,6 +20,13 @@ LR, EVALUATIONS = "lr", "gradient_evaluations"
 """What columns of a step's learning rate, and of evaluations so far, are called"""
 
 
+def loaded_pytorch() -> Any:
+    """Return what the loops of `torch.optim` share, imported where there is such a loop."""
+    from runner.program import pytorch
+
+    return pytorch
+
+
 class Rates(Protocol):
     """Of the next step of a run, or of each cell of a stack."""
 
@@ -135,10 +142,8 @@ class ByPyTorch:
 
     def __init__(self, scheduler: Any, optimizer: Any, every: str, *, asks_loss: bool) -> None:
         """`asks_loss`: whether its step wants the loss that an epoch has ended with."""
-        from runner import hooked
-
         self._scheduler, self._optimizer, self._every = scheduler, optimizer, every
-        hooked.take_as_stepped(optimizer)
+        loaded_pytorch().hooked.take_as_stepped(optimizer)
         self._asks_loss = asks_loss
         self.count, self._epochs = 0, 0
 
@@ -156,7 +161,7 @@ class ByPyTorch:
             self._scheduler.step(seen.watched)
         else:
             self._scheduler.step()
-        _bound_rates(self._optimizer)
+        loaded_pytorch().bound_rates(self._optimizer)
 
     def keep(self, cells: Index) -> None:
         raise NotImplementedError("a stack's schedules are by hand")
@@ -188,14 +193,7 @@ class OfGroups(ByRule):
     def set(self) -> None:
         for group, lr in zip(self._optimizer.param_groups, self._lr.tolist(), strict=True):
             group["lr"] = lr
-        _bound_rates(self._optimizer)
-
-
-def _bound_rates(optimizer: Any) -> None:
-    """Let rates be infinite that PyTorch could not take."""
-    from runner.program.pytorch import bound_rates
-
-    bound_rates(optimizer)
+        loaded_pytorch().bound_rates(self._optimizer)
 
 
 class SetByRule(OfGroups):

@@ -24,6 +24,7 @@ from runner.rates import (
     OfGroups,
     Rates,
     SetByRule,
+    loaded_pytorch,
 )
 from runner.schedule import Rule
 from runner.setup import Setup, refused
@@ -49,19 +50,19 @@ def node_of(of: Setup) -> tuple[Values, str]:
     every = node.pop("every", None)
     if every not in (STEP, EPOCH, None):
         raise ConfigError(f"schedule.every: expected step or epoch, got {every}")
-    every = _how_often(every, of, asks_loss=_rule_asks_loss(node))
+    every = _how_often(every, of.epoch_steps, asks_loss=_rule_asks_loss(node))
     reach = reach_of(of, every)
     made = {k: reach if k in HORIZONS and v is None else v for k, v in node.items()}
     check_reach(made, reach)
     return made, every
 
 
-def _how_often(every: str | None, of: Setup, *, asks_loss: bool) -> str:
+def _how_often(every: str | None, epoch_steps: int, *, asks_loss: bool) -> str:
     """Return `every`; where it is None, what suits a schedule that asks for a loss, or for none.
 
     Within an epoch of several steps there is no loss to look at. Raises ConfigError.
     """
-    if every == STEP and asks_loss and of.epoch_steps > 1:
+    if every == STEP and asks_loss and epoch_steps > 1:
         raise ConfigError("schedule.every: expected epoch, for at its end it looks at the loss")
     return every or (EPOCH if asks_loss else STEP)
 
@@ -117,14 +118,12 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
     if node["_target_"].startswith(OURS):
         rule_of_ours = build("schedule", swapped(node, schedules.BY_HAND))
         return SetByRule(rule_of_ours, optimizer, every)
-    from runner.program import pytorch
-
     scheduler = _scheduler(node, optimizer)
     with refused("schedule: "):
-        asks_loss = pytorch.takes_loss(scheduler)
-    every = _how_often(of.schedule.get("every"), of, asks_loss=asks_loss)
+        asks_loss = loaded_pytorch().takes_loss(scheduler)
+    every = _how_often(of.schedule.get("every"), of.epoch_steps, asks_loss=asks_loss)
     with refused("schedule: "):
-        pytorch.check_cycle(scheduler, reach_of(of, every))
+        loaded_pytorch().check_cycle(scheduler, reach_of(of, every))
     return ByPyTorch(scheduler, optimizer, every, asks_loss=asks_loss)
 
 
@@ -171,9 +170,7 @@ def sets_rates(node: Values) -> bool:
             rule = build("schedule", by_hand)
             first, second = (rule(0, lr, lr, math.nan, None)[0] for lr in (1.0, 2.0))
         else:
-            from runner.program import pytorch
-
-            first, second = pytorch.first_rates(partial(_scheduler, node))
+            first, second = loaded_pytorch().first_rates(partial(_scheduler, node))
     except Exception:  # whatever a schedule of the user's raises
         return False
     return bool(first == second)

@@ -14,7 +14,7 @@ SAID = b"\nends after this step; once more ends it at once\n"
 def end_while_loading() -> None:
     """End at once, without a traceback, at a Ctrl-C while a command's modules are imported.
 
-    Nothing has begun by then. A process that was started to ignore Ctrl-C goes on ignoring it.
+    Nothing has begun by then. A process that was started to ignore Ctrl-C keeps ignoring it.
     """
     if signal.getsignal(signal.SIGINT) is signal.default_int_handler:
         signal.signal(signal.SIGINT, _end)

@@ -1,4 +1,4 @@
-"""Values that somebody has typed and no run would use: refused, alone and in a sweep.
+"""Refuses values that the user typed and no run uses, alone and in a sweep.
 
 A value of the config's own is there for whoever needs it, so only what was typed counts; of a sweep
 only what none of its cells uses, and cells that differ in nothing that they use.
@@ -62,13 +62,13 @@ def _reasons(cell: Cell, typed: set[str], *, is_swept: bool) -> dict[str, str]:
         "tracking.live": values["tracking"]["live"] and _not_published(values),
         "tracking.wait": values["tracking"]["wait"] and _not_published(values),
     }
-    found = {key: str(why) for key, why in reasons.items() if key in typed and why}
+    unused = {key: str(why) for key, why in reasons.items() if key in typed and why}
     if "tolerance" in typed and _never_below(values):
-        found["tolerance"] = (
-            "nobody knows how low this objective goes, so no loss is near it: patience=..., or a "
-            "runner.objective.Objective with least=..."
+        unused["tolerance"] = (
+            "the least value of this objective is not known, so no loss is near it: patience=..., "
+            "or a runner.objective.Objective with least=..."
         )
-    return {**found, **_unused_rates(cell, typed)} if typed & {*RATES, GROUPS} else found
+    return {**unused, **_unused_rates(cell, typed)} if typed & {*RATES, GROUPS} else unused
 
 
 GROUPS = "optimizer.groups"
@@ -79,24 +79,24 @@ def _unused_rates(cell: Cell, typed: set[str]) -> dict[str, str]:
     if cell.follows is None:
         return {}
     values = cell.values
-    found = {}
+    unused = {}
     if LR in typed and not cell.follows:
         has_lr = LR in values["optimizer"]
         instead = "optimizer.lr=..., say" if has_lr else "let the optimizer take lr as an argument"
-        found[LR] = f"no part refers to it, so the run would train at another rate: {instead}"
+        unused[LR] = f"no part refers to it, so the run would train at another rate: {instead}"
     schedule = values["schedule"]
     if schedule.get("_target_") != CONSTANT and scheduled.sets_rates(schedule):
         name = str(schedule.get("kind") or schedule["_target_"]).rpartition(".")[2]
         why = f"{name} sets every rate itself, so it would not be used: schedule.max_lr=..., say"
         if LR in typed and "schedule" not in cell.follows:
-            found.setdefault(LR, why)
+            unused.setdefault(LR, why)
         if "optimizer.lr" in typed:
-            found["optimizer.lr"] = why
+            unused["optimizer.lr"] = why
         groups = values["optimizer"].get("groups")
         named = groups if isinstance(groups, list) else []
         if GROUPS in typed and any(isinstance(one, Mapping) and LR in one for one in named):
-            found[GROUPS] = f"the lr of a group: {why}"
-    return found
+            unused[GROUPS] = f"the lr of a group: {why}"
+    return unused
 
 
 def _measures(node: Values) -> list[Mapping[str, Any]]:
@@ -121,30 +121,30 @@ def _never_below(values: Values) -> bool:
 def _refuse_the_same(cells: Sequence[Cell], reasons: Sequence[Mapping[str, str]]) -> None:
     """Raise ConfigError where cells differ in their values, but in none that a run uses."""
     first: dict[str, Cell] = {}
-    told: dict[str, tuple[Cell, Cell]] = {}
+    pairs: dict[str, tuple[Cell, Cell]] = {}
     for cell, unused in zip(cells, reasons, strict=True):
         left_out = {*NOT_USED_ITSELF, *unused}
         used = {key: value for key, value in cell.values.items() if key not in left_out}
         other = first.setdefault(json.dumps(used, sort_keys=True), cell)
         if cell.values != other.values and _differing(cell.values, other.values):
-            told.setdefault(", ".join(_differing(cell.values, other.values)), (other, cell))
+            pairs.setdefault(", ".join(_differing(cell.values, other.values)), (other, cell))
     faults = [
         f"{keys}: no part refers to it, so these cells would be the same run: "
         f"{shown(one.overrides)}; {shown(two.overrides)}\n"
         f"sweep a value that a part has (optimizer.lr=..., say), or give one value for {keys}"
-        for keys, (one, two) in told.items()
+        for keys, (one, two) in pairs.items()
     ]
     if faults:
         raise ConfigError("\n".join(faults))
 
 
 def _differing(one: Values, two: Values) -> list[str]:
-    """The names of the leaves in which the values differ."""
-    here, there = dict(leaves(one)), dict(leaves(two))
-    return [key for key in here if here[key] != there.get(key)]
+    """Return the names of the leaves in which the values differ."""
+    first, second = dict(leaves(one)), dict(leaves(two))
+    return [key for key in first if first[key] != second.get(key)]
 
 
 def shown(overrides: Sequence[str]) -> str:
-    """The overrides, less those of tracking: its URI may hold a password."""
-    told = (text for text in overrides if not text.lstrip("+~").startswith("tracking"))
-    return " ".join(map(shortly, told))
+    """Return the overrides as text, without those of tracking: its URI may hold a password."""
+    words = (text for text in overrides if not text.lstrip("+~").startswith("tracking"))
+    return " ".join(map(shortly, words))

@@ -6,17 +6,16 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from runner.entry import enter
+from runner.entry import status_of
 
 
 def entered(main, *typed):
     """Return the exit status of a command, and what it prints on standard output and error."""
     out, err = io.StringIO(), io.StringIO()
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("runner.entry.prepare", lambda: None)
         patch.setattr(sys, "argv", ["command", *typed])
-        with redirect_stdout(out), redirect_stderr(err), pytest.raises(SystemExit) as end:
-            enter(main)
+        with redirect_stdout(out), redirect_stderr(err):
+            status = status_of(main)
     assert "Traceback" not in err.getvalue()
     assert "Warning" not in err.getvalue()
-    return end.value.code, out.getvalue(), err.getvalue()
+    return status, out.getvalue(), err.getvalue()

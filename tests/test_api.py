@@ -398,7 +398,7 @@ def test_a_rate_beside_a_schedule_that_has_its_own():
 
 def test_an_objective_whose_least_value_nobody_knows():
     """A tolerance that was typed would never be met."""
-    with pytest.raises(api.ConfigError, match="tolerance: nobody knows how low"):
+    with pytest.raises(api.ConfigError, match="tolerance: the least value of this objective"):
         api.run(OFF, "objective.start=[1.0]", objective=bowl, tolerance=0.1)
     api.run(OFF, "objective.start=[1.0]", objective=bowl, epochs=2)
 

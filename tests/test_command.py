@@ -385,12 +385,12 @@ def test_a_name_says_the_lr_that_the_optimizer_has(tmp_path, runner, store):
         "    def __init__(self, params, lr):\n"
         "        super().__init__(params, lr=0.1 if lr == 'auto' else lr)\n"
     )
-    runner(tmp_path, "~optimizer.lr", "gradient=by_hand", "lr=0.5", "epochs=2")
+    runner(tmp_path, "~optimizer.lr", "gradient=by_hand", "epochs=2")
     own = ("optimizer=by_hand", "optimizer._target_=own.Own", "optimizer.lr=auto")
     runner(tmp_path, *own, "epochs=2")
     _, runs = store(tmp_path)
     assert {run.info.run_name for run in runs} == {
-        "lr=0.5 epochs=2 gradient=by_hand ~optimizer.lr",
+        "epochs=2 gradient=by_hand ~optimizer.lr",
         "Own epochs=2 optimizer.lr=auto",
     }
 

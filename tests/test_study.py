@@ -6,12 +6,13 @@ import signal
 import subprocess
 import sys
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 
 import numpy as np
 import pytest
 
 from runner.config import ConfigError
+from runner.entry import status_of
 from runner.report import study_page
 from runner.study import (
     Claim,
@@ -23,7 +24,8 @@ from runner.study import (
     noise_floor,
     rates,
 )
-from runner.study.__main__ import main, told
+from runner.study.__main__ import main as study_main
+from runner.study.__main__ import told
 from runner.study.carry_out import carry_out
 from runner.study.claim import AT_LEAST, AT_MOST, CANNOT_TELL, FAILS, HOLDS, NEAR
 from tests.browser import visit
@@ -32,6 +34,11 @@ from tests.waiting import PATIENCE, wait_for
 
 NAMES = found.names()
 DOCS = (ROOT / "docs" / "studies.md").read_text()
+
+
+def main(words):
+    """Carry out `python -m runner.study WORDS` here, and return its status."""
+    return status_of(partial(study_main, words), failed=2)
 
 
 @pytest.fixture

@@ -92,7 +92,7 @@ def _report(typed: argparse.Namespace) -> int:
         film = animation.as_gif(animation.of_runs(compared))
         (project.folder() / typed.film).write_bytes(film)
         say(f"{'film':<12}{typed.film}")
-    with suppress(KeyboardInterrupt):  # as one leaves what goes on
+    with suppress(KeyboardInterrupt):  # the way to stop following
         while is_followed:
             time.sleep(PAUSE)
             compared = _compared(typed)

@@ -42,9 +42,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     study = found.find(typed.name, typed.dir)
     _check_places(typed.html, typed.pictures)
     try:
-        findings = _run(study, typed.words, typed.html)
-        if typed.pictures:
-            _draw(study, findings, project.folder() / typed.pictures)
+        findings = _run(study, typed.words, typed.html, typed.pictures)
     except OSError as error:
         place = error.filename or "the page"
         raise RunnerError(f"{place}: cannot be written: {error.strerror}") from error
@@ -70,7 +68,9 @@ def _check_places(html: Path | None, pictures: Path | None) -> None:
         raise ConfigError(f"--pictures: {pictures}: expected a folder, and this is a file")
 
 
-def _run(study: found.Study, words: Sequence[str], html: Path | None) -> Findings:
+def _run(
+    study: found.Study, words: Sequence[str], html: Path | None, pictures: Path | None
+) -> Findings:
     from runner.report import study_page
 
     began, runs = time.monotonic(), {}
@@ -87,14 +87,11 @@ def _run(study: found.Study, words: Sequence[str], html: Path | None) -> Finding
     path = study_page.write(study.name, page, html)
     say(f"\n{'holds' if findings.holds else 'does not hold'}: {study.name}")
     say(f"page: {project.shown(path)}")
+    if pictures:
+        folder = project.folder() / pictures
+        for path in study_page.pictures_in(folder, study.name, findings.pictures):
+            say(f"picture: {project.shown(path)}")
     return findings
-
-
-def _draw(study: found.Study, findings: Findings, folder: Path) -> None:
-    from runner.report import study_page
-
-    for path in study_page.pictures_in(folder, study.name, findings.pictures):
-        say(f"picture: {project.shown(path)}")
 
 
 def told(claims: Sequence[Claim]) -> list[tuple[str, ...]]:

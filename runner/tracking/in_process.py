@@ -33,15 +33,15 @@ def _said() -> dict[str, str]:
     mlflow = sys.modules.get("mlflow")
     if mlflow is None or not hasattr(mlflow, "is_tracking_uri_set"):
         return {}
-    said = {}
+    variables = {}
     if mlflow.is_tracking_uri_set():
-        said[URI] = mlflow.get_tracking_uri()
+        variables[URI] = mlflow.get_tracking_uri()
     number = os.environ.get(ID)  # which `mlflow.set_experiment` has set
     if number and not os.environ.get(NAME):
         try:
-            said[NAME] = mlflow.get_experiment(number).name
+            variables[NAME] = mlflow.get_experiment(number).name
         except Exception as error:  # whatever a store says that does not have it
             raise ConfigError(
                 f"tracking.experiment: {ID}={number} cannot be looked up ({error}): name it"
             ) from error
-    return said
+    return variables
