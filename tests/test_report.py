@@ -23,7 +23,8 @@ from tests.conftest import ROOT
 from tests.test_crash import publish
 from tests.waiting import PATIENCE, wait_for
 
-DRAWING = ("report.page=true", "report.pictures=null")  # what is so outside of the tests
+PICTURES = "report.pictures=null"
+DRAWING = ("report.page=true", PICTURES)  # what is so outside of the tests
 
 
 @pytest.fixture(scope="module")
@@ -388,7 +389,7 @@ def report_of(folder, environment):
 @pytest.mark.parametrize("lr", ["0.1", "1"])
 def test_a_run_has_pictures(lr, tmp_path, runner, store):
     """PNGs of a sensible size, with something on them, also of a run that has diverged."""
-    runner(tmp_path, "gradient=by_hand", f"lr={lr}", *DRAWING)
+    runner(tmp_path, "gradient=by_hand", f"lr={lr}", PICTURES)
     client, [run] = store(tmp_path)
     for name in ("loss.png", "parameters.png", "landscape.png"):
         picture = matplotlib.image.imread(artifact(client, run, name, tmp_path))
@@ -403,7 +404,7 @@ def test_what_goes_wrong_in_drawing_harms_nothing(tmp_path, runner, store):
     """It is logged; the run is published all the same."""
     (tmp_path / "mlruns").mkdir()
     (tmp_path / "mlruns" / "report").write_text("no folder")
-    done = runner(tmp_path, "gradient=by_hand", "epochs=3", *DRAWING)
+    done = runner(tmp_path, "gradient=by_hand", "epochs=3", PICTURES)
     assert "see it" in done.stdout
     log = tmp_path / "mlruns" / "publish.log"
     wait_for(log.exists)
