@@ -38,7 +38,7 @@ def run(cell: Cell) -> float:
     that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
     check(cell.values, cell.choices, cell.overrides)
-    refuse_unused([cell], is_swept=False)
+    refuse_unused([cell])
     if cell.values["sweep"]["dry_run"]:
         say(f"1 cell: {identity.name(cell)}, loop {compose(cell.values).loop}; nothing is run")
         return math.nan

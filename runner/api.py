@@ -66,7 +66,7 @@ def run(
         _refuse_a_dry_run(cell)
         check_alone(cell.values["sweep"], is_swept=False)
         check(cell.values, cell.choices, cell.overrides)
-        refuse_unused([cell], is_swept=False)
+        refuse_unused([cell])
         stack.enter_context(_torch_state([cell]))
         tracked = stack.enter_context(_session(cell))
         done, received = alone.carry_out(cell, tracked)

@@ -123,7 +123,8 @@ def leaves(value: Any) -> list[Tensor]:
         node = waiting.pop()
         if (leaf := getattr(node, "variable", None)) is not None:
             reached.append(leaf)
-        new = {after for after, _ in node.next_functions if after is not None} - visited
-        visited |= new
-        waiting += new
+        for after, _ in node.next_functions:
+            if after is not None and after not in visited:
+                visited.add(after)
+                waiting.append(after)
     return reached

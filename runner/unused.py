@@ -23,14 +23,14 @@ NOT_USED_ITSELF = (LR, *NOT_THE_EXPERIMENT)
 """What no run reads: lr is there to be referred to, as `${lr}`, and the rest is how it is shown."""
 
 
-def refuse_unused(cells: Sequence[Cell], *, is_swept: bool) -> None:
+def refuse_unused(cells: Sequence[Cell]) -> None:
     """Raise ConfigError for what was typed, and none of the cells would use.
 
     Also where cells of a sweep differ in their values, but in none that they use. Cells of equal
     values pass: who types `seed=0,0` gets two runs.
     """
     typed = typed_keys(cells[0].overrides)
-    reasons = [_reasons(cell, typed, is_swept=is_swept) for cell in cells]
+    reasons = [_reasons(cell, typed) for cell in cells]
     everywhere = [key for key in reasons[0] if all(key in others for others in reasons)]
     if faults := [f"{key}: {reasons[0][key]}" for key in everywhere]:
         raise ConfigError("\n".join(faults))
@@ -43,7 +43,7 @@ def typed_keys(overrides: Sequence[str]) -> set[str]:
     return {text.lstrip("+").partition("=")[0] for text in overrides if not text.startswith("~")}
 
 
-def _reasons(cell: Cell, typed: set[str], *, is_swept: bool) -> dict[str, str]:
+def _reasons(cell: Cell, typed: set[str]) -> dict[str, str]:
     """Return why each of the typed keys would not be used, for those that would not."""
     values = cell.values
     every_measure = all(node.get("every") for node in _measures(values["measure"]))
@@ -57,8 +57,7 @@ def _reasons(cell: Cell, typed: set[str], *, is_swept: bool) -> dict[str, str]:
         "measure.every": every_measure
         and "no measure is chosen that it is for: measure=[sharpness], say",
         "report.pictures": values["report"]["pictures"] and _not_drawn(values),
-        "report.page": values["report"]["page"]
-        and (_not_drawn(values) or (not is_swept and "is of a sweep, and this is a single run")),
+        "report.page": values["report"]["page"] and _not_drawn(values),
         "tracking.live": values["tracking"]["live"] and _not_published(values),
         "tracking.wait": values["tracking"]["wait"] and _not_published(values),
     }

@@ -75,7 +75,7 @@ KEYS = {
 def words(seed):
     chance = random.Random(seed)
     parts = {key: chance.choice(values) for key, values in PARTS.items() if chance.random() < 0.5}
-    keys = chance.sample([*KEYS], chance.randrange(1, 5))
+    keys = chance.sample([*KEYS], chance.randrange(4))
     keys.sort(key=lambda key: key.lstrip("+").split(".")[0] not in parts)
     return [
         *(f"{key}={value}" for key, value in parts.items()),

@@ -88,7 +88,6 @@ REFUSED = {
     "-m split_seed=3,4": ("split_seed: is for a share",),
     "validation=0 split_seed=3": ("split_seed: is for a share",),
     "measure.every=5": ("measure.every: no measure is chosen",),
-    "report.page=true": ("report.page: is of a sweep",),
     "tracking=off report.pictures=true": ("report.pictures: nothing is drawn",),
     "-m tracking=off report.page=true lr=0.1,0.2": ("report.page: nothing is drawn",),
     "tracking=off tracking.wait=true": ("tracking.wait: nothing is published",),

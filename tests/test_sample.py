@@ -107,8 +107,10 @@ def test_values_in_pairs():
         zip(column(cells, "lr"), column(cells, "epochs"), column(cells, "seed"), strict=True)
     )
     assert pairs == [(lr, n, seed) for lr, n in ((0.1, 1), (0.2, 2), (0.3, 3)) for seed in (0, 1)]
-    zipped = "sweep.zip=[[lr,epochs],[seed,split_seed]]"
-    assert len(swept("lr=0.1,0.2", "epochs=1,2", "seed=0,1,2", "split_seed=5,6,7", zipped)) == 6
+    zipped = "sweep.zip=[[lr,epochs],[seed,tolerance]]"
+    assert (
+        len(swept("lr=0.1,0.2", "epochs=1,2", "seed=0,1,2", "tolerance=0,1e-6,1e-3", zipped)) == 6
+    )
     spaced = swept(LOG, "epochs=1,2,3", "sweep.zip=[lr,epochs]", "sweep.samples=3")
     assert list(zip(column(spaced, "lr"), column(spaced, "epochs"), strict=True)) == [
         (1e-4, 1),

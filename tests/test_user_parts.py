@@ -387,7 +387,7 @@ NOT_TRAINED = {
     "sparse": "beside is sparse",
     "meta": "beside is on the meta device",
     "lazy": r"beside\.weight has no shape",
-    "listed": r"a tensor of shape \(1, 1\) that wants a gradient",
+    "listed": r"a tensor of shape \(1,.*\) that wants a gradient",
     "tensor": r"a tensor of shape \(1,\) that wants a gradient",
     "detached": "has no gradient by its parameters",
     "frozen": "none learns",

@@ -115,7 +115,7 @@ def settings(cells: Sequence[Cell]) -> Values:
         faults.append("tracking.log_model: expected false, for models are kept of lone runs")
     if faults:
         raise ConfigError("\n".join(faults))
-    refuse_unused(cells, is_swept=True)
+    refuse_unused(cells)
     return chosen
 
 
