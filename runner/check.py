@@ -123,11 +123,15 @@ def _part_faults(values: Values) -> Iterator[str]:
             continue
         name = node.get("_target_")
         if not isinstance(name, str) or not name.strip():
-            holds = f"got {name}" if "_target_" in node else f"only {', '.join(node) or 'nothing'}"
+            holds = f"got {name}" if "_target_" in node else f"and there is {_listed(node)}"
             yield (
-                f"{part}._target_: expected the name of a class or function, {holds}; the file of "
-                f"an option begins with _target_, and is not itself below {part}:"
+                f"{part}._target_: expected the name of a class or function, {holds}; in an "
+                f"option's file _target_ is the first key, not one below {part}:"
             )
+
+
+def _listed(node: Mapping[str, Any]) -> str:
+    return f"only {', '.join(node)}" if node else "nothing"
 
 
 def _number_faults(values: Values, largest: float, *, said: bool) -> Iterator[str]:

@@ -109,7 +109,7 @@ REFUSED = {
     "~optimizer._target_": ("optimizer._target_: expected the name", "only lr, momentum"),
     "~model._target_": ("model._target_: expected the name",),
     "~loss._target_ gradient=by_hand": ("loss._target_: expected the name",),
-    "~schedule._target_": ("schedule._target_: expected the name", "only nothing"),
+    "~schedule._target_": ("schedule._target_: expected the name", "there is nothing"),
     "~dataset._target_": ("dataset._target_: expected the name",),
     "optimizer._target_=null": ("optimizer._target_: expected the name", "got None"),
     "optimizer._target_=[1]": ("optimizer._target_: expected the name", "got [1]"),
