@@ -144,9 +144,12 @@ def test_a_range_test(every):
     assert np.unique(bare.rates) == pytest.approx(geometric, rel=1e-12)
 
 
-@pytest.mark.parametrize("to", ["0", "-1", "inf", "nan"])
-def test_a_range_test_has_an_end(to):
-    with pytest.raises(runner.ConfigError, match=r"schedule\.to: expected above 0"):
+@pytest.mark.parametrize(
+    ("to", "expected"),
+    [("0", "above 0"), ("-1", "above 0"), ("inf", "finite numbers"), ("nan", "finite numbers")],
+)
+def test_a_range_test_has_an_end(to, expected):
+    with pytest.raises(runner.ConfigError, match=rf"schedule\.to: expected {expected}"):
         ours(*WORDS, "schedule=range_test", f"schedule.to={to}")
 
 
