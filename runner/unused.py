@@ -79,7 +79,7 @@ def _unused_rates(cell: Cell, typed: set[str]) -> dict[str, str]:
         return {}
     values = cell.values
     unused = {}
-    if LR in typed and not cell.follows:
+    if LR in typed and not cell.follows and values["optimizer"].get(LR) != values[LR]:
         has_lr = LR in values["optimizer"]
         instead = "optimizer.lr=..., say" if has_lr else "let the optimizer take lr as an argument"
         unused[LR] = f"no part refers to it, so the run would train at another rate: {instead}"
