@@ -129,10 +129,11 @@ SWEEPS = {
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("stack", ["true", "auto"])
 @pytest.mark.parametrize("case", SWEEPS)
-def test_the_number_of_workers_changes_nothing(case, here):
+def test_the_number_of_workers_changes_nothing(case, stack, here):
     """Nor does it matter how a stack is sliced among them, or how many cells have stopped."""
-    words = (*SWEEPS[case], "tracking=off", "epochs=30", "sweep.stack=true")
+    words = (*SWEEPS[case], "tracking=off", "epochs=30", f"sweep.stack={stack}")
     one = runner.sweep(*words, "sweep.workers=1")
     for workers in (2, 3, 5):
         assert_same(one, runner.sweep(*words, f"sweep.workers={workers}"))
@@ -213,6 +214,22 @@ def test_the_environment_has_no_say_in_threads(environment, tmp_path):
         assert done.returncode == 0, done.stderr
         printed.add(done.stdout)
     assert len(printed) == 1
+
+
+def test_the_plan_does_not_divide_a_stack_into_lone_runs(here):
+    """Whatever the workers, and whatever is done already; and one cell can be a stack."""
+    words = (*NOISY_LINE, "tracking=off", "epochs=5")
+    three = {"lr": [0.01, 0.011, 0.012]}
+    whole = runner.sweep(*words, **three)
+    assert {run.tags["stacked"] for run in whole} == {"true"}
+    divided = runner.sweep(*words, "sweep.workers=3", **three)
+    assert_same(whole, divided)
+    alone = runner.sweep(*words, "sweep.stack=true", lr=[0.01])
+    assert alone[0].tags["stacked"] == "true"
+    assert alone[0].trajectory["loss"].equals(whole[0].trajectory["loss"])
+    rest = runner.sweep(*words, "sweep.resume=true", lr=[0.01, 0.02])
+    assert rest[0].id in {run.id for run in (*whole, *divided, *alone)}
+    assert rest[1].tags["stacked"] == "true"
 
 
 def test_threads_are_put_back(here):

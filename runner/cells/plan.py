@@ -121,16 +121,17 @@ def plan(
     ]
     left = set(range(len(cells))) - {one.cell for one in finished}
     by_structure: dict[str, list[int]] = {}
-    for number in range(len(cells)) if prune else sorted(left):
+    for number in range(len(cells)):
         parts = prepared[number]
         structure = parts if isinstance(parts, str) else parts.structure
         by_structure.setdefault(structure, []).append(number)
-    groups = [
-        _group(numbers, [prepared[number] for number in numbers], stack, workers)
-        for numbers in by_structure.values()
-    ]
+    groups = []
+    for numbers in by_structure.values():
+        rest = numbers if prune else [number for number in numbers if number in left]
+        group = _group(numbers, rest, prepared, stack, workers)
+        groups.append(_left(group, left) if prune else group)
+    groups = [group for group in groups if group.units]
     if prune:
-        groups = [own for group in groups if (own := _left(group, left)).units]
         left = {number for group in groups for number in group.numbers}
         finished = [one for one in finished if one.cell not in left]
     few = sum(kept[number] is None for number in left)
@@ -183,23 +184,37 @@ def _parts(cell: Cell, data: Dataset, stack: Stack) -> tuple[Parts | str, int | 
     return why, None if made.spacing else steps * made.initial.nbytes
 
 
-def _group(numbers: list[int], parts: list[Any], stack: Stack, workers: int) -> Group:
-    """How these cells of one structure are executed."""
-    units = tuple(Unit((number,), None) for number in numbers)
-    if isinstance(parts[0], str):
-        return Group(tuple(numbers), units, parts[0], "")
-    loop, doubt = parts[0].setup.loop, parts[0].doubt
-    size = min(_slice(parts), -(-len(numbers) // workers))
+def _group(
+    numbers: Sequence[int],
+    rest: Sequence[int],
+    prepared: Sequence[Parts | str],
+    stack: Stack,
+    workers: int,
+) -> Group:
+    """Return how the `rest` of these cells, all of one structure, is executed.
+
+    Whether they are stacked is decided for all of them, whatever is done already and however they
+    are divided among workers: otherwise a cell's numbers would depend on that.
+    """
+    first = prepared[numbers[0]]
+    units = tuple(Unit((number,), None) for number in rest)
+    if isinstance(first, str):
+        return Group(tuple(rest), units, first, "")
+    parts: list[Any] = [prepared[number] for number in numbers]
+    most = _slice(parts)
     if stack is False:
         alone: str | None = "sweep.stack=false"
-    elif len(numbers) == 1:
+    elif len(numbers) == 1 and stack is not True:
         alone = "no other cell has its structure"
     else:
-        alone = (None if stack is True else slower(parts[:size])) or impossible(parts[:size])
-    if not alone:
-        slices = [slice(at, at + size) for at in range(0, len(numbers), size)]
-        units = tuple(Unit(tuple(numbers[some]), parts[some]) for some in slices)
-    return Group(tuple(numbers), units, alone, loop, doubt)
+        tried = parts[:most]
+        alone = (None if stack is True else slower(tried)) or impossible(tried)
+    if not alone and rest:
+        size = min(most, -(-len(rest) // workers))
+        slices = [rest[at : at + size] for at in range(0, len(rest), size)]
+        brought = dict(zip(numbers, parts, strict=True))
+        units = tuple(Unit(tuple(some), [brought[n] for n in some]) for some in slices)
+    return Group(tuple(rest), units, alone, first.setup.loop, first.doubt)
 
 
 def _slice(parts: Sequence[Parts]) -> int:
