@@ -17,8 +17,9 @@ def main() -> None:
     project.folder()  # before anything can change the current one
     # All that the imports make stays: looking through it for garbage takes a twentieth of the time.
     gc.set_threshold(50_000)
-    ahead = process.start_ahead(sys.argv[1:])
-    if {"-m", "--multirun"} & {*sys.argv} and "gradient=by_hand" not in sys.argv:
+    has_pool = bool({"-m", "--multirun"} & {*sys.argv}) and "gradient=by_hand" not in sys.argv
+    ahead = process.start_ahead(sys.argv[1:], is_late=has_pool)
+    if has_pool:
         forking.prepare()
     from runner import command, console
     from runner.tracking import session

@@ -23,12 +23,12 @@ LEADER_SECONDS = 1.0  # between two looks whether the invocation's process is th
 ORDERS_SECONDS = 15.0  # for orders that a process has left behind, to be read after the imports
 
 
-def follow(leader: int) -> int:
+def follow(leader: int, *, is_late: bool) -> int:
     """Publish what a running invocation writes, until that ends; print a report as JSON.
 
     `leader` is the id of the invocation's process. The orders come in a line on standard input: the
     fields of `tracking.session.Settings`, and `name`, with which the invocation's journals begin,
-    and how many `runs` are to come.
+    and how many `runs` are to come. With `is_late`, nothing is imported before they have come.
     """
     ended, has_orders = threading.Event(), threading.Event()
     threading.Thread(target=_watch, args=[leader, has_orders, ended], daemon=True).start()
@@ -37,13 +37,14 @@ def follow(leader: int) -> int:
     uri, publisher = "", None
     undrawn: list[str] = []
     try:
+        line = sys.stdin.readline() if is_late else ""
         gc.disable()  # looking for garbage takes a fifth of the imports, which make none
         from runner.tracking.files import MANY, Files
         from runner.tracking.publisher import Publisher  # takes longer than to give the orders
 
         gc.freeze()  # nor will what they have made ever be garbage
         gc.enable()
-        line = sys.stdin.readline()
+        line = line or sys.stdin.readline()
         if not line:  # it died before it had any
             return 0
         has_orders.set()

@@ -36,6 +36,7 @@ def main() -> int:
         help="also what was published before: into a store that has lost it",
     )
     parser.add_argument("--follow", metavar="PID", type=int, help=argparse.SUPPRESS)
+    parser.add_argument("--late", action="store_true", help=argparse.SUPPRESS)
     typed = parser.parse_args()
     os.environ.update(BOUNDED)
     try:
@@ -44,7 +45,9 @@ def main() -> int:
         parser.error(f"{escaped(typed.dir) or 'an empty name'} is no folder")
     project.folder()  # is that one, whatever a part of the user's does when it is drawn
     if typed.follow is not None:
-        return follow(typed.follow)  # a process of an invocation's: see `runner.tracking.process`
+        return follow(
+            typed.follow, is_late=typed.late
+        )  # a process of an invocation's: see `runner.tracking.process`
     if typed.uri is not None and (why := fault(typed.uri)):
         complain(f"--uri: {why}")
         return 2

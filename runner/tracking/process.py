@@ -17,12 +17,16 @@ from runner import project
 Publisher = subprocess.Popen[str]
 
 
-def start_ahead(typed: Sequence[str]) -> Publisher | None:
-    """One that waits for its orders, if the command line `typed` is to run something."""
+def start_ahead(typed: Sequence[str], *, is_late: bool = False) -> Publisher | None:
+    """Start one that waits for its orders, if the command line `typed` is to run something.
+
+    With `is_late`, it imports what it needs only then: where two other processes import until then,
+    and the machine has two cores, it would hold them up.
+    """
     asks_only = any(word.startswith("-") and word not in ("-m", "--multirun") for word in typed)
     if asks_only or {"tracking=off", "sweep.dry_run=true"} & {*typed}:
         return None
-    return _start()
+    return _start(is_late)
 
 
 def start(orders: Mapping[str, Any], ahead: Publisher | None = None) -> Publisher:
@@ -72,9 +76,10 @@ def dismiss(publisher: Publisher) -> None:
     publisher.communicate()
 
 
-def _start() -> Publisher:
+def _start(is_late: bool = False) -> Publisher:
+    late = ["--late"] if is_late else []
     return subprocess.Popen(
-        [sys.executable, "-m", "runner.publish", "--follow", str(os.getpid())],
+        [sys.executable, "-m", "runner.publish", "--follow", str(os.getpid()), *late],
         cwd=project.folder(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
