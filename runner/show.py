@@ -69,7 +69,8 @@ def main() -> int:
 
 
 def _run(run: Run) -> Iterator[str]:
-    said = OUTCOMES.get(run.outcome, run.reason or "its process is at it")
+    is_running = run.outcome == "running"
+    said = OUTCOMES.get(run.outcome) or run.reason or ("its process goes on" if is_running else "")
     rows = {
         "run": run.name,
         "parts": _chosen(run, PARTS),
@@ -77,7 +78,7 @@ def _run(run: Run) -> Iterator[str]:
         "samples": _chosen(run, SAMPLES),
         "training": _chosen(run, TRAINING),
         "loop": run.tags.get("loop", ""),
-        "outcome": f"{painted(run.outcome, run.outcome)}: {said}",
+        "outcome": ": ".join(filter(None, [painted(run.outcome, run.outcome), said])),
         "reason": run.reason,
         "measures": run.tags.get("measured", ""),
         "went on": run.tags.get("went_on", ""),

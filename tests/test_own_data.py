@@ -337,3 +337,14 @@ def test_the_decimal_point_of_a_target_is_the_tables(dataset):
     Path("t.csv").write_text("a;y\n1;1,5\n2;2,25\n3;-3\n")
     words = (*CSV, "model=linear", 'dataset.separator=";"', 'dataset.decimal=","')
     assert dataset(*words).y.tolist() == [1.5, 2.25, -3]
+
+
+def test_an_index_without_a_name_in_a_table_of_text_is_refused(tmp_path):
+    """As `to_csv` writes it: it would be a feature that counts the rows."""
+    table = pd.DataFrame({"a": [1.0, 2.0, 3.0], "y": [2.0, 4.0, 6.0]})
+    table.to_csv(tmp_path / "table.csv")
+    words = ("dataset=csv", f"dataset.path={tmp_path}/table.csv", "dataset.target=y")
+    with pytest.raises(runner.ConfigError, match=r"features: column 1 of .* has no name"):
+        runner.run(*words, "model=linear", "tracking=off")
+    named = runner.run(*words, "dataset.features=[a]", "model=linear", "tracking=off")
+    assert named.parameters.shape[1] == 2

@@ -103,6 +103,13 @@ def divided(
         raise ValueError(f"target: expected the name of a column: {', '.join(there)}")
     if features is None:
         chosen = [name for name in there if name not in targets and name not in index]
+        if unnamed := [
+            number for number, name in enumerate(there, 1) if name in chosen and not name.strip()
+        ]:
+            raise ValueError(
+                f"features: column {unnamed[0]} of {path} has no name, as an index that pandas has "
+                "written: name the features, or write the file with index=False"
+            )
     else:
         chosen = _existing(names(features, "features"), there, "features")
     if both := [name for name in chosen if name in targets]:
