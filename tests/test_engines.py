@@ -23,6 +23,7 @@ ENGINES = {
 KILLER = """
 import os
 import signal
+import sys
 import time
 from pathlib import Path
 
@@ -37,7 +38,9 @@ class Killed(torch.nn.Linear):
         self.where, self.size = where, size
 
     def forward(self, x):
-        left = Path(self.where).read_text().splitlines() if torch.is_grad_enabled() else []
+        leads = sys.argv[0].endswith("runner/__main__.py")  # it tries a copy before all begins
+        trains = torch.is_grad_enabled() and not leads
+        left = Path(self.where).read_text().splitlines() if trains else []
         if left:
             Path(self.where).write_text("\\n".join(left[1:]))
             time.sleep(1)  # so that what has begun is known
