@@ -63,7 +63,7 @@ LANES = 32
 
 
 def computed(cells: int, samples: int) -> int:
-    """Return how many cells PyTorch computes for a stack of `cells`, the last ones for nothing.
+    """Return how many cells PyTorch computes for a stack of `cells`; the last ones are padding.
 
     What is left over at the end of a tensor goes through other code, whose exponentials round
     otherwise: so there are enough cells that a number for each sample of each leaves no remainder.

@@ -69,8 +69,8 @@ def main() -> int:
 
 
 def _run(run: Run) -> Iterator[str]:
-    is_running = run.outcome == "running"
-    said = OUTCOMES.get(run.outcome) or run.reason or ("its process goes on" if is_running else "")
+    running = "its process is still running" if run.outcome == "running" else ""
+    said = OUTCOMES.get(run.outcome) or run.reason or running
     rows = {
         "run": run.name,
         "parts": _chosen(run, PARTS),

@@ -86,7 +86,7 @@ class Program:
 
 
 def _lengthened(rows: Tensor, count: int) -> Tensor:
-    """Return `count` rows: these, and then the first one again and again."""
+    """Return `count` rows: these, followed by copies of the first one."""
     if count == len(rows):
         return rows
     return torch.cat([rows, rows[:1].expand(count - len(rows), *rows.shape[1:])])
