@@ -282,7 +282,7 @@ def test_resume_does_only_what_is_not_done(runner, tmp_path, store):
     again = runner(tmp_path, *typed, "lr=0.1,1e30", "tracking=off", "sweep.resume=true")
     assert again.stdout.startswith("4 cells: 0 stacks (0), 0 alone, 4 already done")
     more = runner(tmp_path, *typed, "lr=0.1,0.2", "tracking=off", "sweep.resume=true")
-    assert more.stdout.startswith("4 cells: 0 stacks (0), 2 alone, 2 already done")
+    assert more.stdout.startswith("4 cells: 2 stacks (2), 0 alone, 2 already done")
     other = runner(tmp_path, *typed, "lr=0.1", "tracking=off", "sweep.resume=true", "seed=5")
     assert "0 already done" in other.stdout
     published = runner(tmp_path, *typed, "lr=0.1", "sweep.resume=true")
