@@ -34,13 +34,13 @@ class Draws:
 
         Raises ConfigError.
         """
-        device.use_threads(1)
         node, unseen = values["dataset"], values.get("validation_data")
         if values.get("objective"):
             return self._none(values)
         wishes = _wishes(values)
         key = json.dumps([node, unseen, wishes])
         if key not in self._prepared:
+            device.use_threads(1)
             kind, unseen = wishes.target_type, _like(node, unseen)
             other = None if unseen is None else self._samples("validation_data", unseen, kind)
             own = self._samples("dataset", node, kind)
