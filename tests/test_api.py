@@ -407,6 +407,7 @@ def bowl(w):
     return (w**2).sum()
 
 
+@pytest.mark.slow
 def test_what_mlflow_was_told_in_this_process_is_heeded(here, empty_store):
     """Its store and its experiment, also where the environment says something else."""
     script = """

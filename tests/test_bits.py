@@ -198,6 +198,7 @@ for cells in ([run], stack, hand):
 """
 
 
+@pytest.mark.slow
 def test_the_environment_has_no_say_in_threads(environment, tmp_path):
     """A bare script on one thread has our curve; OMP_NUM_THREADS changes nothing in either."""
     printed = set()

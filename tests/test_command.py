@@ -377,6 +377,7 @@ def test_an_empty_variable_is_as_good_as_none(tmp_path, runner, store):
     assert run.info.status == "FINISHED"
 
 
+@pytest.mark.slow
 def test_a_name_says_the_lr_that_the_optimizer_has(tmp_path, runner, store):
     """None where it uses its own default, and whatever somebody's own optimizer takes."""
     (tmp_path / "own.py").write_text(

@@ -86,6 +86,7 @@ def test_every_executor_does_the_same(sweep, other, carried_out):
                 np.testing.assert_array_equal(here_rows, there_rows)
 
 
+@pytest.mark.slow
 def test_no_folder_is_shared(carried_out, tmp_path):
     """Nothing is left where the units were computed; all records are where the sweep is led."""
     made = []

@@ -91,6 +91,7 @@ def test_a_stack_records_what_its_lone_runs_do(gradient):
             np.testing.assert_allclose(there[1:], expected(stacked)[1:], rtol=1e-6)
 
 
+@pytest.mark.slow
 def test_it_stands_wherever_a_run_is_told(empty_store, here):
     """In the Parquet file, in MLflow, in the tables and on the page; read back from each place."""
     empty_store(here / "mlruns")

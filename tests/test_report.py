@@ -208,6 +208,7 @@ def test_the_command_tells_the_same_from_journals(swept, page, from_journals):
     assert all(len(line) <= 80 for line in lines)
 
 
+@pytest.mark.slow
 def test_and_from_mlflow_alone(swept, from_journals, report, tmp_path):
     """With the journals deleted; every figure the same."""
     folder, _, _, parent, _ = swept
@@ -311,6 +312,7 @@ def test_the_beginning_of_several_ids_is_refused(seeds, report):
     report(seeds[0], ids[0][:16], "--html", "one.html")
 
 
+@pytest.mark.slow
 def test_all_loops_make_the_same_steps(tmp_path, runner, report):
     """`grid=loops`: how far they differ is rounding, and the page says so."""
     done = runner(tmp_path, "grid=loops", "lr=0.05", "epochs=50", "dtype=float64", "tracking=off")
@@ -386,7 +388,7 @@ def report_of(folder, environment):
 
 
 @pytest.mark.one_in(2)
-@pytest.mark.parametrize("lr", ["0.1", "1"])
+@pytest.mark.parametrize("lr", ["0.1", pytest.param("1", marks=pytest.mark.slow)])
 def test_a_run_has_pictures(lr, tmp_path, runner, store):
     """PNGs of a sensible size, with something on them, also of a run that has diverged."""
     runner(tmp_path, "gradient=by_hand", f"lr={lr}", PICTURES)

@@ -188,6 +188,7 @@ def test_the_last_checkpoint_is_damaged(name, whole):
     assert_same(cells("latest"), runs)
 
 
+@pytest.mark.slow
 def test_without_a_checkpoint_it_starts_over(whole):
     """The steps that are recorded are not recorded again."""
     words = [word for word in EXPERIMENTS["module"] if not word.startswith("checkpoint")]

@@ -125,6 +125,7 @@ def test_it_minimises_what_is_asked():
 
 
 @pytest.mark.bits
+@pytest.mark.slow
 def test_it_goes_on_with_the_same_study():
     """What is done is told again, and the rest asked for: the cells of one longer search."""
     first = search(*BOTH, samples=21)

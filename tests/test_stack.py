@@ -171,7 +171,7 @@ def trained(draw):
 def test_a_stack_is_trained_as_its_lone_runs(composer, execute):
     """Schedules, clipping, patience and mini-batches, each cell with numbers of its own."""
 
-    @settings(deadline=None, max_examples=12)
+    @settings(deadline=None, max_examples=8)
     @given(sweep=trained())
     def check(sweep):
         # Steps scaled by the gradient's own size make more of a rounding.
@@ -197,7 +197,7 @@ def test_what_is_not_stacked_says_why(words, why, composer):
 def test_a_stack_is_its_lone_runs(dtype, composer, execute):
     """Over random sweeps of every number that can be stacked."""
 
-    @settings(deadline=None, max_examples=12)
+    @settings(deadline=None, max_examples=8)
     @given(sweep=sweeps(dtype))
     def check(sweep):
         parts, cells = sweep
@@ -242,6 +242,7 @@ def batched_sweeps(draw):
     return words, draw(st.lists(st.fixed_dictionaries(numbers), min_size=2, max_size=4))
 
 
+@pytest.mark.slow
 def test_a_stack_on_mini_batches_is_its_lone_runs(composer, execute):
     """Data, classes, orders and validation: each cell as alone, in every column."""
     seen = set()

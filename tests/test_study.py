@@ -440,7 +440,13 @@ def test_a_study_that_cannot_be_read_does_not_hide_the_others(folder, capsys):
 
 
 @pytest.mark.parametrize(
-    "begun", [[], ["sh", "-c", 'trap "" INT; exec "$@"', "sh"]], ids=["plain", "ignored"]
+    "begun",
+    [
+        pytest.param([], id="plain"),
+        pytest.param(
+            ["sh", "-c", 'trap "" INT; exec "$@"', "sh"], id="ignored", marks=pytest.mark.slow
+        ),
+    ],
 )
 def test_a_study_is_interrupted_without_a_traceback(begun, folder, environment):
     """Also where a script has begun it in the background: a shell has Ctrl-C ignored there."""

@@ -349,6 +349,7 @@ def test_clipping(word, clip, optimizer):
     assert run.trajectory["grad_norm"].max() > 0.5
 
 
+@pytest.mark.slow
 def test_a_closure_counts_what_it_costs():
     calls = []
     bare = Bare(lambda model: torch.optim.LBFGS(model.parameters(), lr=0.1))
