@@ -14,10 +14,10 @@ from hydra import initialize_config_dir
 
 from runner import drive, experiment, project, stop
 from runner.config import plain, register
-from runner.console import Console
 from runner.device import use_threads
 from runner.journal import Journal, Start
 from runner.recording import Run
+from runner.run_lines import Console
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 EPOCHS = {"numpy": 50_000, "autograd": 5_000, "optimizer": 5_000, "module": 5_000}

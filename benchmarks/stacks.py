@@ -11,7 +11,7 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from runner.cells.compose import Composer
+from runner.composer import Composer
 from runner.config import register
 from runner.device import use_threads
 from runner.draws import Draws

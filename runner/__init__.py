@@ -27,11 +27,6 @@ if TYPE_CHECKING:
 
 __all__ = ["ConfigError", "NotFound", "Run", "Sweep", "finish", "load", "run", "sweep"]
 
-_HERE = Path(__file__).resolve().parent
-
-CONF = next(folder for folder in (_HERE / "conf", _HERE.parent / "conf") if folder.is_dir())
-"""The shipped configs: in a wheel inside the package, in a checkout beside it."""
-
 _MODULE = [*sys.orig_argv, "-m", ""][[*sys.orig_argv, "-m"].index("-m") + 1]
 
 if sys.argv[:1] == ["-m"] and _MODULE.partition(".")[0] == __name__:  # Python looks for it now

@@ -14,7 +14,7 @@ from hydra.errors import CompactHydraException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from runner import CONF, project
+from runner import project
 from runner.alone import run
 from runner.caller import rewritten
 from runner.cell import Cell, chosen
@@ -24,6 +24,7 @@ from runner.entry import FULL_ERROR
 from runner.initial import pinned
 from runner.instead import settled
 from runner.journal import JournalError
+from runner.paths import CONF
 from runner.refused import message_with_place
 from runner.settings import check_alone
 

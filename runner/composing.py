@@ -20,16 +20,17 @@ from hydra.types import RunMode
 from hydra.version import setbase
 from omegaconf import open_dict
 
-from runner import CONF
 from runner.cell import Cell, chosen
-from runner.cells.compose import Composer, compose, composed
+from runner.cells.compose import compose, composed
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
 from runner.cells.split import split, with_their_options
+from runner.composer import Composer
 from runner.config import ConfigError, followers, plain, plain_node, register
 from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
 from runner.instead import settled
+from runner.paths import CONF
 from runner.refused import message_with_place
 from runner.signals import was_interrupted
 

@@ -13,7 +13,7 @@ from runner.build import only
 from runner.cell import Cell
 from runner.cells import parent, table
 from runner.config import ConfigError, Values
-from runner.console import Console, say
+from runner.console import say
 from runner.entry import enter
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
@@ -21,6 +21,7 @@ from runner.going_on import Before, Horizon, check_foreign, go_on, read, unit
 from runner.journal import Journal, Start
 from runner.recorded.run import Run as Found
 from runner.recording import Run
+from runner.run_lines import Console
 from runner.scheduled import HORIZONS
 from runner.signals import signals
 from runner.tracking.session import Session, Settings, invocation, session

@@ -96,7 +96,7 @@ def composer():
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    from runner.cells.compose import Composer
+    from runner.composer import Composer
     from runner.config import register
 
     register()

@@ -9,7 +9,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from runner import CONF, hydra_inside
+from runner import hydra_inside
+from runner.paths import CONF
 
 HOMES = {"hydra": "hydra_inside.py", "torch": "hooked.py"}
 ROOT = Path(__file__).resolve().parents[1]

@@ -11,10 +11,11 @@ from sklearn.datasets import load_iris
 from sklearn.preprocessing import StandardScaler
 
 import runner
-from runner import CONF, measure, objective
+from runner import measure, objective
 from runner.column import norms
 from runner.config import ConfigError
 from runner.measure import spectrum
+from runner.paths import CONF
 from runner.recorded.journals import Journals
 
 NAMES = sorted(path.stem for path in (CONF / "measure").glob("*.yaml"))

@@ -11,10 +11,11 @@ import torch
 from omegaconf import OmegaConf
 
 import runner
-from runner import CONF, instead, objective
+from runner import instead, objective
 from runner.build import build
 from runner.config import ConfigError
 from runner.objective.minima import Minima
+from runner.paths import CONF
 
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
 RULES = {

@@ -11,6 +11,7 @@ from functools import cache, partial
 import numpy as np
 import pytest
 
+import runner
 from runner.config import ConfigError
 from runner.entry import status_of
 from runner.report import study_page
@@ -57,7 +58,7 @@ def runs(tmp_path_factory):
         study = found.find(name)
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(place)
-            return study, dict(carry_out(study, words))
+            return study, dict(carry_out(study, runner.sweep, words))
 
     return of
 
@@ -300,7 +301,7 @@ def test_a_seed_reaches_the_experiments_that_need_seeds(folder, monkeypatch):
     config = {"theory": "theory_of_seeds", "common": common, "experiments": experiments}
     (folder / "mine.yaml").write_text(json.dumps(config))
     study = found.find("mine", folder)
-    swept = dict(carry_out(study, ["seed=5,6,7"]))
+    swept = dict(carry_out(study, runner.sweep, ["seed=5,6,7"]))
     assert [len(swept[name]) for name in ("drawn", "fixed")] == [3, 1]
     assert {run.params["seed"] for run in swept["drawn"]} == {"5", "6", "7"}
 

@@ -16,7 +16,7 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import open_dict
 
-from runner.cells.compose import Composer
+from runner.composer import Composer
 from runner.config import plain, register
 from runner.instead import settled, without_replaced
 from tests.conftest import ROOT

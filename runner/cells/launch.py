@@ -13,11 +13,12 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.cell import Cell
 from runner.cells.carry_out import Ended, MakeExecutor, carry_out
-from runner.cells.compose import Composer, compose, composed
+from runner.cells.compose import compose, composed
 from runner.cells.progress import Progress
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
 from runner.cells.split import Split
+from runner.composer import Composer
 from runner.config import ConfigError, Values
 from runner.executor import Engine, Executor
 from runner.journal import JournalError

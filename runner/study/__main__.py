@@ -8,6 +8,7 @@ from pathlib import Path
 
 import numpy as np
 
+import runner
 from runner import project
 from runner.config import ConfigError
 from runner.console import say
@@ -75,7 +76,7 @@ def _run(
 
     began, runs = time.monotonic(), {}
     say(f"{study.name}: {study.title}")
-    for name, sweep in carry_out(study, words):
+    for name, sweep in carry_out(study, runner.sweep, words):
         runs[name] = sweep
         cells = f"{len(sweep)} cell{'' if len(sweep) == 1 else 's'}"
         say(f"  {name:<20}{cells:<14}after {time.monotonic() - began:.0f} s")

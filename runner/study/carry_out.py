@@ -1,9 +1,8 @@
 """Runs what a study asks for."""
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-import runner
 from runner.cell import Cell
 from runner.composing import many_cells
 from runner.config import ConfigError
@@ -17,24 +16,27 @@ FIRST = 101
 """Of the seeds that a refusal proposes"""
 
 
-def carry_out(study: Study, words: Sequence[str] = ()) -> Iterator[tuple[str, Any]]:
+def carry_out(
+    study: Study, sweep: Callable[..., Any], words: Sequence[str] = ()
+) -> Iterator[tuple[str, Any]]:
     """Run each experiment, with `words` for all of them, and yield its name and its sweep.
 
-    A seed reaches only the experiments that need seeds: the others draw nothing. Raises
-    ConfigError for an experiment that cannot run, RuntimeError where a cell has failed, and, before
-    any of them runs, ConfigError for one that has fewer seeds than its tolerances are for.
+    `sweep` is `runner.sweep`. A seed reaches only the experiments that need seeds: the others draw
+    nothing. Raises ConfigError for an experiment that cannot run, RuntimeError where a cell has
+    failed, and, before any of them runs, ConfigError for one that has fewer seeds than its
+    tolerances are for.
     """
     _check_seeds(study, words)
     for name, values in study.experiments.items():
         grid, settings = _asked(values, words)
         try:
-            sweep = runner.sweep(*grid, **settings)
+            runs = sweep(*grid, **settings)
         except ConfigError as error:
             raise ConfigError(f"{study.name}, {name}: {error}") from error
-        failed = [run for run in sweep if run.outcome in ("failed", "interrupted")]
+        failed = [run for run in runs if run.outcome in ("failed", "interrupted")]
         if failed:
             raise RuntimeError(f"{study.name}, {name}: {failed[0].name}: {failed[0].reason}")
-        yield name, sweep
+        yield name, runs
 
 
 def _asked(values: Mapping[str, Any], words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:

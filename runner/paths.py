@@ -1,0 +1,10 @@
+"""Where the package lies, and the configs that it ships."""
+
+from pathlib import Path
+
+import runner
+
+PACKAGE = Path(runner.__file__).resolve().parent
+
+CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
+"""The shipped configs: in a wheel inside the package, in a checkout beside it."""
