@@ -12,7 +12,8 @@ import torch
 from hydra import compose as compose_config
 from hydra import initialize_config_dir
 
-from runner import drive, experiment, project, stop
+from runner import drive, experiment, stop
+from runner.base import project
 from runner.config import plain, register
 from runner.device import use_threads
 from runner.journal import Journal, Start

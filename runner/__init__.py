@@ -17,7 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from runner.signals import end_while_loading
+from runner.base.signals import end_while_loading
 
 if TYPE_CHECKING:
     from runner.config import ConfigError as ConfigError

@@ -7,8 +7,9 @@ import signal
 import sys
 import threading
 
-from runner import forking, project
-from runner.signals import loaded
+from runner import forking
+from runner.base import project
+from runner.base.signals import loaded
 from runner.tracking import process
 
 
@@ -23,7 +24,8 @@ def main() -> None:
     ahead = process.start_ahead(sys.argv[1:], is_late=has_pool)
     if has_pool:
         forking.prepare()
-    from runner import command, console
+    from runner import command
+    from runner.base import console
     from runner.tracking import session
 
     console.prepare()

@@ -4,21 +4,21 @@ import math
 import signal
 
 from runner import identity, stop
+from runner.base.console import closing_block, complain, painted, say
+from runner.base.failure import summary
+from runner.base.signals import signals
 from runner.cell import Cell
 from runner.check import check
 from runner.checkpoint import Unreadable
 from runner.config import ConfigError, Values
-from runner.console import closing_block, complain, painted, say
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.drive import execute
 from runner.experiment import Experiment, compose
-from runner.failure import summary
 from runner.fingerprint import TAG, fingerprint
 from runner.journal import JournalError, Sink
 from runner.recording import Run
 from runner.run_lines import Console
-from runner.signals import signals
 from runner.spacing import Spacing
 from runner.tracking.session import Session, Settings, session
 from runner.unused import refuse_unused

@@ -13,16 +13,17 @@ from typing import Any
 
 import numpy as np
 
-from runner import alone, given, project
-from runner.address import fault
-from runner.caller import call
+from runner import alone, given
+from runner.base import project
+from runner.base.address import fault
+from runner.base.caller import call
+from runner.base.console import quietly
 from runner.cell import Cell
 from runner.cells import launch
 from runner.cells.carry_out import Ended, carry_out
 from runner.check import check
 from runner.composing import many_cells, one_cell
 from runner.config import ConfigError, Values
-from runner.console import quietly
 from runner.device import threads_put_back
 from runner.find import NotFound, find_all
 from runner.instead import settled, without_replaced

@@ -12,8 +12,8 @@ from typing import Any
 import hydra
 from hydra.errors import InstantiationException
 
+from runner.base.failure import said
 from runner.config import ConfigError, is_number
-from runner.failure import said
 
 
 def target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:

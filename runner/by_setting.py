@@ -4,8 +4,8 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import NamedTuple
 
-from runner import seeds
-from runner.console import WIDTH
+from runner.base import seeds
+from runner.base.console import WIDTH
 from runner.stop import is_ranked
 
 MOST = 20

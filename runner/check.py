@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from runner import instead
-from runner.address import tracking_faults
+from runner.base.address import tracking_faults
 from runner.config import ConfigError, Values, is_number, leaves
 from runner.dataset.prepare import KEYS
 from runner.dataset.split import LARGEST_SEED

@@ -11,8 +11,8 @@ from typing import Any
 
 import numpy as np
 
-from runner import project
-from runner.console import complain
+from runner.base import project
+from runner.base.console import complain
 from runner.errors import RunnerError
 from runner.journal import FOLDER
 

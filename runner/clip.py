@@ -9,8 +9,8 @@ from typing import Any
 
 import numpy as np
 
+from runner.base.percell import PerCell
 from runner.optimizer import Update, scaling
-from runner.program.percell import PerCell
 
 Clip = Callable[[Any], Any]
 

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from runner.base.rows import norms
 from runner.model import parameter_names
-from runner.rows import norms
 
 Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]

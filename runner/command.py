@@ -14,17 +14,17 @@ from hydra.errors import CompactHydraException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from runner import project
 from runner.alone import run
-from runner.caller import rewritten
+from runner.base import project
+from runner.base.caller import rewritten
+from runner.base.console import escaped, harmless
+from runner.base.paths import CONF
 from runner.cell import Cell, chosen
 from runner.config import followers, plain, register
-from runner.console import escaped, harmless
 from runner.entry import FULL_ERROR
 from runner.initial import pinned
 from runner.instead import settled
 from runner.journal import JournalError
-from runner.paths import CONF
 from runner.refused import message_with_place
 from runner.settings import check_alone
 

@@ -20,6 +20,8 @@ from hydra.types import RunMode
 from hydra.version import setbase
 from omegaconf import open_dict
 
+from runner.base.paths import CONF
+from runner.base.signals import was_interrupted
 from runner.cell import Cell, chosen
 from runner.cells.compose import compose, composed
 from runner.cells.search import searched
@@ -30,9 +32,7 @@ from runner.config import ConfigError, followers, plain, plain_node, register
 from runner.hydra_inside import kept, loader, search_path
 from runner.initial import pinned
 from runner.instead import settled
-from runner.paths import CONF
 from runner.refused import message_with_place
-from runner.signals import was_interrupted
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
 

@@ -13,7 +13,7 @@ from hydra.errors import CompactHydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.console import escaped
+from runner.base.console import escaped
 from runner.errors import RunnerError
 
 

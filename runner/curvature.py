@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.rows import dots
+from runner.base.rows import dots
 
 Array = NDArray[np.floating[Any]]
 Curvature = Callable[[Array, Array], Callable[[Array], Array]]

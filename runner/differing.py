@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
-from runner.seeds import is_seed
+from runner.base.seeds import is_seed
 
 PARAM = "params."
 """Before a param that bears the name of another column, as MLflow has it in its tables."""

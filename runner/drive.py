@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner import checkpoint, stop
+from runner.base.signals import stopped_by
 from runner.checkpoint import Checkpoints
 from runner.epoch import SO_FAR
 from runner.experiment import Experiment
@@ -16,7 +17,6 @@ from runner.program.step import is_finite
 from runner.pruning import Pruning
 from runner.rates import EVALUATIONS, LR
 from runner.recording import Known, Look, Recording, Tell
-from runner.signals import stopped_by
 
 
 class Resumed(NamedTuple):

@@ -6,8 +6,8 @@ from typing import Any
 
 import numpy as np
 
+from runner.base.failure import summary, whole
 from runner.column import BEST, tensor_edges
-from runner.failure import summary, whole
 from runner.journal import End, File
 from runner.model import Tensors
 from runner.patience import Best

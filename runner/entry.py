@@ -6,10 +6,10 @@ import sys
 from collections.abc import Callable
 from typing import NoReturn
 
-from runner.console import complain, prepare
+from runner.base.console import complain, prepare
+from runner.base.failure import summary
+from runner.base.signals import loaded, was_interrupted
 from runner.errors import RunnerError
-from runner.failure import summary
-from runner.signals import loaded, was_interrupted
 
 FULL_ERROR = "HYDRA_FULL_ERROR"
 """Set to 1 in the environment, it has everything raised as it is."""

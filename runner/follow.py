@@ -12,8 +12,8 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from runner import journal
+from runner.base.uri import scrubbed
 from runner.tracking.log import log, log_to_file
-from runner.uri import scrubbed
 
 if TYPE_CHECKING:
     from runner.tracking.publisher import Publisher

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner import checkpoint, fingerprint, identity, short_list, stop
+from runner.base.console import complain
+from runner.base.uri import is_of_here, recorded, without_credentials
 from runner.checkpoint import Unreadable
 from runner.config import ConfigError, Values
-from runner.console import complain
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.drive import Resumed, execute
@@ -23,7 +24,6 @@ from runner.recording import Known, Look, Tell
 from runner.scheduled import changed, check_reach, node_of, reach_of
 from runner.setup import setup
 from runner.stack import prepare, stack
-from runner.uri import is_of_here, recorded, without_credentials
 
 CHANGES = "resumed.json"
 """The file of a run that went on: each time from which step, and with what changed."""

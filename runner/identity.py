@@ -9,8 +9,9 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from runner import project, run_name
-from runner.caller import source
+from runner import run_name
+from runner.base import project
+from runner.base.caller import source
 from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.column import EPOCH_END, GRADIENT_NORM, LOSS, MEASURES_TAG, NORMS, PARAMETERS
 from runner.config import Values, leaves

@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.rows import dots
+from runner.base.rows import dots
 
 Array = NDArray[np.floating[Any]]
 Loss = Callable[[Array, Array], tuple[Any, Array]]

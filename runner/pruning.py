@@ -8,9 +8,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import stop
+from runner.base.seeds import is_seed
 from runner.config import Values, leaves
 from runner.epoch import UNSEEN, Seen
-from runner.seeds import is_seed
 
 SHARES = (8, 4, 2)
 """Cells are compared after an eighth, a quarter and a half of their epochs."""

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import ending, stop
+from runner.base.failure import summary, whole
 from runner.batches import FullBatch
 from runner.epoch import Seen
 from runner.experiment import Experiment
-from runner.failure import summary, whole
 from runner.journal import End, File, JournalError, Rows, Sink
 from runner.patience import Patience
 from runner.program.step import Step

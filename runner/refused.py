@@ -12,7 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.paths import CONF
+from runner.base.paths import CONF
 
 LONGEST = 200
 """Characters of what was typed that a message repeats."""

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import numpy as np
 
-from runner import project
+from runner.base import project
 from runner.journal import PUT_AWAY
 from runner.recorded.run import Run
 

@@ -9,11 +9,13 @@ from pathlib import Path
 
 from runner import identity, journal, short_list, stop
 from runner.alone import raise_failure, tell_end
+from runner.base.console import say
+from runner.base.signals import signals
+from runner.base.uri import with_credentials
 from runner.build import only
 from runner.cell import Cell
 from runner.cells import parent, table
 from runner.config import ConfigError, Values
-from runner.console import say
 from runner.entry import enter
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
@@ -23,9 +25,7 @@ from runner.recorded.run import Run as Found
 from runner.recording import Run
 from runner.run_lines import Console
 from runner.scheduled import HORIZONS
-from runner.signals import signals
 from runner.tracking.session import Session, Settings, invocation, session
-from runner.uri import with_credentials
 
 LONGER = ("epochs", "max_steps", "tolerance")
 REACHES = {f"schedule.{name}" for name in HORIZONS}

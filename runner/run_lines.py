@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.console import escaped, on_terminal, say
+from runner.base.console import escaped, on_terminal, say
 from runner.epoch import RIGHT, UNSEEN, UNSEEN_RIGHT, Seen
 from runner.model import parameter_names
 from runner.program.step import Step

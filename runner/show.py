@@ -10,16 +10,17 @@ from typing import Any
 
 import numpy as np
 
-from runner import by_setting, project
-from runner.address import fault
-from runner.console import closing_block, complain, escaped, painted, say, show
+from runner import by_setting
+from runner.base import project
+from runner.base.address import fault
+from runner.base.console import closing_block, complain, escaped, painted, say, show
+from runner.base.seeds import is_seed
 from runner.differing import differing, of_setting
 from runner.entry import enter
 from runner.find import find_all, take_word
 from runner.identity import DATA
 from runner.recorded.place import page_path
 from runner.recorded.run import Run
-from runner.seeds import is_seed
 from runner.stop import OUTCOMES, is_ranked
 
 PARTS = ("dataset", "model", "loss", "objective", "optimizer", "device")

@@ -15,9 +15,9 @@ from torch.nn import Module, Parameter
 
 from runner import learning
 from runner import network as networks
+from runner.base.failure import said
 from runner.config import ConfigError
 from runner.dataset.samples import Dataset
-from runner.failure import said
 from runner.program.pytorch import Stepper
 from runner.reduction import Reduction, candidates, tried
 

@@ -5,14 +5,15 @@ import os
 import sys
 import webbrowser
 
-from runner import journal, project
-from runner.address import fault
-from runner.console import complain, say
+from runner import journal
+from runner.base import project
+from runner.base.address import fault
+from runner.base.console import complain, say
+from runner.base.uri import LOCAL, is_of_here, with_credentials, without_credentials
 from runner.entry import enter
 from runner.find import find_one, take_word
 from runner.recorded.run import Run
 from runner.tracking.bounded import BOUNDED
-from runner.uri import LOCAL, is_of_here, with_credentials, without_credentials
 
 PORT = 5000
 

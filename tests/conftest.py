@@ -15,7 +15,7 @@ from zlib import crc32
 
 import pytest
 
-from runner import project
+from runner.base import project
 from tests.browser import chromium, installed
 from tests.waiting import PATIENCE, wait_for
 

@@ -8,7 +8,7 @@ from contextlib import closing
 
 import pytest
 
-from runner.address import fault, is_text
+from runner.base.address import fault, is_text
 
 GOOD = [
     "http://127.0.0.1:5000",

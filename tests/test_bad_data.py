@@ -14,7 +14,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 import pytest
 
-from runner import project
+from runner.base import project
 from runner.check import check
 from runner.composing import one_cell
 from runner.config import ConfigError

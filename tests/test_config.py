@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 import torch
 
-from runner import project
+from runner.base import project
 from runner.config import ConfigError, plain
 from runner.experiment import compose
 from runner.program.step import is_finite

@@ -19,8 +19,8 @@ import numpy as np
 import pyarrow.parquet as pq
 import pytest
 
+from runner.base.signals import signals
 from runner.journal import End, File, Reader, Start
-from runner.signals import signals
 from tests.waiting import PATIENCE, wait_for
 
 TRIES = 3  # to kill what may be over before

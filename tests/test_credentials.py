@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from runner.base.uri import scrubbed, without_credentials
 from runner.journal import summaries
-from runner.uri import scrubbed, without_credentials
 
 PLAIN = {
     # a URI: as it may be written down

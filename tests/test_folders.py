@@ -12,10 +12,10 @@ from urllib.parse import quote
 
 import pytest
 
+from runner.base.uri import recorded
 from runner.tracking import moved
 from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
-from runner.uri import recorded
 from tests.conftest import ROOT
 from tests.test_store import write_journal
 

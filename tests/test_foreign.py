@@ -325,7 +325,7 @@ EXECUTED = {**CONFIG, "dataset": {"_target_": "os.mkdir", "path": "PWNED"}}
 @pytest.fixture
 def journal(tmp_path, monkeypatch):
     """Write a journal of one run, or of these records; a copy of it unless it is `own`."""
-    from runner import project
+    from runner.base import project
 
     (tmp_path / "here").mkdir()
     monkeypatch.chdir(tmp_path / "here")

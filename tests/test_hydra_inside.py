@@ -10,7 +10,7 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
 from runner import hydra_inside
-from runner.paths import CONF
+from runner.base.paths import CONF
 
 HOMES = {"hydra": "hydra_inside.py", "torch": "hooked.py"}
 ROOT = Path(__file__).resolve().parents[1]

@@ -122,7 +122,7 @@ def floors(name, path):
     if name.startswith("program."):
         yield from ("hydra", "omegaconf", "runner.drive", "runner.experiment", "runner.tracking")
         yield from (
-            "runner.console",
+            "runner.base.console",
             "runner.recorded.trajectory",
             "runner.recorder",
             "runner.config",

@@ -12,10 +12,10 @@ from sklearn.preprocessing import StandardScaler
 
 import runner
 from runner import measure, objective
+from runner.base.paths import CONF
 from runner.column import norms
 from runner.config import ConfigError
 from runner.measure import spectrum
-from runner.paths import CONF
 from runner.recorded.journals import Journals
 
 NAMES = sorted(path.stem for path in (CONF / "measure").glob("*.yaml"))

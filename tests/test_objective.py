@@ -12,10 +12,10 @@ from omegaconf import OmegaConf
 
 import runner
 from runner import instead, objective
+from runner.base.paths import CONF
 from runner.build import build
 from runner.config import ConfigError
 from runner.objective.minima import Minima
-from runner.paths import CONF
 
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))
 RULES = {

@@ -11,7 +11,7 @@ from functools import partial
 import numpy as np
 import pytest
 
-from runner import console
+from runner.base import console
 from runner.journal import End, Journal, Start
 from runner.report.__main__ import main as report
 from runner.show import main as show

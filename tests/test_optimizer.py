@@ -8,8 +8,8 @@ import pytest
 import torch
 
 from runner import optimizer
+from runner.base.percell import PerCell
 from runner.optimizer import BY_HAND
-from runner.program.percell import PerCell
 
 TORCH = {rule: getattr(torch.optim, name.rpartition(".")[2]) for name, rule in BY_HAND.items()}
 TORCH[optimizer.descent] = torch.optim.SGD

@@ -13,11 +13,11 @@ from hypothesis import HealthCheck, Phase, given, seed, settings
 from hypothesis import strategies as st
 from omegaconf import open_dict
 
+from runner.base.paths import CONF
 from runner.cell import chosen
 from runner.cells.split import split, with_their_options
 from runner.composer import Composer
 from runner.config import ConfigError, plain, register
-from runner.paths import CONF
 from runner.refused import message
 
 NUMBERS = ["0", "1", "3", "0.1", "0.25", "-1", "1e-3", "1e-300", "1e38", "nan", "007", "1_0"]

@@ -8,7 +8,8 @@ import scipy.stats
 import torch
 
 import runner
-from runner import by_setting, seeds
+from runner import by_setting
+from runner.base import seeds
 from runner.by_setting import Ended
 from runner.report.comparison import compare
 from runner.report.series import BATCH_LOSS, LOSS, Key, series

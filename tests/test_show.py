@@ -14,7 +14,7 @@ def screen(monkeypatch):
     """What the command shows in a folder: the exit status, the screen, the complaint."""
 
     def shown(folder, *typed):
-        from runner import project
+        from runner.base import project
 
         project.forget()
         monkeypatch.chdir(folder)

@@ -19,8 +19,8 @@ from hydra.plugins.search_path_plugin import SearchPathPlugin
 from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
+from runner.base.paths import CONF
 from runner.hydra_inside import config_source, sweeper
-from runner.paths import CONF
 
 
 class ShippedRoot(config_source()):  # type: ignore[misc]

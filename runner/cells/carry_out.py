@@ -10,6 +10,9 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner import identity
+from runner.base.console import say
+from runner.base.signals import signals
+from runner.base.uri import recorded
 from runner.cell import Cell
 from runner.cells import parent, table, verify
 from runner.cells.done import done
@@ -20,15 +23,12 @@ from runner.cells.source import Source
 from runner.cells.verify import Verified
 from runner.column import declared, epoch_steps
 from runner.config import ConfigError, Values
-from runner.console import say
 from runner.executor import Executor, Local, Pool, Result, Work
 from runner.executor.local import needs_other_process
 from runner.executor.pool import ProcessEnded
 from runner.journal import JournalError, summaries
 from runner.recorded.place import page_path
-from runner.signals import signals
 from runner.tracking.session import Session
-from runner.uri import recorded
 
 MakeExecutor = Callable[[Sequence[str], Progress], Executor]
 """From the signals that have come, and what is known of how long it takes."""

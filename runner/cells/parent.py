@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping, Sequence
 
 from runner import identity
-from runner.caller import asked
+from runner.base.caller import asked
 from runner.cell import Cell
 from runner.cells import table
 from runner.cells.plan import Plan

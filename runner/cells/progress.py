@@ -3,8 +3,8 @@
 import time
 from typing import Any
 
+from runner.base.console import on_terminal, say
 from runner.cells import table
-from runner.console import on_terminal, say
 from runner.executor.result import Result
 
 BAR_DELAY = 1.5  # seconds; a shorter sweep shows no bar

@@ -13,9 +13,9 @@ import numpy as np
 from hydra.core.override_parser.types import IntervalSweep, Override
 from numpy.typing import NDArray
 
+from runner.base.seeds import is_seed
 from runner.cells.samplers import sampler as sampler_of
 from runner.config import ConfigError
-from runner.seeds import is_seed
 from runner.settings import SAMPLERS
 
 DIGITS = 3

@@ -12,13 +12,13 @@ from collections.abc import Callable, Iterator, Sequence
 from statistics import median
 from typing import Any
 
+from runner.base.console import say
 from runner.cell import Cell
 from runner.cells.sample import Sampling, Space, space
 from runner.cells.samplers import sampler
 from runner.cells.source import Rounds, Source
 from runner.cells.split import Split
 from runner.config import ConfigError
-from runner.console import say
 from runner.executor.result import Result
 
 TRIES = 20

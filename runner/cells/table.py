@@ -9,14 +9,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner import by_setting, identity
+from runner.base.console import WIDTH, painted
+from runner.base.seeds import is_seed
 from runner.by_setting import Ended
 from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config import leaves
-from runner.console import WIDTH, painted
 from runner.differing import distinct, informative, of_setting
 from runner.executor.result import Result
 from runner.recorded.run import FIGURES, KNOWN
-from runner.seeds import is_seed
 from runner.stop import OUTCOMES, is_ranked
 
 DATA = ("dataset", "objective", "validation", "validation_data", "split_seed")

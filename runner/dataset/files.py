@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from runner import project
+from runner.base import project
 from runner.dataset.numbers import shortly
 
 if TYPE_CHECKING:

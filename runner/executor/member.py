@@ -13,9 +13,9 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
-from runner.console import prepare
+from runner.base.console import prepare
+from runner.base.failure import summary, whole
 from runner.executor.work import Work, do
-from runner.failure import summary, whole
 from runner.journal import Journal, JournalError
 from runner.measure import MEASURES
 

@@ -13,10 +13,10 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, Any, NamedTuple
 
-from runner import project
+from runner.base import project
+from runner.base.console import prepare, say
 from runner.cell import Cell
 from runner.config import ConfigError
-from runner.console import prepare, say
 from runner.executor.alike import Versions, differences, of_this_machine, versions
 from runner.executor.contract import Tell
 from runner.executor.remote import Arrivals, Begun, Message, carry_out

@@ -11,9 +11,9 @@ from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner import project
+from runner.base import project
+from runner.base.console import complain
 from runner.config import ConfigError
-from runner.console import complain
 from runner.executor.alike import Versions, differences, of_this_machine
 
 INSTALL = "pip install 'gradient-descent-runner[ray]'"

@@ -6,12 +6,12 @@ from dataclasses import replace
 from typing import NamedTuple
 
 from runner import drive, identity, stop
+from runner.base.colour import colour
+from runner.base.failure import summary
 from runner.cell import Cell
-from runner.colour import colour
 from runner.dataset.samples import Dataset
 from runner.executor.result import Result, result
 from runner.experiment import Experiment, compose
-from runner.failure import summary
 from runner.fingerprint import TAG
 from runner.isolated import isolated
 from runner.journal import JournalError, Sink, Start

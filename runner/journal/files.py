@@ -10,7 +10,7 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from runner import project
+from runner.base import project
 
 FOLDER = Path("mlruns/journal")
 """Of the project folder."""

@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from runner import project
+from runner.base import project
 from runner.journal.files import PUT_AWAY, check_tables
 from runner.journal.record import (
     End,

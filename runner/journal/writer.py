@@ -13,7 +13,7 @@ from typing import Protocol
 import numpy as np
 from filelock import FileLock
 
-from runner import project
+from runner.base import project
 from runner.journal.files import SCHEMA, lock_path, mark_origin, published
 from runner.journal.reader import last_whole
 from runner.journal.record import End, File, JournalError, Rows, Start, checksum

@@ -5,12 +5,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.rows import dots
 from runner.curvature import Curvature
 from runner.loss import Loss
 from runner.model import ByHand as Model
 from runner.objective.minimised import Minimised
 from runner.program import stacked
-from runner.rows import dots
 
 Array = NDArray[np.floating[Any]]
 Batch = tuple[Array, Array]

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.rows import dots
 from runner.measure import spectrum
 from runner.measure.moment import Instrument, Moment
-from runner.rows import dots
 
 Array = NDArray[np.floating[Any]]
 

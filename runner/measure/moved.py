@@ -6,8 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.rows import dots, norms
 from runner.measure.moment import Instrument, Moment
-from runner.rows import dots, norms
 
 Array = NDArray[np.floating[Any]]
 

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.rows import dots
+from runner.base.rows import dots
 
 Array = NDArray[np.floating[Any]]
 

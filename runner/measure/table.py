@@ -11,6 +11,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.rows import norms
 from runner.column import (
     BATCH_LOSS,
     FIGURES,
@@ -28,7 +29,6 @@ from runner.column import (
     vector,
 )
 from runner.naming import key
-from runner.rows import norms
 
 Array = NDArray[np.floating[Any]]
 

@@ -11,13 +11,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.percell import of_cells
+from runner.base.rows import aligned
 from runner.loss import Loss
 from runner.model import ByHand
 from runner.objective.minimised import Minimised
 from runner.optimizer import Update, scale_of
-from runner.program.percell import of_cells
 from runner.program.step import Step
-from runner.rows import aligned
 
 Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]

@@ -7,12 +7,12 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.base.percell import of_cells
+from runner.base.rows import computed
 from runner.optimizer import scale_of
 from runner.program import randomness
-from runner.program.percell import of_cells
 from runner.program.stacked import Index, Rule, cut
 from runner.program.step import Step
-from runner.rows import computed
 
 Forward = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor]]
 """From w (cells, parameters), x (cells, samples, features) and y (cells, samples, ...) to the loss,

@@ -8,7 +8,8 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from runner import journal, project
+from runner import journal
+from runner.base import project
 from runner.column import Column, declared
 from runner.journal import End, File, JournalError, Reader, Record, Start
 from runner.recorded import plain

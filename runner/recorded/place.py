@@ -4,7 +4,7 @@ import errno
 import os
 from pathlib import Path
 
-from runner import project
+from runner.base import project
 
 PAGES = Path("mlruns/report")
 """Of the project folder."""

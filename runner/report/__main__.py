@@ -9,10 +9,10 @@ from pathlib import Path
 
 import numpy as np
 
-from runner import project
-from runner.address import fault
+from runner.base import project
+from runner.base.address import fault
+from runner.base.console import complain, say
 from runner.config import ConfigError
-from runner.console import complain, say
 from runner.entry import enter
 from runner.errors import RunnerError
 from runner.find import find

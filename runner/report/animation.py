@@ -10,7 +10,7 @@ import numpy as np
 from matplotlib.animation import FuncAnimation, PillowWriter
 from PIL import Image, ImageSequence
 
-from runner.colour import colour
+from runner.base.colour import colour
 from runner.config import ConfigError
 from runner.report.comparison import Comparison
 from runner.report.drawn import label

@@ -4,9 +4,9 @@ import math
 from collections.abc import Iterator, Sequence
 from typing import Any
 
+from runner.base.seeds import is_seed
 from runner.report import figures_overall
 from runner.report.comparison import Comparison
-from runner.seeds import is_seed
 
 FILLED = 3
 """A map has a cell in one of so many places, at least"""

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import seeds
+from runner.base import seeds
 from runner.config import ConfigError
 from runner.differing import PARAM, differing, varying
 from runner.recorded.run import FIGURES, KNOWN, Run, cell_rows

@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.colour import colour
+from runner.base.colour import colour
 from runner.differing import said, short
 from runner.report.comparison import Comparison
 from runner.report.setting import Setting

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import seeds
-from runner.colour import COLOURS
+from runner.base import seeds
+from runner.base.colour import COLOURS
 from runner.report.comparison import Comparison
 from runner.report.drawn import DASHES, MARKERS, Group, label, setting_label
 from runner.report.paths import Paths

@@ -6,7 +6,7 @@ import numpy as np
 from bokeh.models import ColorBar, LinearColorMapper, LogColorMapper, Range1d
 from bokeh.palettes import Cividis256
 
-from runner.colour import colour
+from runner.base.colour import colour
 from runner.report.drawn import DASHES, MARKERS
 from runner.report.plot import HEIGHT, INK, answer, bands, legend, named_lines, plot, source, steady
 

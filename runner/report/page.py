@@ -12,7 +12,7 @@ from bokeh.palettes import Cividis256
 from bokeh.resources import Resources
 from markupsafe import Markup
 
-from runner import project
+from runner.base import project
 from runner.column import LOSS
 from runner.config import ConfigError
 from runner.recorded.place import page_path, write_whole

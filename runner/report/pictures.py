@@ -9,7 +9,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
-from runner.colour import colour
+from runner.base.colour import colour
 from runner.column import PARAMETERS
 from runner.config import ConfigError
 from runner.recorded.run import Run

@@ -4,11 +4,11 @@ import json
 import math
 from typing import Any
 
+from runner.base.seeds import spread
 from runner.report.comparison import Comparison
 from runner.report.figures_overall import samples
 from runner.report.line import Line
 from runner.report.sections import Section
-from runner.seeds import spread
 
 
 def search(compared: Comparison, made: dict[str, Any]) -> tuple[Section, dict[str, Any]] | None:

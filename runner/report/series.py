@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import seeds
+from runner.base import seeds
 from runner.column import (
     BATCH_LOSS,
     EVALUATIONS,

@@ -7,7 +7,7 @@ import re
 from collections.abc import Iterator
 from textwrap import wrap
 
-from runner.console import WIDTH, painted
+from runner.base.console import WIDTH, painted
 from runner.differing import distinct
 from runner.report.comparison import Comparison
 from runner.report.drawn import label, setting_label

@@ -10,7 +10,7 @@ from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
 from numpy.typing import NDArray
 
-from runner.colour import colour
+from runner.base.colour import colour
 
 Array = NDArray[np.floating[Any]]
 

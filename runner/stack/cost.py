@@ -7,7 +7,7 @@ what counts is where two of them cross.
 
 from typing import NamedTuple
 
-from runner.rows import computed
+from runner.base.rows import computed
 
 
 class Size(NamedTuple):

@@ -9,6 +9,7 @@ from numpy.typing import NDArray
 from runner import device, measured, parts, scheduled
 from runner import loss as losses
 from runner import model as models
+from runner.base.rows import dots
 from runner.batches import Batches, FullBatch, MiniBatches, Order
 from runner.build import build
 from runner.dataset.samples import Dataset
@@ -18,7 +19,6 @@ from runner.objective.minimised import MODEL
 from runner.program import SCALAR
 from runner.program.stacked import Index, Rule
 from runner.reduction import MEAN, Reduction
-from runner.rows import dots
 from runner.stack.hyperparameters import rules
 from runner.stack.parts import Parts
 

@@ -5,8 +5,8 @@ from itertools import islice
 
 import numpy as np
 
+from runner.base.failure import summary
 from runner.experiment import alone
-from runner.failure import summary
 from runner.stack import cost
 from runner.stack.parts import Parts
 from runner.stack.program import is_closed_form, stack

@@ -9,9 +9,9 @@ from pathlib import Path
 import numpy as np
 
 import runner
-from runner import project
+from runner.base import project
+from runner.base.console import say
 from runner.config import ConfigError
-from runner.console import say
 from runner.entry import enter
 from runner.errors import RunnerError
 from runner.study import found

@@ -10,9 +10,9 @@ from omegaconf import OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 from yaml import YAMLError
 
+from runner.base.failure import said
+from runner.base.paths import CONF
 from runner.config import ConfigError
-from runner.failure import said
-from runner.paths import CONF
 from runner.study.claim import Findings
 
 KEYS = ("theory", "experiments", "common")

@@ -10,7 +10,7 @@ import os
 from pathlib import Path
 from threading import Lock
 
-from runner import project
+from runner.base import project
 from runner.tracking import process
 from runner.tracking.session import Session, Settings, new_name, told
 

@@ -20,7 +20,7 @@ from typing import Any
 import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
-from runner.address import LONGEST_EXPERIMENT
+from runner.base.address import LONGEST_EXPERIMENT
 from runner.journal import End, Start
 from runner.naming import text
 from runner.tracking import experiment

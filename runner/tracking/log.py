@@ -3,7 +3,7 @@
 import logging
 from pathlib import Path
 
-from runner.uri import scrubbed
+from runner.base.uri import scrubbed
 
 LOG = Path("mlruns/publish.log")
 

@@ -13,7 +13,7 @@ from typing import NamedTuple
 
 import sqlalchemy as sa
 
-from runner import project
+from runner.base import project
 from runner.tracking.artifact_uri import local_path
 from runner.tracking.sql import BUSY_MILLISECONDS
 

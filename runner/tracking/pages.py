@@ -9,10 +9,10 @@ from urllib.parse import quote, urlencode
 from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
+from runner.base.uri import without_credentials
 from runner.column import FIGURES
 from runner.recorded.run import Run
 from runner.tracking.batch import JOURNAL_TAG, PARENT_TAG
-from runner.uri import without_credentials
 
 SHARED_VIEW = "mlflow.sharedViewState."
 """Begins the tag of an experiment in which MLflow's UI keeps a view under a key."""

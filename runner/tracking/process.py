@@ -12,7 +12,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from typing import Any
 
-from runner import project
+from runner.base import project
 
 Publisher = subprocess.Popen[str]
 

@@ -14,7 +14,9 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from runner import journal, project
+from runner import journal
+from runner.base import project
+from runner.base.uri import recorded, scrubbed
 from runner.journal import JournalUnavailable
 from runner.tracking.batch import Batch, Refused, Store
 from runner.tracking.errors import GivenUp, JournalGone, Report, brief, is_for_good
@@ -22,7 +24,6 @@ from runner.tracking.files import Files
 from runner.tracking.opening import opened
 from runner.tracking.publication import Publication
 from runner.tracking.waiting import Waiting
-from runner.uri import recorded, scrubbed
 
 SOON_SECONDS = 0.02  # before the next look for more, where the last has found some
 POLL_SECONDS = 0.2  # where many in a row have found none

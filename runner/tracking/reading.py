@@ -19,7 +19,8 @@ from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
-from runner.address import fault
+from runner.base.address import fault
+from runner.base.uri import LOCAL, scrubbed, without_credentials
 from runner.column import (
     FIGURES,
     FIXED,
@@ -36,7 +37,6 @@ from runner.recorded.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here
 from runner.tracking.parquet import declared_in, is_readable, read_trajectory
-from runner.uri import LOCAL, scrubbed, without_credentials
 
 PAGE = 10_000  # runs asked for at once
 RUN_ID = re.compile(r"[\w-]{1,64}", re.ASCII)

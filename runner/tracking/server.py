@@ -14,12 +14,12 @@ from types import TracebackType
 
 from mlflow import MlflowClient
 
-from runner import project
-from runner.address import NoPort
+from runner.base import project
+from runner.base.address import NoPort
+from runner.base.signals import signals
+from runner.base.uri import scrubbed
 from runner.recorded.run import Run
-from runner.signals import signals
 from runner.tracking.pages import place
-from runner.uri import scrubbed
 
 PORTS = 20
 """So many are looked at, from the one asked for on."""

@@ -5,11 +5,11 @@ import os
 
 import sqlalchemy as sa
 
+from runner.base.uri import without_credentials
 from runner.tracking.batch import Store
 from runner.tracking.bulk import BulkStore
 from runner.tracking.files import Files
 from runner.tracking.sql import open_engine
-from runner.uri import without_credentials
 
 TESTED_REVISIONS = {
     "bda7b8c39065": "3.1.4",

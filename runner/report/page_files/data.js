@@ -53,7 +53,7 @@ function between(steps, values, step) {
   return values[low] + Math.max(0, share) * (values[high] - values[low]);
 }
 
-// The median, and values that occurred as quartiles: as `runner/seeds.py` has them.
+// The median, and values that occurred as quartiles: as `runner/base/seeds.py` has them.
 function spread(values) {
   const there = values.filter((value) => !Number.isNaN(value)).sort((a, b) => a - b);
   const last = there.length - 1;

@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from urllib.parse import unquote
 
-from runner import project
+from runner.base import project
 
 LOCAL = Path("mlruns/mlflow.db")
 """Of the project folder: the store where nothing else is said."""

@@ -2,9 +2,7 @@
 
 from pathlib import Path
 
-import runner
-
-PACKAGE = Path(runner.__file__).resolve().parent
+PACKAGE = Path(__file__).resolve().parents[1]
 
 CONF = next(folder for folder in (PACKAGE / "conf", PACKAGE.parent / "conf") if folder.is_dir())
 """The shipped configs: in a wheel inside the package, in a checkout beside it."""

@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 from urllib.parse import parse_qs, unquote
 
-from runner import project
+from runner.base import project
+from runner.base.uri import without_credentials
 from runner.errors import RunnerError
-from runner.uri import without_credentials
 
 ADDRESS = "http://HOST:PORT or a database (sqlite:///mlruns/mlflow.db)"
 

@@ -11,7 +11,7 @@ from contextvars import ContextVar
 from pathlib import Path
 from typing import TextIO
 
-from runner import project
+from runner.base import project
 
 WIDTH = 80
 """Columns: what every terminal and log file has."""

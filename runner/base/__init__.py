@@ -1,0 +1,1 @@
+"""What every room stands on: paths, terminals, signals, store addresses, arithmetic on rows."""
