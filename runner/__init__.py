@@ -17,6 +17,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from runner.base.moved import Moved
 from runner.base.signals import end_while_loading
 
 if TYPE_CHECKING:
@@ -26,6 +27,8 @@ if TYPE_CHECKING:
     from runner.results import Sweep as Sweep
 
 __all__ = ["ConfigError", "NotFound", "Run", "Sweep", "finish", "load", "run", "sweep"]
+
+sys.meta_path.append(Moved())
 
 _MODULE = [*sys.orig_argv, "-m", ""][[*sys.orig_argv, "-m"].index("-m") + 1]
 

@@ -235,8 +235,8 @@ def _module(of: Setup) -> Experiment:
     """The module loop."""
     import torch
 
-    from runner import network as networks
     from runner import trial
+    from runner.model import network as networks
     from runner.program import module
 
     network, shape = parts.network(of.model, of.seed, of.dtype, of.device, of.data)

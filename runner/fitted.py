@@ -8,9 +8,9 @@ from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Buffer, Linear, Module
 
-from runner import network as networks
 from runner.dataset.samples import Dataset
 from runner.experiment import Experiment
+from runner.model import network as networks
 
 Array = NDArray[np.floating[Any]]
 

@@ -11,8 +11,8 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 from torch.nn.parameter import is_lazy
 
-from runner import network as networks
 from runner.config import ConfigError
+from runner.model import network as networks
 
 NOT_TRAINED = (
     "would neither be trained nor recorded, for only the model learns: make it a number, or a "

@@ -126,7 +126,7 @@ def network_start(
     node: Values, seed: int, dtype: str, data: Dataset, made: Any
 ) -> tuple[models.Tensors, Array]:
     """Names and shapes of the module's parameters, and their values, (parameters,), once set."""
-    from runner import network as networks
+    from runner.model import network as networks
 
     if node["_target_"] in models.BY_HAND:
         model = model_by_hand(node, data)

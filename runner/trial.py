@@ -14,10 +14,10 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from runner import learning
-from runner import network as networks
 from runner.base.failure import said
 from runner.config import ConfigError
 from runner.dataset.samples import Dataset
+from runner.model import network as networks
 from runner.program.pytorch import Stepper
 from runner.reduction import Reduction, candidates, tried
 

@@ -142,7 +142,7 @@ def test_a_bare_loop_gives_the_same_trajectory_to_the_last_bit(case, size):
 @pytest.mark.parametrize("bias", [True, False])
 @pytest.mark.parametrize("seed", [0, 1, 2**32 - 1, 2**32, 2**40 + 3])
 def test_a_linear_model_starts_where_pytorch_does(features, outputs, bias, seed):
-    from runner.start import linear
+    from runner.model.start import linear
 
     torch.manual_seed(seed)
     theirs = torch.nn.Linear(features, outputs, bias=bias)

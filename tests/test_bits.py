@@ -13,8 +13,8 @@ import pytest
 
 import runner
 from runner.draws import Draws
+from runner.model.start import drawn_by_numpy, drawn_by_torch, is_fused
 from runner.stack import prepare, refusal, stack
-from runner.start import drawn_by_numpy, drawn_by_torch, is_fused
 
 pytestmark = pytest.mark.bits
 

@@ -8,10 +8,10 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from runner import network as networks
 from runner import parts
 from runner.config import ConfigError
 from runner.draws import Draws
+from runner.model import network as networks
 from runner.report.problem import Problem, parts_of
 
 Array = NDArray[np.floating[Any]]

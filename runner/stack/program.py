@@ -66,7 +66,7 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
     """The three loops of PyTorch."""
     import torch
 
-    from runner import network as networks
+    from runner.model import network as networks
     from runner.program import stacked_pytorch
 
     first, of = cells[0], cells[0].setup
@@ -203,7 +203,7 @@ def _prediction(cells: Sequence[Parts], model: Any) -> Predict | None:
 def _network_prediction(cells: Sequence[Parts], network: Any) -> Predict | None:
     import torch
 
-    from runner import network as networks
+    from runner.model import network as networks
 
     probes = [cell.data.probe for cell in cells if cell.data.probe is not None]
     if not probes:

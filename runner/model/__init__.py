@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import start
+from runner.model import start
 
 Array = NDArray[np.floating[Any]]
 Tensors = dict[str, tuple[int, ...]]
