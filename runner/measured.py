@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import curvature, optimum, parts
+from runner import curvature, parts
 from runner import loss as losses
 from runner import model as models
 from runner.build import build, known_as, swapped
@@ -18,8 +18,9 @@ from runner.measure import Instrument
 from runner.measure.by_hand import OfModel, OfObjective
 from runner.measure.measuring import Measuring, Taken
 from runner.measure.problem import Calculus, Problem
+from runner.objective import optimum
 from runner.objective.minimised import MODEL, Minimised
-from runner.optimum import Optimum
+from runner.objective.optimum import Optimum
 from runner.reduction import class_weights
 from runner.setup import Setup, refused
 from runner.task import wanted

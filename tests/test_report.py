@@ -16,8 +16,9 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from runner import closed_form, stack
+from runner import stack
 from runner.config import plain
+from runner.objective import closed_form
 from runner.report.problem import edge, problem
 from tests.conftest import ROOT
 from tests.test_crash import publish

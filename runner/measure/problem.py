@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.batches import Batches
-from runner.optimum import Optimum
+from runner.objective.optimum import Optimum
 
 Array = NDArray[np.floating[Any]]
 Batch = tuple[Any, Any]

@@ -11,15 +11,16 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import closed_form, optimum, reduction, short_list
 from runner import loss as losses
 from runner import model as models
+from runner import reduction, short_list
 from runner.build import build, only, swapped
 from runner.column import PARAMETERS
 from runner.config import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.identity import DATA
+from runner.objective import closed_form, optimum
 from runner.objective.minima import Minima
 from runner.parts import model_by_hand
 from runner.parts import objective as objective_of

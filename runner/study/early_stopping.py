@@ -31,7 +31,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import closed_form
+from runner.objective import closed_form
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.claim import AT_LEAST, AT_MOST
 from runner.study.samples import samples

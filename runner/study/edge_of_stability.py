@@ -36,7 +36,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.closed_form import stability_edge
+from runner.objective.closed_form import stability_edge
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.claim import AT_MOST
 

@@ -29,7 +29,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import closed_form
+from runner.objective import closed_form
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.samples import samples
 

@@ -30,7 +30,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.closed_form import stability_edge
+from runner.objective.closed_form import stability_edge
 from runner.study import Claim, Curve, Findings, Picture, Rival
 
 Array = NDArray[np.floating[Any]]

@@ -7,8 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import closed_form
-from runner.objective import Objective
+from runner.objective import Objective, closed_form
 from runner.objective.minima import Minima
 
 Array = NDArray[np.floating[Any]]
