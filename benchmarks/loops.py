@@ -14,7 +14,7 @@ from hydra import initialize_config_dir
 
 from runner import drive, experiment, stop
 from runner.base import project
-from runner.config import plain, register
+from runner.config.schema import plain, register
 from runner.device import use_threads
 from runner.journal import Journal, Start
 from runner.recording import Run

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from statistics import median
 
 from benchmarks.loops import recorded_steps
-from runner.config import register
+from runner.config.schema import register
 
 REPEATS = 3
 SMALL = ["dataset=iris", "model=mlp", "model.widths=[8]", "loss=cross_entropy"]

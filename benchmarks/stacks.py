@@ -11,8 +11,8 @@ from hydra import initialize_config_dir
 from hydra.core.global_hydra import GlobalHydra
 from hydra.types import RunMode
 
-from runner.composer import Composer
-from runner.config import register
+from runner.config.composer import Composer
+from runner.config.schema import register
 from runner.device import use_threads
 from runner.draws import Draws
 from runner.experiment import alone as lone_run

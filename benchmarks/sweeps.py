@@ -25,7 +25,7 @@ from benchmarks.startup import peak_memory, seconds
 from runner.cells.carry_out import work
 from runner.cells.compose import compose
 from runner.cells.plan import Plan, plan
-from runner.config import register
+from runner.config.schema import register
 from runner.executor.result import Result
 from runner.executor.work import do
 from runner.journal import Journal

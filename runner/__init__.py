@@ -21,7 +21,7 @@ from runner.base.moved import Moved
 from runner.base.signals import end_while_loading
 
 if TYPE_CHECKING:
-    from runner.config import ConfigError as ConfigError
+    from runner.config.schema import ConfigError as ConfigError
     from runner.find import NotFound as NotFound
     from runner.results import Run as Run
     from runner.results import Sweep as Sweep
@@ -36,7 +36,7 @@ if sys.argv[:1] == ["-m"] and _MODULE.partition(".")[0] == __name__:  # Python l
     end_while_loading()  # until `runner.entry` takes over, once all is imported
 
 _WHERE = {
-    "ConfigError": "runner.config",
+    "ConfigError": "runner.config.schema",
     "NotFound": "runner.find",
     "Run": "runner.results",
     "Sweep": "runner.results",

@@ -7,10 +7,10 @@ from runner import identity, stop
 from runner.base.console import closing_block, complain, painted, say
 from runner.base.failure import summary
 from runner.base.signals import signals
-from runner.cell import Cell
 from runner.check import check
 from runner.checkpoint import Unreadable
-from runner.config import ConfigError, Values
+from runner.config.cell import Cell
+from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.drive import execute

@@ -13,29 +13,30 @@ from typing import Any
 
 import numpy as np
 
-from runner import alone, given
+from runner import alone
 from runner.base import project
 from runner.base.address import fault
 from runner.base.caller import call
 from runner.base.console import quietly
-from runner.cell import Cell
 from runner.cells import launch
 from runner.cells.carry_out import Ended, carry_out
 from runner.check import check
 from runner.composing import many_cells, one_cell
-from runner.config import ConfigError, Values
+from runner.config import given
+from runner.config.cell import Cell
+from runner.config.instead import settled, without_replaced
+from runner.config.run_name import within_sweep
+from runner.config.schema import ConfigError, Values
+from runner.config.settings import check_alone
+from runner.config.words import Words, labels, short, words
 from runner.device import threads_put_back
 from runner.find import NotFound, find_all
-from runner.instead import settled, without_replaced
 from runner.isolated import isolated, plain_modes
 from runner.recorded.journals import Journals
 from runner.results import Run, Sweep
-from runner.run_name import within_sweep
-from runner.settings import check_alone
 from runner.tracking import background, in_process
 from runner.tracking.session import Session, Settings
 from runner.unused import refuse_unused
-from runner.words import Words, labels, short, words
 
 _one_at_a_time = threading.RLock()
 """PyTorch's random state, its switches and Hydra's singletons are the whole process's."""

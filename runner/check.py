@@ -7,9 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from runner import instead
 from runner.base.address import tracking_faults
-from runner.config import ConfigError, Values, is_number, leaves
+from runner.config import instead
+from runner.config.schema import ConfigError, Values, is_number, leaves
 from runner.dataset.prepare import KEYS
 from runner.dataset.split import LARGEST_SEED
 from runner.measured import faults as measured_faults

@@ -19,14 +19,14 @@ from runner.base import project
 from runner.base.caller import rewritten
 from runner.base.console import escaped, harmless
 from runner.base.paths import CONF
-from runner.cell import Cell, chosen
-from runner.config import followers, plain, register
+from runner.config.cell import Cell, chosen
+from runner.config.instead import settled
+from runner.config.refused import message_with_place
+from runner.config.schema import followers, plain, register
+from runner.config.settings import check_alone
 from runner.entry import FULL_ERROR
 from runner.initial import pinned
-from runner.instead import settled
 from runner.journal import JournalError
-from runner.refused import message_with_place
-from runner.settings import check_alone
 
 project.folder()  # in a process of a launcher of Hydra's, before a job changes it
 register()
@@ -59,7 +59,7 @@ def _job() -> None:
     """Have Hydra carry out the command line, as it would itself but for `with_their_options`."""
     words = sys.argv[1:]
     if {"-m", "--multirun"} & {*words}:
-        from runner.cells.split import with_their_options
+        from runner.config.split import with_their_options
 
         words = with_their_options(words)
     with rewritten(words):

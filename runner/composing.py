@@ -22,17 +22,17 @@ from omegaconf import open_dict
 
 from runner.base.paths import CONF
 from runner.base.signals import was_interrupted
-from runner.cell import Cell, chosen
 from runner.cells.compose import compose, composed
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
-from runner.cells.split import split, with_their_options
-from runner.composer import Composer
-from runner.config import ConfigError, followers, plain, plain_node, register
-from runner.hydra_inside import kept, loader, search_path
+from runner.config.cell import Cell, chosen
+from runner.config.composer import Composer
+from runner.config.hydra_inside import kept, loader, search_path
+from runner.config.instead import settled
+from runner.config.refused import message_with_place
+from runner.config.schema import ConfigError, followers, plain, plain_node, register
+from runner.config.split import split, with_their_options
 from runner.initial import pinned
-from runner.instead import settled
-from runner.refused import message_with_place
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
 

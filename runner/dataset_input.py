@@ -3,7 +3,7 @@
 import json
 from typing import Any
 
-from runner.cell import Cell
+from runner.config.cell import Cell
 from runner.dataset.samples import Dataset
 
 DIGEST_DIGITS = 16  # of 64; MLflow has room for 36 and makes 8 itself

@@ -7,8 +7,8 @@ from typing import Any
 import numpy as np
 
 from runner import device, labels, task
-from runner.build import build, known_as
-from runner.config import ConfigError, Values
+from runner.config.build import build, known_as
+from runner.config.schema import ConfigError, Values
 from runner.dataset.prepare import KEYS, Wishes, prepare
 from runner.dataset.samples import Dataset, digest
 from runner.dataset.target import ANYTHING, CLASSES, ONE_OF_TWO, TEXT

@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 from runner import device, measure, measured, parts, scheduled, updates, vectors
 from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches
-from runner.build import known_as
 from runner.column import EVALUATIONS as EVALUATED
 from runner.column import SCHEDULE, SOME, START, Column, number
-from runner.config import Values
+from runner.config.build import known_as
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.epoch import Epochs, Right, columns
 from runner.measure.measuring import Measuring

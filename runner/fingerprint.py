@@ -13,8 +13,8 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
-from runner.cell import NOT_THE_EXPERIMENT
-from runner.config import Values, targets
+from runner.config.cell import NOT_THE_EXPERIMENT
+from runner.config.schema import Values, targets
 
 TAG = "fingerprint"
 

@@ -7,11 +7,12 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner import checkpoint, fingerprint, identity, short_list, stop
+from runner import checkpoint, fingerprint, identity, stop
 from runner.base.console import complain
 from runner.base.uri import is_of_here, recorded, without_credentials
 from runner.checkpoint import Unreadable
-from runner.config import ConfigError, Values
+from runner.config import short_list
+from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.drive import Resumed, execute

@@ -9,16 +9,16 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-from runner import run_name
 from runner.base import project
 from runner.base.caller import source
-from runner.cell import NOT_THE_EXPERIMENT, Cell
 from runner.column import EPOCH_END, GRADIENT_NORM, LOSS, MEASURES_TAG, NORMS, PARAMETERS
-from runner.config import Values, leaves
+from runner.config import run_name
+from runner.config.cell import NOT_THE_EXPERIMENT, Cell
+from runner.config.instead import OF_SAMPLES, USUAL
+from runner.config.schema import Values, leaves
 from runner.dataset.samples import Dataset
 from runner.dataset_input import dataset_input
 from runner.experiment import Experiment
-from runner.instead import OF_SAMPLES, USUAL
 from runner.journal import Start
 from runner.stop import most_steps
 
@@ -82,7 +82,7 @@ def params(cell: Cell) -> dict[str, str]:
 
 
 def name(cell: Cell) -> str:
-    """The run's name: see `runner.run_name`."""
+    """The run's name: see `runner.config.run_name`."""
     return cell.name or run_name.of_lone_run(cell)
 
 

@@ -3,7 +3,7 @@
 import numpy as np
 
 from runner.column import PARAMETERS, tensor_edges
-from runner.config import ConfigError, Values
+from runner.config.schema import ConfigError, Values
 from runner.model import BY_HAND
 from runner.program import SCALAR
 from runner.recorded.journals import Journals

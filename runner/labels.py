@@ -11,8 +11,8 @@ from functools import cache, partial
 from typing import Any
 
 from runner import task
-from runner.build import build
-from runner.config import ConfigError, Values
+from runner.config.build import build
+from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.dataset.target import IGNORED, are_numbered
 

@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 from torch.nn.parameter import is_lazy
 
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.model import network as networks
 
 NOT_TRAINED = (

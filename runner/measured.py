@@ -9,9 +9,9 @@ from numpy.typing import NDArray
 from runner import curvature, parts
 from runner import loss as losses
 from runner import model as models
-from runner.build import build, known_as, swapped
 from runner.column import MEASURE, SOME, Column
-from runner.config import ConfigError, Values, is_number
+from runner.config.build import build, known_as, swapped
+from runner.config.schema import ConfigError, Values, is_number
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
 from runner.measure import Instrument

@@ -10,8 +10,8 @@ from runner import loss as losses
 from runner import model as models
 from runner.accuracy import above, of_scores
 from runner.batches import FullBatch
-from runner.build import build, known_as, swapped
-from runner.config import ConfigError, Values
+from runner.config.build import build, known_as, swapped
+from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
 from runner.objective import Objective

@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 
 from runner import stop
 from runner.base.seeds import is_seed
-from runner.config import Values, leaves
+from runner.config.schema import Values, leaves
 from runner.epoch import UNSEEN, Seen
 
 SHARES = (8, 4, 2)

@@ -7,15 +7,16 @@ from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from runner import identity, journal, short_list, stop
+from runner import identity, journal, stop
 from runner.alone import raise_failure, tell_end
 from runner.base.console import say
 from runner.base.signals import signals
 from runner.base.uri import with_credentials
-from runner.build import only
-from runner.cell import Cell
 from runner.cells import parent, table
-from runner.config import ConfigError, Values
+from runner.config import short_list
+from runner.config.build import only
+from runner.config.cell import Cell
+from runner.config.schema import ConfigError, Values
 from runner.entry import enter
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one

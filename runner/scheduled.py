@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import schedule as schedules
-from runner.build import build, declared, known_as, swapped, target
-from runner.config import ConfigError, Values, is_number
+from runner.config.build import build, declared, known_as, swapped, target
+from runner.config.schema import ConfigError, Values, is_number
 from runner.program import CONSTANT
 from runner.program import SCHEDULES as OURS
 from runner.rates import (

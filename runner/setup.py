@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 from runner import device, initial, program
 from runner.batches import Order, starts
-from runner.config import ConfigError, Values
+from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.objective.minimised import LOSS, MODEL
@@ -36,7 +36,7 @@ class Setup(NamedTuple):
     measure: Values
     """The measures that are taken beside them, each a node, and how often"""
     model: Values
-    """This and the next are nodes: see `runner.build.build`."""
+    """This and the next are nodes: see `runner.config.build.build`."""
     loss: Values
     optimizer: Values
     schedule: Values

@@ -15,7 +15,7 @@ from torch.nn import Module, Parameter
 
 from runner import learning
 from runner.base.failure import said
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.dataset.samples import Dataset
 from runner.model import network as networks
 from runner.program.pytorch import Stepper

@@ -10,11 +10,11 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner import parts, scheduled
-from runner.cell import NOT_THE_EXPERIMENT, Cell
-from runner.config import ConfigError, Values, leaves
+from runner.config.cell import NOT_THE_EXPERIMENT, Cell
+from runner.config.refused import shortly
+from runner.config.schema import ConfigError, Values, leaves
 from runner.objective.minimised import MODEL
 from runner.program import CONSTANT
-from runner.refused import shortly
 
 LR = "lr"
 RATES = (LR, "optimizer.lr")

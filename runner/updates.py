@@ -7,8 +7,8 @@ from typing import Any, NamedTuple
 
 from runner import clip
 from runner import optimizer as rules
-from runner.build import build, known_as, swapped
-from runner.config import ConfigError, Values
+from runner.config.build import build, known_as, swapped
+from runner.config.schema import ConfigError, Values
 from runner.program import CONSTANT
 from runner.setup import Setup
 

@@ -78,7 +78,7 @@ def compose_config():
     """Compose the shipped config with overrides, as the command does."""
     from hydra import compose, initialize_config_dir
 
-    from runner.config import register
+    from runner.config.schema import register
 
     register()
 
@@ -96,8 +96,8 @@ def composer():
     from hydra.core.global_hydra import GlobalHydra
     from hydra.types import RunMode
 
-    from runner.composer import Composer
-    from runner.config import register
+    from runner.config.composer import Composer
+    from runner.config.schema import register
 
     register()
     with initialize_config_dir(str(ROOT / "conf"), version_base="1.3"):

@@ -21,8 +21,8 @@ from hydra.core.singleton import Singleton
 from omegaconf import OmegaConf
 
 import runner as api
+from runner.config.words import words
 from runner.recorded.journals import Journals
-from runner.words import words
 from tests.parts import Small
 from tests.waiting import PATIENCE
 

@@ -5,7 +5,7 @@ from fractions import Fraction
 import numpy as np
 import pytest
 
-from runner.config import plain
+from runner.config.schema import plain
 from runner.objective import closed_form
 from runner.report.problem import edge, problem
 from tests.test_report import run_of

@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from runner.base import project
-from runner.config import ConfigError, plain
+from runner.config.schema import ConfigError, plain
 from runner.experiment import compose
 from runner.program.step import is_finite
 

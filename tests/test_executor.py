@@ -9,10 +9,10 @@ import pytest
 from runner.cells.carry_out import carry_out
 from runner.cells.launch import settings
 from runner.cells.source import all_at_once
+from runner.config.run_name import within_sweep
 from runner.executor import Here, Pool
 from runner.journal import End, Reader, Start, paths
 from runner.recorded.journals import Journals
-from runner.run_name import within_sweep
 from runner.tracking.session import Session, Settings, new_name
 from tests.pipes import Pipes
 

@@ -8,7 +8,7 @@ import pytest
 PROGRAM = """
 import sys
 from runner import fingerprint
-from runner.build import build
+from runner.config.build import build
 build("dataset", {"_target_": sys.argv[1]})
 print(fingerprint.fingerprint({"dataset": {"_target_": sys.argv[1]}}, "digest"))
 """

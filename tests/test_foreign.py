@@ -16,9 +16,9 @@ import pyarrow.parquet as pq
 import pytest
 
 import runner
-from runner import short_list
 from runner.column import number
-from runner.config import ConfigError
+from runner.config import short_list
+from runner.config.schema import ConfigError
 from runner.journal import End, File, Journal, Start
 from runner.recorded import plain
 from tests.commands import entered

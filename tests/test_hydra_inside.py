@@ -9,8 +9,8 @@ import pytest
 from hydra.core.override_parser.overrides_parser import OverridesParser
 from omegaconf import OmegaConf
 
-from runner import hydra_inside
 from runner.base.paths import CONF
+from runner.config import hydra_inside
 
 HOMES = {"hydra": "hydra_inside.py", "torch": "hooked.py"}
 ROOT = Path(__file__).resolve().parents[1]
@@ -50,7 +50,7 @@ def test_another_hydra_is_refused_with_advice():
     program = (
         "from hydra._internal.config_loader_impl import ConfigLoaderImpl\n"
         "del ConfigLoaderImpl._apply_overrides_to_config\n"
-        "import runner.hydra_inside"
+        "import runner.config.hydra_inside"
     )
     command = [sys.executable, "-c", program]
     done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)

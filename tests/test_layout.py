@@ -125,8 +125,8 @@ def floors(name, path):
             "runner.base.console",
             "runner.recorded.trajectory",
             "runner.recorder",
-            "runner.config",
-            "runner.build",
+            "runner.config.schema",
+            "runner.config.build",
         )
 
 

@@ -15,7 +15,7 @@ from sklearn.datasets import load_diabetes
 from runner import loss as losses
 from runner import optimizer as optimizers
 from runner import program
-from runner.config import plain
+from runner.config.schema import plain
 from runner.experiment import compose
 from runner.model import Linear
 from runner.program import numpy as numpy_loop

@@ -14,7 +14,7 @@ import runner
 from runner import measure, objective
 from runner.base.paths import CONF
 from runner.column import norms
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.measure import spectrum
 from runner.recorded.journals import Journals
 

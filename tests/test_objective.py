@@ -11,10 +11,11 @@ import torch
 from omegaconf import OmegaConf
 
 import runner
-from runner import instead, objective
+from runner import objective
 from runner.base.paths import CONF
-from runner.build import build
-from runner.config import ConfigError
+from runner.config import instead
+from runner.config.build import build
+from runner.config.schema import ConfigError
 from runner.objective.minima import Minima
 
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))

@@ -11,7 +11,7 @@ from pytorch_optimizer.optimizer import OPTIMIZER_LIST
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import StandardScaler
 
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.experiment import compose
 
 WORDS = ["dataset=iris", "model=mlp", "loss=cross_entropy", "batch_size=32", "lr=0.01"]

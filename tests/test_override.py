@@ -14,11 +14,11 @@ from hypothesis import strategies as st
 from omegaconf import open_dict
 
 from runner.base.paths import CONF
-from runner.cell import chosen
-from runner.cells.split import split, with_their_options
-from runner.composer import Composer
-from runner.config import ConfigError, plain, register
-from runner.refused import message
+from runner.config.cell import chosen
+from runner.config.composer import Composer
+from runner.config.refused import message
+from runner.config.schema import ConfigError, plain, register
+from runner.config.split import split, with_their_options
 
 NUMBERS = ["0", "1", "3", "0.1", "0.25", "-1", "1e-3", "1e-300", "1e38", "nan", "007", "1_0"]
 REFERENCES = ["${lr}", "${seed}", "${optimizer.lr}", "${.lr}", "${hydra:job.name}", "${nowhere}"]

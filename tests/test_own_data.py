@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 import pytest
 
 import runner
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.draws import Draws
 
 pytestmark = pytest.mark.usefixtures("here")

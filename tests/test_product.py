@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from runner.check import check
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.draws import Draws
 from runner.experiment import compose
 from runner.stack import impossible, prepare, refusal, stack

@@ -5,7 +5,7 @@ import shlex
 import pytest
 import torch
 
-from runner.settings import DEFAULTS
+from runner.config.settings import DEFAULTS
 
 LONG = "9" * 5000
 
@@ -245,7 +245,7 @@ def test_a_folder_of_ones_own_comes_first(typed, betas, front_door, tmp_path):
 
 def test_a_loss_may_be_a_partial():
     """Hydra's own keys of a node mean what they mean to Hydra."""
-    from runner.build import build
+    from runner.config.build import build
 
     node = {"_target_": "torch.nn.functional.huber_loss", "_partial_": True, "delta": 0.5}
     one, three = torch.tensor([1.0]), torch.tensor([3.0])

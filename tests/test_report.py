@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 
 from runner import stack
-from runner.config import plain
+from runner.config.schema import plain
 from runner.objective import closed_form
 from runner.report.problem import edge, problem
 from tests.conftest import ROOT
@@ -495,7 +495,7 @@ def run_of(values, *, trusted=True):
 
 def test_a_config_of_a_server_names_only_what_is_known(compose_config, tmp_path):
     """Whatever else it names is not even imported, wherever it stands."""
-    from runner.config import ConfigError
+    from runner.config.schema import ConfigError
 
     values = plain(compose_config())
     problem(run_of(values, trusted=False))

@@ -3,7 +3,7 @@
 import pytest
 
 from runner.cells.compose import compose
-from runner.run_name import of_lone_run
+from runner.config.run_name import of_lone_run
 
 
 @pytest.fixture(scope="module")

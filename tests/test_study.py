@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import runner
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.entry import status_of
 from runner.report import study_page
 from runner.study import (

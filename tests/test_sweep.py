@@ -16,9 +16,9 @@ from hydra.core.hydra_config import HydraConfig
 from hydra.types import RunMode
 from omegaconf import open_dict
 
-from runner.composer import Composer
-from runner.config import plain, register
-from runner.instead import settled, without_replaced
+from runner.config.composer import Composer
+from runner.config.instead import settled, without_replaced
+from runner.config.schema import plain, register
 from tests.conftest import ROOT
 from tests.waiting import PATIENCE, recorded_steps, wait_for
 

@@ -6,9 +6,9 @@ import math
 
 import pytest
 
-from runner.cell import Cell
 from runner.cells import table
-from runner.config import plain
+from runner.config.cell import Cell
+from runner.config.schema import plain
 from runner.differing import distinct, informative, varying
 from runner.executor.result import Result
 from runner.recorded.run import Run, number

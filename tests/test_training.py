@@ -11,7 +11,7 @@ from sklearn.preprocessing import StandardScaler
 from torch.optim import lr_scheduler
 
 import runner
-from runner.words import words
+from runner.config.words import words
 from tests import parts
 
 WORDS = ("dataset=iris", "model=mlp", "loss=cross_entropy", "batch_size=32")

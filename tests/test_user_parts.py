@@ -9,7 +9,7 @@ import torch
 import runner
 from runner.cells.carry_out import work
 from runner.cells.plan import plan
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.draws import Draws
 from runner.executor.work import Work, do
 from runner.experiment import compose

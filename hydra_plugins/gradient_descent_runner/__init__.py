@@ -20,7 +20,7 @@ from hydra.types import HydraContext, TaskFunction
 from omegaconf import DictConfig
 
 from runner.base.paths import CONF
-from runner.hydra_inside import config_source, sweeper
+from runner.config.hydra_inside import config_source, sweeper
 
 
 class ShippedRoot(config_source()):  # type: ignore[misc]
@@ -124,9 +124,9 @@ class CellSweeper(sweeper()):  # type: ignore[misc]
         """What the launcher returns for each batch. Ends with status 1 if a cell failed."""
         assert self.hydra_context is not None
         assert self.config is not None
-        from runner.cells.split import batches, split
-        from runner.config import plain_node
-        from runner.settings import check_alone
+        from runner.config.schema import plain_node
+        from runner.config.settings import check_alone
+        from runner.config.split import batches, split
 
         chosen = plain_node(self.config.sweep)
         if not isinstance(self.launcher, StackLauncher):

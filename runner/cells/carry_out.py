@@ -13,7 +13,6 @@ from runner import identity
 from runner.base.console import say
 from runner.base.signals import signals
 from runner.base.uri import recorded
-from runner.cell import Cell
 from runner.cells import parent, table, verify
 from runner.cells.done import done
 from runner.cells.plan import Plan, Unit, plan
@@ -22,7 +21,8 @@ from runner.cells.progress import Progress
 from runner.cells.source import Source
 from runner.cells.verify import Verified
 from runner.column import declared, epoch_steps
-from runner.config import ConfigError, Values
+from runner.config.cell import Cell
+from runner.config.schema import ConfigError, Values
 from runner.executor import Executor, Local, Pool, Result, Work
 from runner.executor.local import needs_other_process
 from runner.executor.pool import ProcessEnded

@@ -6,12 +6,12 @@ from typing import Any
 from hydra.core.config_loader import ConfigLoader
 from omegaconf import DictConfig
 
-from runner.cell import Cell
-from runner.composer import Composer
-from runner.config import ConfigError
+from runner.config.cell import Cell
+from runner.config.composer import Composer
+from runner.config.refused import message
+from runner.config.run_name import within_sweep
+from runner.config.schema import ConfigError
 from runner.initial import pinned
-from runner.refused import message
-from runner.run_name import within_sweep
 from runner.unused import shown
 
 SHOWN = 5

@@ -11,19 +11,19 @@ from hydra.core.utils import JobReturn, JobStatus, env_override
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
-from runner.cell import Cell
 from runner.cells.carry_out import Ended, MakeExecutor, carry_out
 from runner.cells.compose import compose, composed
 from runner.cells.progress import Progress
 from runner.cells.search import searched
 from runner.cells.source import Source, all_at_once
-from runner.cells.split import Split
-from runner.composer import Composer
-from runner.config import ConfigError, Values
+from runner.config.cell import Cell
+from runner.config.composer import Composer
+from runner.config.schema import ConfigError, Values
+from runner.config.settings import VALIDATED
+from runner.config.settings import faults as settings_faults
+from runner.config.split import Split
 from runner.executor import Engine, Executor
 from runner.journal import JournalError
-from runner.settings import VALIDATED
-from runner.settings import faults as settings_faults
 from runner.tracking.session import Session, Settings, session
 from runner.unused import refuse_unused
 

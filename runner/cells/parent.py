@@ -5,15 +5,15 @@ from collections.abc import Mapping, Sequence
 
 from runner import identity
 from runner.base.caller import asked
-from runner.cell import Cell
 from runner.cells import table
 from runner.cells.plan import Plan
 from runner.cells.plan_lines import lines
 from runner.cells.source import Source
 from runner.cells.verify import Verified
+from runner.config.cell import Cell
+from runner.config.run_name import shortened
 from runner.executor.result import Result
 from runner.journal import End, File, Journal, Start
-from runner.run_name import shortened
 
 
 def begin(journal: Journal, source: Source, planned: Plan, store: str) -> str:

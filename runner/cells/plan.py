@@ -5,10 +5,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.cell import Cell
 from runner.cells.compose import refuse
 from runner.check import check
-from runner.config import ConfigError
+from runner.config.cell import Cell
+from runner.config.schema import ConfigError
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.executor.result import Result, result

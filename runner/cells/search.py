@@ -13,12 +13,12 @@ from statistics import median
 from typing import Any
 
 from runner.base.console import say
-from runner.cell import Cell
-from runner.cells.sample import Sampling, Space, space
-from runner.cells.samplers import sampler
 from runner.cells.source import Rounds, Source
-from runner.cells.split import Split
-from runner.config import ConfigError
+from runner.config.cell import Cell
+from runner.config.sample import Sampling, Space, space
+from runner.config.samplers import sampler
+from runner.config.schema import ConfigError
+from runner.config.split import Split
 from runner.executor.result import Result
 
 TRIES = 20

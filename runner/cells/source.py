@@ -3,7 +3,7 @@
 from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple
 
-from runner.cell import Cell
+from runner.config.cell import Cell
 from runner.executor.result import Result
 
 Rounds = Generator[Sequence[Cell], Sequence[Result], None]

@@ -12,8 +12,8 @@ from runner import by_setting, identity
 from runner.base.console import WIDTH, painted
 from runner.base.seeds import is_seed
 from runner.by_setting import Ended
-from runner.cell import NOT_THE_EXPERIMENT, Cell
-from runner.config import leaves
+from runner.config.cell import NOT_THE_EXPERIMENT, Cell
+from runner.config.schema import leaves
 from runner.differing import distinct, informative, of_setting
 from runner.executor.result import Result
 from runner.recorded.run import FIGURES, KNOWN

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import drive, identity, stop
-from runner.cell import Cell
 from runner.cells.plan import Plan
 from runner.column import PARAMETERS, VALIDATION, Column, declared
-from runner.config import Values
+from runner.config.cell import Cell
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.executor.result import Result
 from runner.experiment import compose

@@ -5,8 +5,8 @@ import socket
 from collections.abc import Iterable, Iterator, Mapping
 from importlib.metadata import PackageNotFoundError, version
 
-from runner.cell import Cell
-from runner.config import targets
+from runner.config.cell import Cell
+from runner.config.schema import targets
 from runner.fingerprint import code_of, own_code
 
 LIBRARIES = ("numpy", "torch")

@@ -3,7 +3,7 @@
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
-from runner.cell import Cell
+from runner.config.cell import Cell
 from runner.executor.work import Tell, Work
 from runner.journal import Journal
 

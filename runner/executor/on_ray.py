@@ -15,7 +15,7 @@ from contextlib import suppress
 from typing import Any
 
 from runner.base.console import prepare
-from runner.cell import Cell
+from runner.config.cell import Cell
 from runner.executor.alike import versions
 from runner.executor.contract import Tell
 from runner.executor.ray_cluster import Cluster, check_alike, connected, said

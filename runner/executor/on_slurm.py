@@ -15,8 +15,8 @@ from typing import IO, Any, NamedTuple
 
 from runner.base import project
 from runner.base.console import prepare, say
-from runner.cell import Cell
-from runner.config import ConfigError
+from runner.config.cell import Cell
+from runner.config.schema import ConfigError
 from runner.executor.alike import Versions, differences, of_this_machine, versions
 from runner.executor.contract import Tell
 from runner.executor.remote import Arrivals, Begun, Message, carry_out

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from runner.base import project
 from runner.base.console import complain
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.executor.alike import Versions, differences, of_this_machine
 
 INSTALL = "pip install 'gradient-descent-runner[ray]'"

@@ -8,7 +8,7 @@ from typing import NamedTuple
 from runner import drive, identity, stop
 from runner.base.colour import colour
 from runner.base.failure import summary
-from runner.cell import Cell
+from runner.config.cell import Cell
 from runner.dataset.samples import Dataset
 from runner.executor.result import Result, result
 from runner.experiment import Experiment, compose

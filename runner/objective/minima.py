@@ -9,7 +9,7 @@ Array = NDArray[np.floating[Any]]
 
 
 class Minima(NamedTuple):
-    """Like `runner.objective.closed_form.LeastSquares`, of points instead of one or a whole plane."""
+    """Like `closed_form.LeastSquares`, of points instead of one or a whole plane."""
 
     points: Array
     """(minima, parameters), float64"""

@@ -12,7 +12,7 @@ import numpy as np
 from runner.base import project
 from runner.base.address import fault
 from runner.base.console import complain, say
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.entry import enter
 from runner.errors import RunnerError
 from runner.find import find

@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base import seeds
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.differing import PARAM, differing, varying
 from runner.recorded.run import FIGURES, KNOWN, Run, cell_rows
 from runner.report.line import Line, line_by_table, line_of

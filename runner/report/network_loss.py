@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from torch import nn
 
 from runner import parts
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.draws import Draws
 from runner.model import network as networks
 from runner.report.problem import Problem, parts_of

@@ -14,7 +14,7 @@ from markupsafe import Markup
 
 from runner.base import project
 from runner.column import LOSS
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.recorded.place import page_path, write_whole
 from runner.recorded.run import Run
 from runner.report import figures, figures_overall, sections

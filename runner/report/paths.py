@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.objective.closed_form import LeastSquares
 from runner.objective.minima import Minima
 from runner.recorded.run import Run

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from runner.base.colour import colour
 from runner.column import PARAMETERS
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.recorded.run import Run
 from runner.recorded.trajectory import Trajectory
 from runner.report.drawn import DASHES, is_wide, positive, thin

@@ -13,10 +13,11 @@ from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
-from runner import reduction, short_list
-from runner.build import build, only, swapped
+from runner import reduction
 from runner.column import PARAMETERS
-from runner.config import ConfigError, Values
+from runner.config import short_list
+from runner.config.build import build, only, swapped
+from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.identity import DATA

@@ -18,7 +18,7 @@ from runner.column import (
     SCHEDULE,
     VALIDATION,
 )
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.recorded.run import Run
 from runner.recorded.trajectory import Trajectory
 from runner.report.comparison import Comparison

@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from runner import loss as losses
 from runner import model as models
 from runner import objective, parts, scheduled, updates
-from runner.build import build, known_as, swapped
-from runner.config import Values
+from runner.config.build import build, known_as, swapped
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.setup import Setup
 from runner.stack.hyperparameters import largest

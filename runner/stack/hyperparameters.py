@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from runner import optimizer as optimizers
 from runner.base.percell import of_cells
 from runner.clip import clipped
-from runner.config import Values, is_number
+from runner.config.schema import Values, is_number
 from runner.program.stacked import Index, Rule
 from runner.updates import clip_by_hand
 

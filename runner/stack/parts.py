@@ -10,8 +10,8 @@ from runner import model as models
 from runner import optimizer as optimizers
 from runner import parts, scheduled
 from runner import schedule as schedules
-from runner.build import declared, swapped
-from runner.config import Values
+from runner.config.build import declared, swapped
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.experiment import recording
 from runner.objective.minimised import MODEL

@@ -11,7 +11,7 @@ from runner import loss as losses
 from runner import model as models
 from runner.base.rows import dots
 from runner.batches import Batches, FullBatch, MiniBatches, Order
-from runner.build import build
+from runner.config.build import build
 from runner.dataset.samples import Dataset
 from runner.experiment import Experiment, Predict, experiment
 from runner.measure.problem import Calculus

@@ -11,7 +11,7 @@ import numpy as np
 import runner
 from runner.base import project
 from runner.base.console import say
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.entry import enter
 from runner.errors import RunnerError
 from runner.study import found

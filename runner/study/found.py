@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from runner.base.failure import said
 from runner.base.paths import CONF
-from runner.config import ConfigError
+from runner.config.schema import ConfigError
 from runner.study.claim import Findings
 
 KEYS = ("theory", "experiments", "common")

@@ -7,7 +7,7 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runner.base.paths import CONF
-from runner.config import ConfigError, Values
+from runner.config.schema import ConfigError, Values
 
 USUAL = {"dataset": "line", "model": "scalar", "loss": "mse"}
 """What `conf/config.yaml` has for those that it stands in the place of."""

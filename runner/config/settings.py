@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from runner.config import ConfigError, Values
+from runner.config.schema import ConfigError, Values
 
 VALIDATED = "final_val_loss"
 
@@ -25,7 +25,7 @@ DEFAULTS: Values = {
 
 SAMPLERS = ("grid", "random", "sobol")
 WHICH_CELLS = ("sampler", "samples", "zip", "seed")
-"""Those that say which cells there are, whoever carries them out: see `runner.cells.sample`."""
+"""Those that say which cells there are, whoever carries them out: see `runner.config.sample`."""
 MINIMISED = ("final_loss", "best_loss", VALIDATED, "epochs_run")
 """What a run has at its end, and a search can look for the least of"""
 

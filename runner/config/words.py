@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner.config import ConfigError
-from runner.given import PARTS, SAMPLES, is_object
+from runner.config.given import PARTS, SAMPLES, is_object
+from runner.config.schema import ConfigError
 
 PLAIN = re.compile(r"[A-Za-z_][\w./@:%-]*", re.ASCII)
 """What Hydra's grammar takes for a word without quotes."""

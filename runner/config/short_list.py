@@ -10,7 +10,7 @@ from typing import Any
 from runner import curvature, optimizer, schedule
 from runner import loss as losses
 from runner import model as models
-from runner.config import ConfigError, Values
+from runner.config.schema import ConfigError, Values
 from runner.dataset.prepare import KEYS
 
 

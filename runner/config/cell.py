@@ -3,8 +3,8 @@
 from collections.abc import Mapping, Sequence
 from typing import Any, NamedTuple
 
-from runner.config import Values
-from runner.instead import without_replaced
+from runner.config.instead import without_replaced
+from runner.config.schema import Values
 
 NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "record", "checkpoint", "report")
 """Nodes that say where and how a run is kept and shown."""

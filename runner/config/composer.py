@@ -19,11 +19,11 @@ from hydra.core.override_parser.types import Override
 from omegaconf import DictConfig, OmegaConf, open_dict
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.cell import Cell, chosen
-from runner.config import ConfigError, Values, followers, plain, plain_node
-from runner.hydra_inside import apply
-from runner.instead import settled
-from runner.refused import nameless
+from runner.config.cell import Cell, chosen
+from runner.config.hydra_inside import apply
+from runner.config.instead import settled
+from runner.config.refused import nameless
+from runner.config.schema import ConfigError, Values, followers, plain, plain_node
 
 FROM_ENVIRONMENT = re.compile(r"\$\{(oc|runner)\.env:[^$]*\}")
 

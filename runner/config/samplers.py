@@ -4,8 +4,8 @@ import inspect
 import warnings
 from typing import Any
 
-from runner.config import ConfigError
-from runner.settings import SAMPLERS
+from runner.config.schema import ConfigError
+from runner.config.settings import SAMPLERS
 
 NOT_BY_ROUNDS = ("bruteforce",)
 """What ends a study by itself, and is a grid"""

@@ -9,11 +9,11 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
-from runner.cells import sample
-from runner.cells.sample import Axis, Sampling
-from runner.config import ConfigError, Values
-from runner.refused import message, shortly
-from runner.settings import DEFAULTS
+from runner.config import sample
+from runner.config.refused import message, shortly
+from runner.config.sample import Axis, Sampling
+from runner.config.schema import ConfigError, Values
+from runner.config.settings import DEFAULTS
 
 MOST_CELLS = 10**6
 """More of them would not fit in memory."""

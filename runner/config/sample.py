@@ -14,9 +14,9 @@ from hydra.core.override_parser.types import IntervalSweep, Override
 from numpy.typing import NDArray
 
 from runner.base.seeds import is_seed
-from runner.cells.samplers import sampler as sampler_of
-from runner.config import ConfigError
-from runner.settings import SAMPLERS
+from runner.config.samplers import sampler as sampler_of
+from runner.config.schema import ConfigError
+from runner.config.settings import SAMPLERS
 
 DIGITS = 3
 """So many significant digits a value of an interval has, as a person would write it."""

@@ -18,10 +18,10 @@ from typing import Any
 import numpy as np
 
 from runner import reduction
-from runner.config import ConfigError, Values
+from runner.config.refused import shortly
+from runner.config.schema import ConfigError, Values
 from runner.dataset.prepare import KEYS
 from runner.objective import Objective
-from runner.refused import shortly
 
 PARTS = ("dataset", "validation_data", "model", "loss", "objective", "optimizer", "schedule")
 SAMPLES = ("dataset", "validation_data")

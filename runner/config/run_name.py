@@ -4,7 +4,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from runner.cell import NOT_THE_EXPERIMENT, TARGET, Cell
+from runner.config.cell import NOT_THE_EXPERIMENT, TARGET, Cell
 
 LONGEST = 200  # MLflow has room for 250 characters
 LONG_NUMBER = 8  # characters, from which on a number is rounded as far as its sweep allows

@@ -13,7 +13,7 @@ import hydra
 from hydra.errors import InstantiationException
 
 from runner.base.failure import said
-from runner.config import ConfigError, is_number
+from runner.config.schema import ConfigError, is_number
 
 
 def target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:

@@ -1,0 +1,1 @@
+"""From words to a config: schema, composition by Hydra, sampled values, names of runs."""
