@@ -16,7 +16,7 @@ from runner import drive, experiment, stop
 from runner.base import project
 from runner.config.schema import plain, register
 from runner.device import use_threads
-from runner.journal import Journal, Start
+from runner.record.journal import Journal, Start
 from runner.recording import Run
 from runner.run_lines import Console
 

@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from mlflow import MlflowClient
 
-from runner.journal import Start
+from runner.record.journal import Start
 from runner.tracking.batch import Batch, Points
 from runner.tracking.bulk import BulkStore
 from runner.tracking.client import ClientStore

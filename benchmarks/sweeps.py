@@ -28,7 +28,7 @@ from runner.cells.plan import Plan, plan
 from runner.config.schema import register
 from runner.executor.result import Result
 from runner.executor.work import do
-from runner.journal import Journal
+from runner.record.journal import Journal
 from runner.stack import stack
 from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher

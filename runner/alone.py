@@ -16,10 +16,10 @@ from runner.draws import Draws
 from runner.drive import execute
 from runner.experiment import Experiment, compose
 from runner.fingerprint import TAG, fingerprint
-from runner.journal import JournalError, Sink
+from runner.record.journal import JournalError, Sink
+from runner.record.spacing import Spacing
 from runner.recording import Run
 from runner.run_lines import Console
-from runner.spacing import Spacing
 from runner.tracking.session import Session, Settings, session
 from runner.unused import refuse_unused
 

@@ -32,7 +32,7 @@ from runner.config.words import Words, labels, short, words
 from runner.device import threads_put_back
 from runner.find import NotFound, find_all
 from runner.isolated import isolated, plain_modes
-from runner.recorded.journals import Journals
+from runner.record.journals import Journals
 from runner.results import Run, Sweep
 from runner.tracking import background, in_process
 from runner.tracking.session import Session, Settings

@@ -13,7 +13,7 @@ from runner.config.schema import ConfigError, Values, is_number, leaves
 from runner.dataset.prepare import KEYS
 from runner.dataset.split import LARGEST_SEED
 from runner.measured import faults as measured_faults
-from runner.spacing import LEAST_POINTS
+from runner.record.spacing import LEAST_POINTS
 
 MOST_THREADS = 256
 SHUFFLES = ("epoch", "replacement", False)

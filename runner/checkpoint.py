@@ -14,7 +14,7 @@ import numpy as np
 from runner.base import project
 from runner.base.console import complain
 from runner.errors import RunnerError
-from runner.journal import FOLDER
+from runner.record.journal import FOLDER
 
 KEPT = 2
 """Of a run, or of a stack by the name of its first, the newest so many: one may be damaged."""

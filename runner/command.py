@@ -26,7 +26,7 @@ from runner.config.schema import followers, plain, register
 from runner.config.settings import check_alone
 from runner.entry import FULL_ERROR
 from runner.initial import pinned
-from runner.journal import JournalError
+from runner.record.journal import JournalError
 
 project.folder()  # in a process of a launcher of Hydra's, before a job changes it
 register()

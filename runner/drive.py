@@ -12,10 +12,10 @@ from runner.base.signals import stopped_by
 from runner.checkpoint import Checkpoints
 from runner.epoch import SO_FAR
 from runner.experiment import Experiment
-from runner.journal import Sink, Start
 from runner.program.step import is_finite
 from runner.pruning import Pruning
 from runner.rates import EVALUATIONS, LR
+from runner.record.journal import Sink, Start
 from runner.recording import Known, Look, Recording, Tell
 
 

@@ -7,10 +7,10 @@ from typing import Any
 import numpy as np
 
 from runner.base.failure import summary, whole
-from runner.column import BEST, tensor_edges
-from runner.journal import End, File
 from runner.model import Tensors
 from runner.patience import Best
+from runner.record.column import BEST, tensor_edges
+from runner.record.journal import End, File
 from runner.recorder import Figures
 
 

@@ -8,8 +8,8 @@ import numpy as np
 
 from runner.accuracy import counted
 from runner.batches import Batches, FullBatch, MiniBatches
-from runner.column import EPOCH, EPOCH_END, LOSS, MEASURE, START, VALIDATION, Column, number
 from runner.program.step import Step
+from runner.record.column import EPOCH, EPOCH_END, LOSS, MEASURE, START, VALIDATION, Column, number
 from runner.reduction import MEAN as MEAN_OF_SAMPLES
 from runner.reduction import Reduction
 

@@ -11,8 +11,6 @@ from numpy.typing import NDArray
 from runner import device, measure, measured, parts, scheduled, updates, vectors
 from runner import model as models
 from runner.batches import Batches, FullBatch, MiniBatches
-from runner.column import EVALUATIONS as EVALUATED
-from runner.column import SCHEDULE, SOME, START, Column, number
 from runner.config.build import known_as
 from runner.config.schema import Values
 from runner.dataset.samples import Dataset
@@ -22,9 +20,11 @@ from runner.measure.problem import Calculus
 from runner.program import CONSTANT
 from runner.program.step import Step
 from runner.rates import EVALUATIONS, LR, Rates
+from runner.record.column import EVALUATIONS as EVALUATED
+from runner.record.column import SCHEDULE, SOME, START, Column, number
+from runner.record.spacing import Spacing
 from runner.reduction import MEAN, Reduction
 from runner.setup import Setup, refused, setup
-from runner.spacing import Spacing
 
 Array = NDArray[np.floating[Any]]
 

@@ -6,8 +6,8 @@ from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
 from runner.errors import RunnerError
-from runner.recorded.journals import Journals
-from runner.recorded.run import Run, Source
+from runner.record.journals import Journals
+from runner.record.run import Run, Source
 from runner.tracking.bounded import BOUNDED
 
 SHOWN = 5

@@ -11,8 +11,8 @@ from dataclasses import asdict
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from runner import journal
 from runner.base.uri import scrubbed
+from runner.record import journal
 from runner.tracking.log import log, log_to_file
 
 if TYPE_CHECKING:
@@ -101,7 +101,7 @@ def _draw_all(publisher: "Publisher", told: dict[str, Any], name: str) -> None:
 
     Where the store could not be reached, a sweep's page is in mlruns all the same.
     """
-    from runner.recorded.journals import Journals
+    from runner.record.journals import Journals
     from runner.report.drawing import draw  # what takes long, once the command has returned
     from runner.tracking.reading import MlflowRuns
 

@@ -17,10 +17,10 @@ from runner.dataset.samples import Dataset
 from runner.draws import Draws
 from runner.drive import Resumed, execute
 from runner.experiment import Experiment, compose
-from runner.journal import End, File, Journal, JournalError, Reader, Start
 from runner.pruning import pruning
-from runner.recorded import plain
-from runner.recorded.tally import CUT_OFF
+from runner.record import plain
+from runner.record.journal import End, File, Journal, JournalError, Reader, Start
+from runner.record.tally import CUT_OFF
 from runner.recording import Known, Look, Tell
 from runner.scheduled import changed, check_reach, node_of, reach_of
 from runner.setup import setup

@@ -11,7 +11,6 @@ from pathlib import Path
 
 from runner.base import project
 from runner.base.caller import source
-from runner.column import EPOCH_END, GRADIENT_NORM, LOSS, MEASURES_TAG, NORMS, PARAMETERS
 from runner.config import run_name
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.instead import OF_SAMPLES, USUAL
@@ -19,7 +18,8 @@ from runner.config.schema import Values, leaves
 from runner.dataset.samples import Dataset
 from runner.dataset_input import dataset_input
 from runner.experiment import Experiment
-from runner.journal import Start
+from runner.record.column import EPOCH_END, GRADIENT_NORM, LOSS, MEASURES_TAG, NORMS, PARAMETERS
+from runner.record.journal import Start
 from runner.stop import most_steps
 
 HERE = Path(__file__).resolve().parent

@@ -2,12 +2,12 @@
 
 import numpy as np
 
-from runner.column import PARAMETERS, tensor_edges
 from runner.config.schema import ConfigError, Values
 from runner.model import BY_HAND
 from runner.program import SCALAR
-from runner.recorded.journals import Journals
-from runner.recorded.run import Run
+from runner.record.column import PARAMETERS, tensor_edges
+from runner.record.journals import Journals
+from runner.record.run import Run
 
 RUN, AFTER = "run:", "@"
 LINEAR = {"w": "weight", "b": "bias"}

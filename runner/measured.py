@@ -9,7 +9,6 @@ from numpy.typing import NDArray
 from runner import curvature, parts
 from runner import loss as losses
 from runner import model as models
-from runner.column import MEASURE, SOME, Column
 from runner.config.build import build, known_as, swapped
 from runner.config.schema import ConfigError, Values, is_number
 from runner.dataset.samples import Dataset
@@ -21,6 +20,7 @@ from runner.measure.problem import Calculus, Problem
 from runner.objective import optimum
 from runner.objective.minimised import MODEL, Minimised
 from runner.objective.optimum import Optimum
+from runner.record.column import MEASURE, SOME, Column
 from runner.reduction import class_weights
 from runner.setup import Setup, refused
 from runner.task import wanted

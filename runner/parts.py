@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import labels, naming, program, reduction, task
+from runner import labels, program, reduction, task
 from runner import loss as losses
 from runner import model as models
 from runner.accuracy import above, of_scores
@@ -24,6 +24,7 @@ from runner.objective.minimised import (
     torch_value,
     value,
 )
+from runner.record import naming
 from runner.reduction import Reduction
 from runner.setup import Setup, refused
 

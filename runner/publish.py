@@ -5,14 +5,14 @@ import os
 import threading
 from pathlib import Path
 
-from runner import journal
 from runner.base import project
 from runner.base.address import fault
 from runner.base.console import complain, escaped, say
 from runner.base.uri import is_of_here, recorded, with_credentials, without_credentials
 from runner.entry import enter
 from runner.follow import follow
-from runner.journal import FOLDER
+from runner.record import journal
+from runner.record.journal import FOLDER
 from runner.tracking.bounded import BOUNDED
 from runner.tracking.log import log_to_file
 from runner.tracking.session import see_it

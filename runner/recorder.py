@@ -6,12 +6,12 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import EPOCH_END, LOSS, SPACED, START, Column, row_type
 from runner.epoch import SO_FAR
-from runner.journal import Rows
 from runner.measure import Recorded, Steps, read_only
 from runner.program.step import Step
-from runner.spacing import Spacing
+from runner.record.column import EPOCH_END, LOSS, SPACED, START, Column, row_type
+from runner.record.journal import Rows
+from runner.record.spacing import Spacing
 from runner.vectors import Vectors
 
 Array = NDArray[np.floating[Any]]

@@ -14,9 +14,9 @@ from runner.base.failure import summary, whole
 from runner.batches import FullBatch
 from runner.epoch import Seen
 from runner.experiment import Experiment
-from runner.journal import End, File, JournalError, Rows, Sink
 from runner.patience import Patience
 from runner.program.step import Step
+from runner.record.journal import End, File, JournalError, Rows, Sink
 from runner.recorder import Figures, Recorder
 
 CHUNK_SECONDS = 0.5  # what is collected is handed on when it is so old

@@ -6,8 +6,8 @@ from pathlib import Path
 import numpy as np
 
 from runner.base import project
-from runner.journal import PUT_AWAY
-from runner.recorded.run import Run
+from runner.record.journal import PUT_AWAY
+from runner.record.run import Run
 
 
 def write_page(runs: Sequence[Run], of: Run | None, path: str | Path | None) -> Path:

@@ -12,10 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import FIGURES, SPACED
-from runner.differing import differing
-from runner.recorded import run as recorded
-from runner.recorded.trajectory import Trajectory
+from runner.record import run as recorded
+from runner.record.column import FIGURES, SPACED
+from runner.record.differing import differing
+from runner.record.trajectory import Trajectory
 from runner.reported import write_page
 from runner.stop import is_ranked
 

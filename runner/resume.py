@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from runner import identity, journal, stop
+from runner import identity, stop
 from runner.alone import raise_failure, tell_end
 from runner.base.console import say
 from runner.base.signals import signals
@@ -21,8 +21,9 @@ from runner.entry import enter
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
 from runner.going_on import Before, Horizon, check_foreign, go_on, read, unit
-from runner.journal import Journal, Start
-from runner.recorded.run import Run as Found
+from runner.record import journal
+from runner.record.journal import Journal, Start
+from runner.record.run import Run as Found
 from runner.recording import Run
 from runner.run_lines import Console
 from runner.scheduled import HORIZONS

@@ -6,10 +6,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import Column, row_type
-from runner.journal import Rows
 from runner.program.step import Step
-from runner.spacing import Spacing
+from runner.record.column import Column, row_type
+from runner.record.journal import Rows
+from runner.record.spacing import Spacing
 
 Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]

@@ -1,6 +1,6 @@
 """Rows as they were before runs declared their columns: journals that are still read."""
 
-from runner import column
+from runner.record import column
 
 
 def row_type(parameters, dtype):

@@ -22,7 +22,7 @@ from omegaconf import OmegaConf
 
 import runner as api
 from runner.config.words import words
-from runner.recorded.journals import Journals
+from runner.record.journals import Journals
 from tests.parts import Small
 from tests.waiting import PATIENCE
 

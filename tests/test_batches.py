@@ -20,8 +20,8 @@ from sklearn.model_selection import train_test_split
 
 import runner
 import runner.dataset
-from runner import journal
 from runner.batches import FullBatch, MiniBatches, Order, order
+from runner.record import journal
 from tests.waiting import wait_for
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.bits]

@@ -14,8 +14,8 @@ from collections import Counter
 import pytest
 
 from runner.executor.remote import LOST
-from runner.journal import paths, summaries
-from runner.recorded.journals import Journals
+from runner.record.journal import paths, summaries
+from runner.record.journals import Journals
 from tests.cluster import Machines
 from tests.conftest import ROOT, TrackingServer, unused_port
 from tests.waiting import PATIENCE, recorded_steps, wait_for

@@ -20,7 +20,7 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.base.signals import signals
-from runner.journal import End, File, Reader, Start
+from runner.record.journal import End, File, Reader, Start
 from tests.waiting import PATIENCE, wait_for
 
 TRIES = 3  # to kill what may be over before

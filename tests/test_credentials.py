@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from runner.base.uri import scrubbed, without_credentials
-from runner.journal import summaries
+from runner.record.journal import summaries
 
 PLAIN = {
     # a URI: as it may be written down

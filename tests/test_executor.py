@@ -11,8 +11,8 @@ from runner.cells.launch import settings
 from runner.cells.source import all_at_once
 from runner.config.run_name import within_sweep
 from runner.executor import Here, Pool
-from runner.journal import End, Reader, Start, paths
-from runner.recorded.journals import Journals
+from runner.record.journal import End, Reader, Start, paths
+from runner.record.journals import Journals
 from runner.tracking.session import Session, Settings, new_name
 from tests.pipes import Pipes
 

@@ -16,11 +16,11 @@ import pyarrow.parquet as pq
 import pytest
 
 import runner
-from runner.column import number
 from runner.config import short_list
 from runner.config.schema import ConfigError
-from runner.journal import End, File, Journal, Start
-from runner.recorded import plain
+from runner.record import plain
+from runner.record.column import number
+from runner.record.journal import End, File, Journal, Start
 from tests.commands import entered
 from tests.rows import row_type
 

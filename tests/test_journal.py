@@ -20,8 +20,8 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import journal
-from runner.journal import End, Journal, JournalError, Reader, Start
+from runner.record import journal
+from runner.record.journal import End, Journal, JournalError, Reader, Start
 from tests.rows import row_type
 from tests.waiting import PATIENCE
 
@@ -400,7 +400,7 @@ def test_a_journal_is_there_whole_or_not_at_all(tmp_path, monkeypatch):
 KILLED_TOO_SOON = """
 import os, signal, sys
 from pathlib import Path
-from runner import journal
+from runner.record import journal
 connect = journal.writer.sqlite3.connect
 def with_a_kill(*args, **how):
     database = connect(*args, **how)
@@ -589,7 +589,7 @@ def test_no_room_by_a_limit(tmp_path, environment, store):
 FULL = """
 import resource
 from pathlib import Path
-from runner.journal import End, File, Journal, JournalError, Start
+from runner.record.journal import End, File, Journal, JournalError, Start
 journal = Journal(Path("journal.db"))
 run = journal.begin(Start("full", "", ""))
 resource.setrlimit(resource.RLIMIT_FSIZE, (500_000, 500_000))

@@ -123,7 +123,7 @@ def floors(name, path):
         yield from ("hydra", "omegaconf", "runner.drive", "runner.experiment", "runner.tracking")
         yield from (
             "runner.base.console",
-            "runner.recorded.trajectory",
+            "runner.record.trajectory",
             "runner.recorder",
             "runner.config.schema",
             "runner.config.build",

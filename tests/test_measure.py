@@ -12,10 +12,10 @@ from mlflow import MlflowClient
 
 import runner as api
 from runner import measure, recording
-from runner.column import MEASURE
 from runner.measure import Measure
-from runner.naming import key
-from runner.recorded.journals import Journals
+from runner.record.column import MEASURE
+from runner.record.journals import Journals
+from runner.record.naming import key
 from runner.report.comparison import compare
 from runner.report.page import page
 from runner.report.text import as_csv

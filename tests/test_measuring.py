@@ -13,10 +13,10 @@ from sklearn.preprocessing import StandardScaler
 import runner
 from runner import measure, objective
 from runner.base.paths import CONF
-from runner.column import norms
 from runner.config.schema import ConfigError
 from runner.measure import spectrum
-from runner.recorded.journals import Journals
+from runner.record.column import norms
+from runner.record.journals import Journals
 
 NAMES = sorted(path.stem for path in (CONF / "measure").glob("*.yaml"))
 ANYWHERE = ["learning_rate", "update_norm", "parameter_norm", "cosine", "sharpness", "trace"]

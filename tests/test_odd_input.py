@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from runner.base import console
-from runner.journal import End, Journal, Start
+from runner.record.journal import End, Journal, Start
 from runner.report.__main__ import main as report
 from runner.show import main as show
 from runner.tracking.files import Files

@@ -14,7 +14,7 @@ from contextlib import closing
 
 import pytest
 
-from runner import journal
+from runner.record import journal
 from runner.tracking.waiting import locked
 from tests.test_crash import is_there, printed, publisher_of, start
 from tests.waiting import PATIENCE, wait_for
@@ -170,8 +170,8 @@ import os, signal, sys, time
 from runner.tracking import process
 ahead = process.start_ahead([])
 if sys.argv[1] != "without orders":
-    from runner import journal
-    from runner.journal import Journal, Start
+    from runner.record import journal
+    from runner.record.journal import Journal, Start
     from runner.tracking.session import Settings
     uri = "sqlite:///mlruns/mlflow.db"
     settings = Settings(uri, "x", True, True, True, None, False, False, False)

@@ -484,7 +484,7 @@ def test_descent_leaves_at_the_edge(dataset, optimizer, compose_config):
 
 def run_of(values, *, trusted=True):
     """A run that is known by its config alone."""
-    from runner.recorded.run import Run
+    from runner.record.run import Run
 
     def nothing(*_):
         return None
@@ -499,7 +499,7 @@ def test_a_config_of_a_server_names_only_what_is_known(compose_config, tmp_path)
 
     values = plain(compose_config())
     problem(run_of(values, trusted=False))
-    for name in ("os.mkdir", "runner.journal.put_away", "sklearn.datasets.load_files"):
+    for name in ("os.mkdir", "runner.record.journal.put_away", "sklearn.datasets.load_files"):
         for node in ({"_target_": name, "path": str(tmp_path / "made")}, {"x": {"_target_": name}}):
             other = {**values, "dataset": {**values["dataset"], **node}}
             with pytest.raises(ConfigError, match=f"{name} is not on the short list"):

@@ -13,12 +13,13 @@ import numpy as np
 import pytest
 
 import runner
-from runner import checkpoint, journal, resume
+from runner import checkpoint, resume
 from runner.alone import carry_out, raise_failure
 from runner.base import project
 from runner.cells.carry_out import carry_out as carry_out_sweep
 from runner.composing import many_cells, one_cell
 from runner.find import find_one
+from runner.record import journal
 from runner.recording import Recording
 from runner.tracking.session import Settings, invocation, session
 from tests.commands import entered

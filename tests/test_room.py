@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 
 import runner as api
-from runner.spacing import Spacing
+from runner.record.spacing import Spacing
 from runner.tracking.reading import MlflowRuns
 from runner.tracking.thinning import Thinning
 from runner.vectors import is_whole, spacing

@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from runner.draws import Draws
 from runner.executor.work import Work, do
-from runner.journal import End, File, Journal, Reader, Start
+from runner.record.journal import End, File, Journal, Reader, Start
 from runner.stack import prepare, refusal
 
 NUMBERS = {

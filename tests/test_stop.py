@@ -11,7 +11,7 @@ from runner import stop
 from runner.cells.carry_out import work
 from runner.cells.plan import plan
 from runner.executor.work import do
-from runner.journal import Journal
+from runner.record.journal import Journal
 
 NUMBERS = st.one_of(st.floats(allow_nan=True), st.sampled_from([0.0, -1.0, 1e-9, 1.0, math.inf]))
 CELLS = st.lists(

@@ -17,7 +17,7 @@ import numpy as np
 import pytest
 import sqlalchemy as sa
 
-from runner.journal import End, Journal, Start
+from runner.record.journal import End, Journal, Start
 from tests.rows import row_type
 
 T0 = 1_700_000_000.0

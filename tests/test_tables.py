@@ -9,10 +9,10 @@ import pytest
 from runner.cells import table
 from runner.config.cell import Cell
 from runner.config.schema import plain
-from runner.differing import distinct, informative, varying
 from runner.executor.result import Result
-from runner.recorded.run import Run, number
-from runner.recorded.trajectory import assembled
+from runner.record.differing import distinct, informative, varying
+from runner.record.run import Run, number
+from runner.record.trajectory import assembled
 from runner.report.comparison import compare
 from runner.report.text import as_csv, printed
 

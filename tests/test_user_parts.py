@@ -13,7 +13,7 @@ from runner.config.schema import ConfigError
 from runner.draws import Draws
 from runner.executor.work import Work, do
 from runner.experiment import compose
-from runner.journal import End, Journal, Reader
+from runner.record.journal import End, Journal, Reader
 from tests import parts
 
 MODEL = "~model.initial"

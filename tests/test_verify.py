@@ -7,10 +7,10 @@ import pytest
 
 from runner.cells import verify
 from runner.cells.plan import Plan, plan
-from runner.column import declared
 from runner.executor.result import Result
-from runner.journal import Reader
-from runner.recorded.trajectory import assembled
+from runner.record.column import declared
+from runner.record.journal import Reader
+from runner.record.trajectory import assembled
 from tests.test_sweep import children_of
 
 MODEL = "model._target_=tests.parts."
@@ -105,7 +105,7 @@ def test_of_a_doubtful_stack_one_is_chosen_unasked(sweep):
 def recorded(composer, tmp_path):
     """A cell, its data, its result and its rows as a stack has recorded them."""
     from runner.executor.work import Work, do
-    from runner.journal import Journal
+    from runner.record.journal import Journal
 
     def made(*words):
         cells = [composer.cell([*words, f"lr={lr}"]) for lr in (0.05, 0.02)]

@@ -2,7 +2,7 @@
 
 import time
 
-from runner.journal import summaries
+from runner.record.journal import summaries
 
 PATIENCE = 600
 """Seconds until something counts as stuck: a busy machine may take a hundred times as long."""

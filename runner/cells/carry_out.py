@@ -20,14 +20,14 @@ from runner.cells.plan_lines import lines
 from runner.cells.progress import Progress
 from runner.cells.source import Source
 from runner.cells.verify import Verified
-from runner.column import declared, epoch_steps
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError, Values
 from runner.executor import Executor, Local, Pool, Result, Work
 from runner.executor.local import needs_other_process
 from runner.executor.pool import ProcessEnded
-from runner.journal import JournalError, summaries
-from runner.recorded.place import page_path
+from runner.record.column import declared, epoch_steps
+from runner.record.journal import JournalError, summaries
+from runner.record.place import page_path
 from runner.tracking.session import Session
 
 MakeExecutor = Callable[[Sequence[str], Progress], Executor]

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from runner.fingerprint import TAG
-from runner.journal import End, ends, paths
+from runner.record.journal import End, ends, paths
 
 DONE = ("converged", "stopped_early", "exhausted", "diverged")
 """Outcomes that would come out the same again."""

@@ -23,7 +23,7 @@ from runner.config.settings import VALIDATED
 from runner.config.settings import faults as settings_faults
 from runner.config.split import Split
 from runner.executor import Engine, Executor
-from runner.journal import JournalError
+from runner.record.journal import JournalError
 from runner.tracking.session import Session, Settings, session
 from runner.unused import refuse_unused
 

@@ -13,7 +13,7 @@ from runner.cells.verify import Verified
 from runner.config.cell import Cell
 from runner.config.run_name import shortened
 from runner.executor.result import Result
-from runner.journal import End, File, Journal, Start
+from runner.record.journal import End, File, Journal, Start
 
 
 def begin(journal: Journal, source: Source, planned: Plan, store: str) -> str:

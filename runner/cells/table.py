@@ -14,9 +14,9 @@ from runner.base.seeds import is_seed
 from runner.by_setting import Ended
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.schema import leaves
-from runner.differing import distinct, informative, of_setting
 from runner.executor.result import Result
-from runner.recorded.run import FIGURES, KNOWN
+from runner.record.differing import distinct, informative, of_setting
+from runner.record.run import FIGURES, KNOWN
 from runner.stop import OUTCOMES, is_ranked
 
 DATA = ("dataset", "objective", "validation", "validation_data", "split_seed")

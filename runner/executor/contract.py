@@ -5,7 +5,7 @@ from typing import Protocol
 
 from runner.config.cell import Cell
 from runner.executor.work import Tell, Work
-from runner.journal import Journal
+from runner.record.journal import Journal
 
 __all__ = ["Engine", "Executor", "Tell"]
 
@@ -16,7 +16,7 @@ class Executor(Protocol):
     What is recorded of a unit ends up in journals of the machine that leads: an executor is made
     with a sink, to which it hands on what its processes record, or with a place for journals that
     they write themselves. `runner.executor.work.do` is what a process does with a unit; it writes
-    to any `runner.journal.Sink`, one that sends records through a pipe as well.
+    to any `runner.record.journal.Sink`, one that sends records through a pipe as well.
     """
 
     def run(

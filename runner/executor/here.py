@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Sequence
 
 from runner.executor.contract import Tell
 from runner.executor.work import Work, do
-from runner.journal import Sink
+from runner.record.journal import Sink
 
 
 class Here:

@@ -9,7 +9,7 @@ from runner.executor.contract import Tell
 from runner.executor.here import Here
 from runner.executor.pool import Pool
 from runner.executor.work import Work
-from runner.journal import Sink
+from runner.record.journal import Sink
 
 WORTH_A_POOL = 8.0  # seconds in this process; its start costs about three
 

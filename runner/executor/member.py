@@ -16,8 +16,8 @@ import cloudpickle
 from runner.base.console import prepare
 from runner.base.failure import summary, whole
 from runner.executor.work import Work, do
-from runner.journal import Journal, JournalError
 from runner.measure import MEASURES
+from runner.record.journal import Journal, JournalError
 
 DONE = "done"
 """What it says after a unit."""

@@ -22,7 +22,7 @@ from runner.executor.ray_cluster import Cluster, check_alike, connected, said
 from runner.executor.remote import Arrivals, Begun, Message, Recorded, carry_out
 from runner.executor.result import Result
 from runner.executor.work import Work
-from runner.journal import Journal
+from runner.record.journal import Journal
 
 POLL_SECONDS = 0.1
 AT_ONCE = 8

@@ -22,7 +22,7 @@ from runner.executor.contract import Tell
 from runner.executor.remote import Arrivals, Begun, Message, carry_out
 from runner.executor.result import Result
 from runner.executor.work import Work
-from runner.journal import Journal, new_id
+from runner.record.journal import Journal, new_id
 
 INSTALL = "pip install 'gradient-descent-runner[slurm]'"
 FOLDER = "mlruns/slurm"

@@ -22,8 +22,8 @@ from runner.executor.member import DONE, Answer, Asked, serve
 from runner.executor.result import Result, result
 from runner.executor.work import Work
 from runner.forking import HEAVY, context, without_interrupts, without_main
-from runner.journal import JournalError, ends
 from runner.measure import own_measures
+from runner.record.journal import JournalError, ends
 
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come
 START_SECONDS = 10.0  # for a process that cannot be started at once

@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 from runner.executor.contract import Tell
 from runner.executor.result import Result
 from runner.executor.work import Work, do
-from runner.journal import End, File, Journal, Rows, Start, new_id
+from runner.record.journal import End, File, Journal, Rows, Start, new_id
 
 LOST = "lost"
 """The tag of a run whose attempt was."""
@@ -38,7 +38,7 @@ Message = Begun | Recorded | Result
 
 
 class Sent:
-    """A sink that sends what is recorded home; see `runner.journal.Sink`."""
+    """A sink that sends what is recorded home; see `runner.record.journal.Sink`."""
 
     def __init__(self, send: Callable[[Message], None]) -> None:
         self._send = send

@@ -4,7 +4,7 @@ import math
 from collections.abc import Mapping
 from typing import NamedTuple
 
-from runner.journal import End
+from runner.record.journal import End
 
 
 class Result(NamedTuple):

@@ -14,8 +14,8 @@ from runner.executor.result import Result, result
 from runner.experiment import Experiment, compose
 from runner.fingerprint import TAG
 from runner.isolated import isolated
-from runner.journal import JournalError, Sink, Start
 from runner.pruning import pruning
+from runner.record.journal import JournalError, Sink, Start
 from runner.recording import Run
 from runner.stack import Parts, stack
 

@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base.rows import norms
-from runner.column import (
+from runner.record.column import (
     BATCH_LOSS,
     FIGURES,
     FIXED,
@@ -28,7 +28,7 @@ from runner.column import (
     tensor_norms,
     vector,
 )
-from runner.naming import key
+from runner.record.naming import key
 
 Array = NDArray[np.floating[Any]]
 

@@ -9,8 +9,8 @@ from numpy.typing import NDArray
 
 from runner.base import seeds
 from runner.config.schema import ConfigError
-from runner.differing import PARAM, differing, varying
-from runner.recorded.run import FIGURES, KNOWN, Run, cell_rows
+from runner.record.differing import PARAM, differing, varying
+from runner.record.run import FIGURES, KNOWN, Run, cell_rows
 from runner.report.line import Line, line_by_table, line_of
 from runner.report.problem import NoForm, Problem, problem
 from runner.report.setting import Setting, first, grouped

@@ -5,8 +5,8 @@ from typing import Any
 
 import numpy as np
 
-from runner.column import EVALUATIONS, LOSS, MEASURE, SCHEDULE, VALIDATION
 from runner.config.cell import TARGET
+from runner.record.column import EVALUATIONS, LOSS, MEASURE, SCHEDULE, VALIDATION
 from runner.report import figures
 from runner.report.comparison import Comparison
 from runner.report.drawn import is_wide

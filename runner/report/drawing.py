@@ -4,8 +4,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from runner.recorded.place import page_path, pages, write_whole
-from runner.recorded.run import Run, Source
+from runner.record.place import page_path, pages, write_whole
+from runner.record.run import Run, Source
 
 FEW = 8
 """Of sweeps of up to so many cells each cell has pictures, unless it is said otherwise."""

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base.colour import colour
-from runner.differing import said, short
+from runner.record.differing import said, short
 from runner.report.comparison import Comparison
 from runner.report.setting import Setting
 

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.recorded.trajectory import Trajectory
+from runner.record.trajectory import Trajectory
 from runner.report.problem import Problem
 
 Array = NDArray[np.floating[Any]]

@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runner.column import EVALUATIONS, MEASURE, PARAMETERS, VALIDATION
 from runner.identity import DATA
-from runner.recorded.run import Run, number
-from runner.recorded.trajectory import Trajectory
+from runner.record.column import EVALUATIONS, MEASURE, PARAMETERS, VALIDATION
+from runner.record.run import Run, number
+from runner.record.trajectory import Trajectory
 from runner.report.excess import excess
 from runner.report.problem import Problem, edge
 from runner.stop import is_ranked

@@ -13,10 +13,10 @@ from bokeh.resources import Resources
 from markupsafe import Markup
 
 from runner.base import project
-from runner.column import LOSS
 from runner.config.schema import ConfigError
-from runner.recorded.place import page_path, write_whole
-from runner.recorded.run import Run
+from runner.record.column import LOSS
+from runner.record.place import page_path, write_whole
+from runner.record.run import Run
 from runner.report import figures, figures_overall, sections
 from runner.report.breaks import breaks
 from runner.report.comparison import Comparison

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.config.schema import ConfigError
-from runner.recorded.run import Run
+from runner.record.run import Run
 from runner.report.problem import is_plain
 
 Array = NDArray[np.floating[Any]]

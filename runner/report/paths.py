@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from runner.config.schema import ConfigError
 from runner.objective.closed_form import LeastSquares
 from runner.objective.minima import Minima
-from runner.recorded.run import Run
+from runner.record.run import Run
 from runner.report.comparison import Comparison
 from runner.report.drawn import label, thin
 from runner.report.landscape import Landscape, landscape

@@ -10,10 +10,10 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from runner.base.colour import colour
-from runner.column import PARAMETERS
 from runner.config.schema import ConfigError
-from runner.recorded.run import Run
-from runner.recorded.trajectory import Trajectory
+from runner.record.column import PARAMETERS
+from runner.record.run import Run
+from runner.record.trajectory import Trajectory
 from runner.report.drawn import DASHES, is_wide, positive, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem

@@ -14,7 +14,6 @@ from numpy.typing import NDArray
 from runner import loss as losses
 from runner import model as models
 from runner import reduction
-from runner.column import PARAMETERS
 from runner.config import short_list
 from runner.config.build import build, only, swapped
 from runner.config.schema import ConfigError, Values
@@ -25,7 +24,8 @@ from runner.objective import closed_form, optimum
 from runner.objective.minima import Minima
 from runner.parts import model_by_hand
 from runner.parts import objective as objective_of
-from runner.recorded.run import Run
+from runner.record.column import PARAMETERS
+from runner.record.run import Run
 
 Array = NDArray[np.floating[Any]]
 

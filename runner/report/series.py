@@ -8,7 +8,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base import seeds
-from runner.column import (
+from runner.config.schema import ConfigError
+from runner.record.column import (
     BATCH_LOSS,
     EVALUATIONS,
     GRADIENT_NORM,
@@ -18,9 +19,8 @@ from runner.column import (
     SCHEDULE,
     VALIDATION,
 )
-from runner.config.schema import ConfigError
-from runner.recorded.run import Run
-from runner.recorded.trajectory import Trajectory
+from runner.record.run import Run
+from runner.record.trajectory import Trajectory
 from runner.report.comparison import Comparison
 from runner.report.drawn import MOST_POINTS, grid, thin
 from runner.report.excess import excess

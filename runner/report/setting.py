@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner.base import seeds
-from runner.differing import differing, is_of_the_problem, said
+from runner.record.differing import differing, is_of_the_problem, said
 from runner.report.line import Line
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from markupsafe import Markup
 
 from runner.base import project
-from runner.recorded.place import pages, write_whole
+from runner.record.place import pages, write_whole
 from runner.report.animation import as_gif
 from runner.report.own_files import own_file, template
 from runner.report.theory import Picture, as_png, as_svg

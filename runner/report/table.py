@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.differing import distinct
+from runner.record.differing import distinct
 from runner.report.comparison import Comparison
 from runner.report.setting import Setting
 

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from runner.base.console import WIDTH, painted
-from runner.differing import distinct
+from runner.record.differing import distinct
 from runner.report.comparison import Comparison
 from runner.report.drawn import label, setting_label
 from runner.report.line import Line

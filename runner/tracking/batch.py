@@ -8,8 +8,8 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.journal import End, Start
-from runner.naming import key, text
+from runner.record.journal import End, Start
+from runner.record.naming import key, text
 
 JOURNAL_TAG = "journal"
 """Holds the run's id in the journal: a tracking server gives it another."""

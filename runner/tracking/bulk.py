@@ -21,8 +21,8 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.base.address import LONGEST_EXPERIMENT
-from runner.journal import End, Start
-from runner.naming import text
+from runner.record.journal import End, Start
+from runner.record.naming import text
 from runner.tracking import experiment
 from runner.tracking.artifact_uri import below, is_local, local_path
 from runner.tracking.batch import (

@@ -11,8 +11,8 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE
 
-from runner.journal import End, Start
-from runner.naming import key, text
+from runner.record.journal import End, Start
+from runner.record.naming import key, text
 from runner.tracking import experiment
 from runner.tracking.batch import (
     CONTEXT,

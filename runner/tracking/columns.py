@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 import sqlalchemy as sa
 
-from runner.naming import key
+from runner.record.naming import key
 from runner.tracking.batch import Points
 from runner.tracking.tables import METRICS
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import sqlalchemy as sa
 
-from runner.naming import text
+from runner.record.naming import text
 from runner.tracking.batch import CONTEXT, LONGEST_DATASET
 from runner.tracking.sql import IDS_AT_ONCE, execute
 from runner.tracking.tables import DATASETS, INPUT_TAGS, INPUTS

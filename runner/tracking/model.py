@@ -11,7 +11,7 @@ import mlflow.pytorch
 import torch
 from mlflow.models import infer_signature
 
-from runner.journal import File
+from runner.record.journal import File
 
 FOLDER = "model"
 """Among a run's artifacts: `runs:/ID/model` is what MLflow calls it."""

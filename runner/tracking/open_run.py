@@ -5,9 +5,9 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.column import SPACED, Column, declared, in_rows
-from runner.journal import Rows, Start
-from runner.recorded.tally import Tally
+from runner.record.column import SPACED, Column, declared, in_rows
+from runner.record.journal import Rows, Start
+from runner.record.tally import Tally
 from runner.tracking.batch import Points
 from runner.tracking.thinning import Thinning
 

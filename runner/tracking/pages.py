@@ -10,8 +10,8 @@ from mlflow import MlflowClient
 from mlflow.exceptions import MlflowException
 
 from runner.base.uri import without_credentials
-from runner.column import FIGURES
-from runner.recorded.run import Run
+from runner.record.column import FIGURES
+from runner.record.run import Run
 from runner.tracking.batch import JOURNAL_TAG, PARENT_TAG
 
 SHARED_VIEW = "mlflow.sharedViewState."

@@ -11,7 +11,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 from numpy.typing import NDArray
 
-from runner.column import (
+from runner.record.column import (
     FIXED,
     SPACED,
     Column,
@@ -21,8 +21,8 @@ from runner.column import (
     standard,
     tensor_edges,
 )
-from runner.journal import Rows
-from runner.recorded.trajectory import Trajectory, assembled
+from runner.record.journal import Rows
+from runner.record.trajectory import Trajectory, assembled
 
 DECLARED = b"columns"
 """The entry of the file's metadata with the run's declaration, as JSON."""
@@ -37,8 +37,8 @@ Chunks = Callable[[], Iterable[Rows]]
 def write_trajectory(path: Path, columns: Sequence[Column], chunks: Chunks) -> None:
     """Columns `step` and `time` (UTC), then what the run declares, in its own dtypes.
 
-    Each number has a column, named as in MLflow; of more than `runner.column.MOST_SCALARS`, each
-    tensor has a column of lists. Where a column has no value at a step, it is null.
+    Each number has a column, named as in MLflow; of more than `column.MOST_SCALARS`, each tensor has
+    a column of lists. Where a column has no value at a step, it is null.
     """
     apart = [column for column in columns if column.every == SPACED]
     spaced = assembled(columns, _those(chunks(), apart)).spaced if apart else None

@@ -13,8 +13,8 @@ from typing import Any
 import numpy as np
 import yaml
 
-from runner.column import Column
-from runner.journal import (
+from runner.record.column import Column
+from runner.record.journal import (
     End,
     File,
     JournalError,

@@ -14,10 +14,10 @@ from pathlib import Path
 
 from filelock import FileLock, Timeout
 
-from runner import journal
 from runner.base import project
 from runner.base.uri import recorded, scrubbed
-from runner.journal import JournalUnavailable
+from runner.record import journal
+from runner.record.journal import JournalUnavailable
 from runner.tracking.batch import Batch, Refused, Store
 from runner.tracking.errors import GivenUp, JournalGone, Report, brief, is_for_good
 from runner.tracking.files import Files

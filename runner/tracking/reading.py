@@ -21,7 +21,8 @@ from mlflow.exceptions import MlflowException
 
 from runner.base.address import fault
 from runner.base.uri import LOCAL, scrubbed, without_credentials
-from runner.column import (
+from runner.record import plain
+from runner.record.column import (
     FIGURES,
     FIXED,
     MEASURES_TAG,
@@ -30,10 +31,9 @@ from runner.column import (
     row_type,
     standard,
 )
-from runner.naming import key
-from runner.recorded import plain
-from runner.recorded.run import Run, SourceError, cell_number, cell_rows, never_begun
-from runner.recorded.trajectory import Trajectory, assembled
+from runner.record.naming import key
+from runner.record.run import Run, SourceError, cell_number, cell_rows, never_begun
+from runner.record.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here
 from runner.tracking.parquet import declared_in, is_readable, read_trajectory
@@ -80,7 +80,7 @@ def _no_store(uri: str) -> str | None:
 
 
 class MlflowRuns:
-    """See `runner.recorded.run.Source`. Raises SourceError where the store cannot be read."""
+    """See `runner.record.run.Source`. Raises SourceError where the store cannot be read."""
 
     def __init__(self, uri: str, *, trust: bool) -> None:
         self._uri, self._trust = uri, trust

@@ -18,7 +18,7 @@ from runner.base import project
 from runner.base.address import NoPort
 from runner.base.signals import signals
 from runner.base.uri import scrubbed
-from runner.recorded.run import Run
+from runner.record.run import Run
 from runner.tracking.pages import place
 
 PORTS = 20

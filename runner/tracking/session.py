@@ -11,11 +11,11 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from runner import journal
 from runner.base import project
 from runner.base.console import command, say
 from runner.base.uri import recorded
-from runner.journal import FOLDER, Journal
+from runner.record import journal
+from runner.record.journal import FOLDER, Journal
 from runner.tracking import process
 
 PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for

@@ -9,7 +9,7 @@ after that as many as in the one before. The rest of what belongs there is added
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.spacing import Spacing
+from runner.record.spacing import Spacing
 
 OTHERS = 2
 """The best and the last step."""

@@ -6,7 +6,7 @@ from collections import Counter
 from collections.abc import Mapping
 from functools import lru_cache
 
-from runner.column import FIGURES, FIXED, PARAMETERS, START, vector
+from runner.record.column import FIGURES, FIXED, PARAMETERS, START, vector
 
 LONGEST_KEY = 250  # characters
 

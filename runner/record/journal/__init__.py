@@ -9,7 +9,7 @@ While the process lives it holds a lock beside the file, which the operating sys
 whichever way the process goes; so a reader can tell a run that goes on from one that was cut off.
 """
 
-from runner.journal.files import (
+from runner.record.journal.files import (
     FOLDER,
     PUT_AWAY,
     folder,
@@ -20,8 +20,8 @@ from runner.journal.files import (
     take_back,
     tidy,
 )
-from runner.journal.reader import Reader, Summary, destination, ends, summaries
-from runner.journal.record import (
+from runner.record.journal.reader import Reader, Summary, destination, ends, summaries
+from runner.record.journal.record import (
     End,
     File,
     JournalError,
@@ -30,7 +30,7 @@ from runner.journal.record import (
     Rows,
     Start,
 )
-from runner.journal.writer import Journal, Sink, new_id
+from runner.record.journal.writer import Journal, Sink, new_id
 
 __all__ = [
     "FOLDER",

@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import (
+from runner.record.column import (
     BATCH_LOSS,
     LOSS,
     NORMS,
@@ -17,7 +17,7 @@ from runner.column import (
     epoch_steps,
     row_type,
 )
-from runner.journal import Rows
+from runner.record.journal import Rows
 
 Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from runner.errors import RunnerError
 
 Rows = NDArray[np.void]
-"""A chunk of a trajectory as a structured array; see `runner.column.row_type`."""
+"""A chunk of a trajectory as a structured array; see `runner.record.column.row_type`."""
 
 
 @dataclass(frozen=True)
@@ -36,7 +36,7 @@ class Start:
     parent: str | None = None
     """The id of the sweep's own run, for a cell of a sweep."""
     columns: Sequence[Mapping[str, Any]] = ()
-    """What it records: see `runner.column`; journals from before have none, and `tensors`."""
+    """What it records: see `record.column`; journals from before have none, and `tensors`."""
     points: int | None = None
     """Of a metric in MLflow at most, the start not counted; None for all."""
     steps: int = 0

@@ -5,8 +5,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from runner.column import LOSS, Column, in_rows
-from runner.journal import End, Rows
+from runner.record.column import LOSS, Column, in_rows
+from runner.record.journal import End, Rows
 
 CUT_OFF = "the process died before recording an end: killed, or the machine stopped"
 

@@ -200,7 +200,7 @@ def columns_in(text: str | bytes) -> tuple[Column, ...] | None:
 
 
 def declared(start: Any) -> tuple[Column, ...]:
-    """The columns that a run's start declares: see `runner.journal.Start`."""
+    """The columns that a run's start declares: see `runner.record.journal.Start`."""
     return from_json(start.columns) if start.columns else standard(start.tensors)
 
 

@@ -11,9 +11,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.column import BEST
 from runner.errors import RunnerError
-from runner.recorded.trajectory import Trajectory, assembled
+from runner.record.column import BEST
+from runner.record.trajectory import Trajectory, assembled
 
 KNOWN = ("cell", "run", "name")
 FIGURES = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done", "reason")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from runner.base import project
-from runner.journal.files import PUT_AWAY, check_tables
-from runner.journal.record import (
+from runner.record.journal.files import PUT_AWAY, check_tables
+from runner.record.journal.record import (
     End,
     File,
     JournalError,

@@ -8,14 +8,13 @@ from pathlib import Path
 from sys import intern
 from typing import Any
 
-from runner import journal
 from runner.base import project
-from runner.column import Column, declared
-from runner.journal import End, File, JournalError, Reader, Record, Start
-from runner.recorded import plain
-from runner.recorded.run import Run, cell_number, cell_rows, never_begun
-from runner.recorded.tally import Tally
-from runner.recorded.trajectory import Trajectory, assembled
+from runner.record import journal, plain
+from runner.record.column import Column, declared
+from runner.record.journal import End, File, JournalError, Reader, Record, Start
+from runner.record.run import Run, cell_number, cell_rows, never_begun
+from runner.record.tally import Tally
+from runner.record.trajectory import Trajectory, assembled
 
 
 @dataclass
@@ -35,7 +34,7 @@ class _Head:
 
 
 class Journals:
-    """See `runner.recorded.run.Source`."""
+    """See `runner.record.run.Source`."""
 
     def __init__(self, name: str = "", *, trust: bool = False) -> None:
         """Look through every journal whose name begins so.
