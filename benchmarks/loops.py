@@ -12,12 +12,12 @@ import torch
 from hydra import compose as compose_config
 from hydra import initialize_config_dir
 
-from runner import drive, experiment, stop
 from runner.base import project
 from runner.config.schema import plain, register
 from runner.device import use_threads
+from runner.engine import drive, experiment, stop
+from runner.engine.recording import Run
 from runner.record.journal import Journal, Start
-from runner.recording import Run
 from runner.run_lines import Console
 
 CONF = Path(__file__).resolve().parents[1] / "conf"

@@ -1,4 +1,4 @@
-"""A step of a stack against one of each cell alone: what `runner.stack.cost` is fitted to."""
+"""A step of a stack against one of each cell alone: what `engine.stack.cost` is fitted to."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -14,9 +14,9 @@ from hydra.types import RunMode
 from runner.config.composer import Composer
 from runner.config.schema import register
 from runner.device import use_threads
-from runner.draws import Draws
-from runner.experiment import alone as lone_run
-from runner.stack import Parts, prepare, slower, stack
+from runner.engine.draws import Draws
+from runner.engine.experiment import alone as lone_run
+from runner.engine.stack import Parts, prepare, slower, stack
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 CELLS = (2, 4, 10, 40)

@@ -26,10 +26,10 @@ from runner.cells.carry_out import work
 from runner.cells.compose import compose
 from runner.cells.plan import Plan, plan
 from runner.config.schema import register
+from runner.engine.stack import stack
 from runner.executor.result import Result
 from runner.executor.work import do
 from runner.record.journal import Journal
-from runner.stack import stack
 from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
 from runner.tracking.sql import CACHE_KIB

@@ -3,25 +3,25 @@
 import math
 import signal
 
-from runner import identity, stop
 from runner.base.console import closing_block, complain, painted, say
 from runner.base.failure import summary
 from runner.base.signals import signals
-from runner.check import check
-from runner.checkpoint import Unreadable
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
-from runner.draws import Draws
-from runner.drive import execute
-from runner.experiment import Experiment, compose
+from runner.engine import identity, stop
+from runner.engine.check import check
+from runner.engine.checkpoint import Unreadable
+from runner.engine.draws import Draws
+from runner.engine.drive import execute
+from runner.engine.experiment import Experiment, compose
+from runner.engine.recording import Run
+from runner.engine.unused import refuse_unused
 from runner.fingerprint import TAG, fingerprint
 from runner.record.journal import JournalError, Sink
 from runner.record.spacing import Spacing
-from runner.recording import Run
 from runner.run_lines import Console
 from runner.tracking.session import Session, Settings, session
-from runner.unused import refuse_unused
 
 TOLD = {
     "accuracy": "final_accuracy",
@@ -84,7 +84,7 @@ def tell_end(
 
 def _log_model(experiment: Experiment, data: Dataset, done: Run, journal: Sink) -> None:
     """Record the fitted model, where it was best if that is kept, as one of MLflow's."""
-    from runner import fitted
+    from runner.engine import fitted
     from runner.tracking import model
 
     metadata = {"features": list(data.names), "classes": list(data.classes)}

@@ -20,7 +20,6 @@ from runner.base.caller import call
 from runner.base.console import quietly
 from runner.cells import launch
 from runner.cells.carry_out import Ended, carry_out
-from runner.check import check
 from runner.composing import many_cells, one_cell
 from runner.config import given
 from runner.config.cell import Cell
@@ -30,13 +29,14 @@ from runner.config.schema import ConfigError, Values
 from runner.config.settings import check_alone
 from runner.config.words import Words, labels, short, words
 from runner.device import threads_put_back
+from runner.engine.check import check
+from runner.engine.isolated import isolated, plain_modes
+from runner.engine.unused import refuse_unused
 from runner.find import NotFound, find_all
-from runner.isolated import isolated, plain_modes
 from runner.record.journals import Journals
 from runner.results import Run, Sweep
 from runner.tracking import background, in_process
 from runner.tracking.session import Session, Settings
-from runner.unused import refuse_unused
 
 _one_at_a_time = threading.RLock()
 """PyTorch's random state, its switches and Hydra's singletons are the whole process's."""
@@ -188,7 +188,7 @@ def _torch_state(cells: Sequence[Cell]) -> Iterator[None]:
         return
     import torch
 
-    from runner import hooked
+    from runner.engine import hooked
 
     random_state = torch.get_rng_state()
     gpus = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else None

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from runner.base import seeds
 from runner.base.console import WIDTH
-from runner.stop import is_ranked
+from runner.engine.stop import is_ranked
 
 MOST = 20
 """So many settings are told."""

@@ -24,8 +24,8 @@ from runner.config.instead import settled
 from runner.config.refused import message_with_place
 from runner.config.schema import followers, plain, register
 from runner.config.settings import check_alone
+from runner.engine.initial import pinned
 from runner.entry import FULL_ERROR
-from runner.initial import pinned
 from runner.record.journal import JournalError
 
 project.folder()  # in a process of a launcher of Hydra's, before a job changes it
@@ -101,7 +101,7 @@ def _raised_by_hydra() -> Iterator[None]:
 
 def _since_it_began(error: BaseException) -> TracebackType | None:
     """Return the traceback from where a run began, or its failure is raised; None without one."""
-    began = {("runner.drive", "execute"), ("runner.alone", "raise_failure")}
+    began = {("runner.engine.drive", "execute"), ("runner.alone", "raise_failure")}
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame

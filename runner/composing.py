@@ -32,7 +32,7 @@ from runner.config.instead import settled
 from runner.config.refused import message_with_place
 from runner.config.schema import ConfigError, followers, plain, plain_node, register
 from runner.config.split import split, with_their_options
-from runner.initial import pinned
+from runner.engine.initial import pinned
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
 

@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.engine.stop import is_ranked
 from runner.record import run as recorded
 from runner.record.column import FIGURES, SPACED
 from runner.record.differing import differing
 from runner.record.trajectory import Trajectory
 from runner.reported import write_page
-from runner.stop import is_ranked
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -45,7 +45,7 @@ class Run:
 
     @property
     def outcome(self) -> str:
-        """How it ended, one of `runner.stop.OUTCOMES`; `running` so far."""
+        """How it ended, one of `runner.engine.stop.OUTCOMES`; `running` so far."""
         return self._record.outcome
 
     @property

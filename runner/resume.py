@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from runner import identity, stop
 from runner.alone import raise_failure, tell_end
 from runner.base.console import say
 from runner.base.signals import signals
@@ -17,16 +16,17 @@ from runner.config import short_list
 from runner.config.build import only
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError, Values
+from runner.engine import identity, stop
+from runner.engine.going_on import Before, Horizon, check_foreign, go_on, read, unit
+from runner.engine.recording import Run
+from runner.engine.scheduled import HORIZONS
 from runner.entry import enter
 from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
-from runner.going_on import Before, Horizon, check_foreign, go_on, read, unit
 from runner.record import journal
 from runner.record.journal import Journal, Start
 from runner.record.run import Run as Found
-from runner.recording import Run
 from runner.run_lines import Console
-from runner.scheduled import HORIZONS
 from runner.tracking.session import Session, Settings, invocation, session
 
 LONGER = ("epochs", "max_steps", "tolerance")

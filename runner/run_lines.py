@@ -9,9 +9,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base.console import escaped, on_terminal, say
-from runner.epoch import RIGHT, UNSEEN, UNSEEN_RIGHT, Seen
+from runner.engine.epoch import RIGHT, UNSEEN, UNSEEN_RIGHT, Seen
+from runner.engine.program.step import Step
 from runner.model import parameter_names
-from runner.program.step import Step
 
 SHOWN = (RIGHT, UNSEEN, UNSEEN_RIGHT)
 """What an epoch's line tells beside the loss."""

@@ -15,13 +15,13 @@ from runner.base import project
 from runner.base.address import fault
 from runner.base.console import closing_block, complain, escaped, painted, say, show
 from runner.base.seeds import is_seed
+from runner.engine.identity import DATA
+from runner.engine.stop import OUTCOMES, is_ranked
 from runner.entry import enter
 from runner.find import find_all, take_word
-from runner.identity import DATA
 from runner.record.differing import differing, of_setting
 from runner.record.place import page_path
 from runner.record.run import Run
-from runner.stop import OUTCOMES, is_ranked
 
 PARTS = ("dataset", "model", "loss", "objective", "optimizer", "device")
 NUMBERS = ("lr", "epochs", "tolerance", "seed", "dtype")

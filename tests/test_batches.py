@@ -20,7 +20,7 @@ from sklearn.model_selection import train_test_split
 
 import runner
 import runner.dataset
-from runner.batches import FullBatch, MiniBatches, Order, order
+from runner.engine.batches import FullBatch, MiniBatches, Order, order
 from runner.record import journal
 from tests.waiting import wait_for
 

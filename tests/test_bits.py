@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 import runner
-from runner.draws import Draws
+from runner.engine.draws import Draws
+from runner.engine.stack import prepare, refusal, stack
 from runner.model.start import drawn_by_numpy, drawn_by_torch, is_fused
-from runner.stack import prepare, refusal, stack
 
 pytestmark = pytest.mark.bits
 
@@ -92,7 +92,7 @@ def test_a_cell_is_the_same_in_any_company(case, dtype, composer):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("case", [case for case in CASES if case.startswith("by hand")])
 def test_by_hand_a_stack_takes_the_steps_of_its_lone_runs(case, dtype, composer):
-    from runner.experiment import alone
+    from runner.engine.experiment import alone
 
     parts = prepared(composer, CASES[case], dtype)
     stacked = list(islice(stack(parts).steps, STEPS))
@@ -109,7 +109,7 @@ NEAR = {"float32": 1e-5, "float64": 1e-14}
 @pytest.mark.parametrize("case", [case for case in CASES if not case.startswith("by hand")])
 def test_by_pytorch_a_step_is_near_that_of_the_lone_run(case, dtype, composer):
     """Within the bound that docs/sweeps.md states, of the largest number of the gradient."""
-    from runner.experiment import alone
+    from runner.engine.experiment import alone
 
     parts = prepared(composer, CASES[case], dtype)
     stacked = next(stack(parts).steps)

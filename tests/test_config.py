@@ -11,8 +11,8 @@ import torch
 
 from runner.base import project
 from runner.config.schema import ConfigError, plain
-from runner.experiment import compose
-from runner.program.step import is_finite
+from runner.engine.experiment import compose
+from runner.engine.program.step import is_finite
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))

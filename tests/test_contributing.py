@@ -8,11 +8,11 @@ import pytest
 import torch
 
 import runner.dataset.generated
+import runner.engine.measure
 import runner.loss
-import runner.measure
 import runner.optimizer
 from runner.composing import many_cells
-from runner.measure import Measure
+from runner.engine.measure import Measure
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()
@@ -58,7 +58,9 @@ def test_the_optimizer():
 def test_the_measure(monkeypatch, tmp_path):
     monkeypatch.chdir(tmp_path)
     monkeypatch.setitem(
-        runner.measure.MEASURES, "update_size", Measure(made("update_size", runner.measure.table))
+        runner.engine.measure.MEASURES,
+        "update_size",
+        Measure(made("update_size", runner.engine.measure.table)),
     )
     table = runner.run("tracking=off", gradient="by_hand", epochs=3).trajectory
     np.testing.assert_allclose(table.update_size[1:], table.grad_norm[1:])  # of one parameter

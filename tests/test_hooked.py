@@ -3,7 +3,7 @@
 import pytest
 import torch
 
-from runner import hooked
+from runner.engine import hooked
 from tests import parts
 
 

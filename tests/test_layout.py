@@ -120,11 +120,17 @@ def floors(name, path):
         rooms = {module.partition(".")[0] for module in MODULES} - FOUNDATIONS
         yield from ("hydra", "omegaconf", *(f"runner.{room}" for room in sorted(rooms)))
     if name.startswith("program."):
-        yield from ("hydra", "omegaconf", "runner.drive", "runner.experiment", "runner.tracking")
+        yield from (
+            "hydra",
+            "omegaconf",
+            "runner.engine.drive",
+            "runner.engine.experiment",
+            "runner.tracking",
+        )
         yield from (
             "runner.base.console",
             "runner.record.trajectory",
-            "runner.recorder",
+            "runner.engine.recorder",
             "runner.config.schema",
             "runner.config.build",
         )

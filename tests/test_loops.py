@@ -14,11 +14,11 @@ from sklearn.datasets import load_diabetes
 
 from runner import loss as losses
 from runner import optimizer as optimizers
-from runner import program
 from runner.config.schema import plain
-from runner.experiment import compose
+from runner.engine import program
+from runner.engine.experiment import compose
+from runner.engine.program import numpy as numpy_loop
 from runner.model import Linear
-from runner.program import numpy as numpy_loop
 
 pytestmark = [pytest.mark.usefixtures("one_thread"), pytest.mark.bits]
 CONF = Path(__file__).resolve().parents[1] / "conf"

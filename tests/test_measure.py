@@ -11,8 +11,8 @@ import pytest
 from mlflow import MlflowClient
 
 import runner as api
-from runner import measure, recording
-from runner.measure import Measure
+from runner.engine import measure, recording
+from runner.engine.measure import Measure
 from runner.record.column import MEASURE
 from runner.record.journals import Journals
 from runner.record.naming import key

@@ -11,10 +11,11 @@ from sklearn.datasets import load_iris
 from sklearn.preprocessing import StandardScaler
 
 import runner
-from runner import measure, objective
+from runner import objective
 from runner.base.paths import CONF
 from runner.config.schema import ConfigError
-from runner.measure import spectrum
+from runner.engine import measure
+from runner.engine.measure import spectrum
 from runner.record.column import norms
 from runner.record.journals import Journals
 

@@ -12,7 +12,7 @@ from sklearn.datasets import load_iris
 from sklearn.preprocessing import StandardScaler
 
 from runner.config.schema import ConfigError
-from runner.experiment import compose
+from runner.engine.experiment import compose
 
 WORDS = ["dataset=iris", "model=mlp", "loss=cross_entropy", "batch_size=32", "lr=0.01"]
 STEPS = 12

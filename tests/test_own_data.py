@@ -12,7 +12,7 @@ import pytest
 
 import runner
 from runner.config.schema import ConfigError
-from runner.draws import Draws
+from runner.engine.draws import Draws
 
 pytestmark = pytest.mark.usefixtures("here")
 PARQUET = ("dataset=parquet", "dataset.path=t.parquet", "dataset.target=y", "model=linear")

@@ -16,8 +16,8 @@ import matplotlib.image
 import numpy as np
 import pytest
 
-from runner import stack
 from runner.config.schema import plain
+from runner.engine import stack
 from runner.objective import closed_form
 from runner.report.problem import edge, problem
 from tests.conftest import ROOT
@@ -445,8 +445,8 @@ def test_without_the_server_the_page_is_in_mlruns(tmp_path, runner, closed_port)
 @pytest.mark.parametrize("dataset", ["line", "noisy_line", "plane", "diabetes"])
 def test_closed_forms_are_numpys(dataset, compose_config):
     """The optimum by the normal equations, the largest eigenvalue by a singular value."""
-    from runner.draws import Draws
-    from runner.parts import model_by_hand
+    from runner.engine.draws import Draws
+    from runner.engine.parts import model_by_hand
 
     values = plain(compose_config([f"dataset={dataset}", "model=linear", "dtype=float64"]))
     data = Draws().dataset(values)

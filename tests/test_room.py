@@ -8,10 +8,10 @@ from hypothesis import strategies as st
 from mlflow import MlflowClient
 
 import runner as api
+from runner.engine.vectors import is_whole, spacing
 from runner.record.spacing import Spacing
 from runner.tracking.reading import MlflowRuns
 from runner.tracking.thinning import Thinning
-from runner.vectors import is_whole, spacing
 
 WIDE = ["model=linear", "dataset=diabetes", "lr=0.1"]
 LOOPS = {  # the fourth has one parameter, whose norm takes more room than itself

@@ -111,7 +111,7 @@ def test_excess_loss_is_the_closed_form(swept):
 
 def data_of(run):
     """The run's data as its config draws them."""
-    from runner.draws import Draws
+    from runner.engine.draws import Draws
 
     data = Draws().dataset(dict(run.config()))
     return data, data.x[:, 0], data.y

@@ -5,10 +5,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.draws import Draws
+from runner.engine.draws import Draws
+from runner.engine.stack import prepare, refusal
 from runner.executor.work import Work, do
 from runner.record.journal import End, File, Journal, Reader, Start
-from runner.stack import prepare, refusal
 
 NUMBERS = {
     "dampening": st.floats(0.1, 0.9),

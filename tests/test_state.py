@@ -7,9 +7,9 @@ import numpy as np
 import pytest
 import torch
 
-from runner import checkpoint
-from runner.experiment import compose
-from runner.stack import prepare, stack
+from runner.engine import checkpoint
+from runner.engine.experiment import compose
+from runner.engine.stack import prepare, stack
 
 RULES = ["by_hand", "sgd", "momentum", "nesterov", "adam", "adamw", "rmsprop", "adagrad"]
 LOOPS = {

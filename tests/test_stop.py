@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner import stop
 from runner.cells.carry_out import work
 from runner.cells.plan import plan
+from runner.engine import stop
 from runner.executor.work import do
 from runner.record.journal import Journal
 

@@ -10,9 +10,9 @@ import runner
 from runner.cells.carry_out import work
 from runner.cells.plan import plan
 from runner.config.schema import ConfigError
-from runner.draws import Draws
+from runner.engine.draws import Draws
+from runner.engine.experiment import compose
 from runner.executor.work import Work, do
-from runner.experiment import compose
 from runner.record.journal import End, Journal, Reader
 from tests import parts
 

@@ -10,6 +10,7 @@ from importlib.util import find_spec
 from types import ModuleType
 
 MOVED = {
+    "runner.measure": "runner.engine.measure",
     "runner.mlp": "runner.model.mlp",
 }
 """By the old name of a module, or of a package, where it is."""

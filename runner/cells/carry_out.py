@@ -9,7 +9,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner import identity
 from runner.base.console import say
 from runner.base.signals import signals
 from runner.base.uri import recorded
@@ -22,6 +21,7 @@ from runner.cells.source import Source
 from runner.cells.verify import Verified
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError, Values
+from runner.engine import identity
 from runner.executor import Executor, Local, Pool, Result, Work
 from runner.executor.local import needs_other_process
 from runner.executor.pool import ProcessEnded

@@ -11,8 +11,8 @@ from runner.config.composer import Composer
 from runner.config.refused import message
 from runner.config.run_name import within_sweep
 from runner.config.schema import ConfigError
-from runner.initial import pinned
-from runner.unused import shown
+from runner.engine.initial import pinned
+from runner.engine.unused import shown
 
 SHOWN = 5
 """So many bad cells are told one by one."""

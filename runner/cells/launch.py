@@ -22,10 +22,10 @@ from runner.config.schema import ConfigError, Values
 from runner.config.settings import VALIDATED
 from runner.config.settings import faults as settings_faults
 from runner.config.split import Split
+from runner.engine.unused import refuse_unused
 from runner.executor import Engine, Executor
 from runner.record.journal import JournalError
 from runner.tracking.session import Session, Settings, session
-from runner.unused import refuse_unused
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
 """Nodes that are the whole sweep's: each of its cells has the same."""

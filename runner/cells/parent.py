@@ -3,7 +3,6 @@
 import math
 from collections.abc import Mapping, Sequence
 
-from runner import identity
 from runner.base.caller import asked
 from runner.cells import table
 from runner.cells.plan import Plan
@@ -12,6 +11,7 @@ from runner.cells.source import Source
 from runner.cells.verify import Verified
 from runner.config.cell import Cell
 from runner.config.run_name import shortened
+from runner.engine import identity
 from runner.executor.result import Result
 from runner.record.journal import End, File, Journal, Start
 

@@ -16,18 +16,18 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import drive, identity, stop
 from runner.cells.plan import Plan
 from runner.config.cell import Cell
 from runner.config.schema import Values
 from runner.dataset.samples import Dataset
+from runner.engine import drive, identity, stop
+from runner.engine.experiment import compose
+from runner.engine.isolated import isolated
+from runner.engine.recording import Run
 from runner.executor.result import Result
-from runner.experiment import compose
-from runner.isolated import isolated
 from runner.record.column import PARAMETERS, VALIDATION, Column, declared
 from runner.record.journal import End, File, Reader, Rows, Start
 from runner.record.trajectory import Trajectory, assembled
-from runner.recording import Run
 
 CUT = ("failed", "interrupted", "pruned")
 REPEATS = 3

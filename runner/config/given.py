@@ -17,10 +17,10 @@ from typing import Any
 
 import numpy as np
 
-from runner import reduction
 from runner.config.refused import shortly
 from runner.config.schema import ConfigError, Values
 from runner.dataset.prepare import KEYS
+from runner.engine import reduction
 from runner.objective import Objective
 
 PARTS = ("dataset", "validation_data", "model", "loss", "objective", "optimizer", "schedule")

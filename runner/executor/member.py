@@ -15,8 +15,8 @@ import cloudpickle
 
 from runner.base.console import prepare
 from runner.base.failure import summary, whole
+from runner.engine.measure import MEASURES
 from runner.executor.work import Work, do
-from runner.measure import MEASURES
 from runner.record.journal import Journal, JournalError
 
 DONE = "done"

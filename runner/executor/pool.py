@@ -17,12 +17,12 @@ from typing import Any, NamedTuple
 
 import cloudpickle
 
+from runner.engine.measure import own_measures
 from runner.executor.contract import Tell
 from runner.executor.member import DONE, Answer, Asked, serve
 from runner.executor.result import Result, result
 from runner.executor.work import Work
 from runner.forking import HEAVY, context, without_interrupts, without_main
-from runner.measure import own_measures
 from runner.record.journal import JournalError, ends
 
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come

@@ -5,19 +5,19 @@ from collections.abc import Callable, Sequence
 from dataclasses import replace
 from typing import NamedTuple
 
-from runner import drive, identity, stop
 from runner.base.colour import colour
 from runner.base.failure import summary
 from runner.config.cell import Cell
 from runner.dataset.samples import Dataset
+from runner.engine import drive, identity, stop
+from runner.engine.experiment import Experiment, compose
+from runner.engine.isolated import isolated
+from runner.engine.pruning import pruning
+from runner.engine.recording import Run
+from runner.engine.stack import Parts, stack
 from runner.executor.result import Result, result
-from runner.experiment import Experiment, compose
 from runner.fingerprint import TAG
-from runner.isolated import isolated
-from runner.pruning import pruning
 from runner.record.journal import JournalError, Sink, Start
-from runner.recording import Run
-from runner.stack import Parts, stack
 
 
 class Work(NamedTuple):

@@ -39,7 +39,7 @@ _ESCAPED = {"n": "\n", "r": "\r", "t": "\t", "\\": "\\", "'": "'", '"': '"'}
 
 
 def of_params(params: Mapping[str, str], *, trust: bool = False) -> dict[str, Json]:
-    """Return the config whose leaves these params are: see `runner.identity.params`.
+    """Return the config whose leaves these params are: see `runner.engine.identity.params`.
 
     `trust` lifts the limit on the size. Raises ConfigError.
     """

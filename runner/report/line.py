@@ -6,13 +6,13 @@ from typing import NamedTuple
 
 import numpy as np
 
-from runner.identity import DATA
+from runner.engine.identity import DATA
+from runner.engine.stop import is_ranked
 from runner.record.column import EVALUATIONS, MEASURE, PARAMETERS, VALIDATION
 from runner.record.run import Run, number
 from runner.record.trajectory import Trajectory
 from runner.report.excess import excess
 from runner.report.problem import Problem, edge
-from runner.stop import is_ranked
 
 MOST_EPOCHS = 1e15  # anybody may have written what MLflow has
 

@@ -14,6 +14,7 @@ from markupsafe import Markup
 
 from runner.base import project
 from runner.config.schema import ConfigError
+from runner.engine.stop import OUTCOMES
 from runner.record.column import LOSS
 from runner.record.place import page_path, write_whole
 from runner.record.run import Run
@@ -28,7 +29,6 @@ from runner.report.paths import Paths, paths
 from runner.report.search import search
 from runner.report.series import Key, Series, series
 from runner.report.verdict import verdict
-from runner.stop import OUTCOMES
 
 SCRIPTS = ("data", "state", "look", "controls", "table", "curves", "breaks", "paths", "search")
 QUESTIONS = {

@@ -13,17 +13,17 @@ from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
-from runner import reduction
 from runner.config import short_list
 from runner.config.build import build, only, swapped
 from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
-from runner.draws import Draws
-from runner.identity import DATA
+from runner.engine import reduction
+from runner.engine.draws import Draws
+from runner.engine.identity import DATA
+from runner.engine.parts import model_by_hand
+from runner.engine.parts import objective as objective_of
 from runner.objective import closed_form, optimum
 from runner.objective.minima import Minima
-from runner.parts import model_by_hand
-from runner.parts import objective as objective_of
 from runner.record.column import PARAMETERS
 from runner.record.run import Run
 

@@ -3,7 +3,7 @@
 from typing import Any
 
 from runner.dataset.samples import Dataset
-from runner.draws import Draws
+from runner.engine.draws import Draws
 
 
 def samples(run: Any) -> Dataset:

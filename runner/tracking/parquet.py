@@ -37,8 +37,8 @@ Chunks = Callable[[], Iterable[Rows]]
 def write_trajectory(path: Path, columns: Sequence[Column], chunks: Chunks) -> None:
     """Columns `step` and `time` (UTC), then what the run declares, in its own dtypes.
 
-    Each number has a column, named as in MLflow; of more than `column.MOST_SCALARS`, each tensor has
-    a column of lists. Where a column has no value at a step, it is null.
+    Each number has a column, named as in MLflow; of more than `column.MOST_SCALARS`, each tensor
+    has a column of lists. Where a column has no value at a step, it is null.
     """
     apart = [column for column in columns if column.every == SPACED]
     spaced = assembled(columns, _those(chunks(), apart)).spaced if apart else None

@@ -2,6 +2,6 @@
 
 import numpy as np
 
-from runner.measure import MEASURES, Measure
+from runner.engine.measure import MEASURES, Measure
 
 MEASURES["steepest"] = Measure(lambda steps: np.abs(steps.gradient).max(axis=1))

@@ -44,7 +44,7 @@ class Start:
     how: Mapping[str, Any] = field(default_factory=dict)
     """Of the composed config what says how it is kept; journals from before have nothing."""
     dataset: Mapping[str, str] = field(default_factory=dict)
-    """As MLflow knows a dataset: see `runner.dataset_input`; journals from before have none."""
+    """As MLflow knows a dataset: see `engine.dataset_input`; journals from before have none."""
 
 
 @dataclass(frozen=True)

@@ -1,0 +1,1 @@
+"""From a config to recorded steps: the loops, stacks, batches, measures and the driver."""

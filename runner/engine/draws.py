@@ -1,0 +1,129 @@
+"""The dataset that a config names, as a run takes it: drawn once for a whole command."""
+
+import json
+from collections.abc import Mapping
+from typing import Any
+
+import numpy as np
+
+from runner import device
+from runner.config.build import build, known_as
+from runner.config.schema import ConfigError, Values
+from runner.dataset.prepare import KEYS, Wishes, prepare
+from runner.dataset.samples import Dataset, digest
+from runner.dataset.target import ANYTHING, CLASSES, ONE_OF_TWO, TEXT
+from runner.engine import labels, task
+from runner.model import POLYNOMIAL
+
+CSV = "runner.dataset.csv"
+"""Whose tables have no types but those that are read from them."""
+
+
+class Draws:
+    """Datasets by what the config says of them, each drawn once.
+
+    A function of somebody's may draw anew at each call. Whoever composes several cells asks the
+    same one of these, so that cells whose configs say the same have the same data.
+    """
+
+    def __init__(self) -> None:
+        self._drawn: dict[str, tuple[Any, Any]] = {}
+        self._prepared: dict[str, Dataset] = {}
+
+    def dataset(self, values: Values) -> Dataset:
+        """The samples as a loop takes them; the same object for the same config, never changed.
+
+        Raises ConfigError.
+        """
+        node, unseen = values["dataset"], values.get("validation_data")
+        if values.get("objective"):
+            return self._none(values)
+        wishes = _wishes(values)
+        key = json.dumps([node, unseen, wishes])
+        if key not in self._prepared:
+            device.use_threads(1)
+            kind, unseen = wishes.target_type, _like(node, unseen)
+            other = None if unseen is None else self._samples("validation_data", unseen, kind)
+            own = self._samples("dataset", node, kind)
+            if unseen and other and kind is None and _are_text(wishes, own[1], other[1]):
+                own = self._samples("dataset", node, TEXT)
+                other = self._samples("validation_data", unseen, TEXT)
+            try:
+                self._prepared[key] = prepare(own, wishes, other)
+            except ValueError as error:
+                raise ConfigError(_placed(str(error))) from error
+        return self._prepared[key]
+
+    def _none(self, values: Values) -> Dataset:
+        """One sample without features, told from others by its objective."""
+        what = json.dumps({k: v for k, v in values["objective"].items() if k != "start"})
+        key = f"{values['dtype']} {what}"
+        if key not in self._prepared:
+            x, y = np.zeros((1, 0), values["dtype"]), np.zeros(1, values["dtype"])
+            self._prepared[key] = Dataset(x, y, None, digest(x, np.frombuffer(what.encode(), "u1")))
+        return self._prepared[key]
+
+    def _samples(self, where: str, node: Values, kind: str | None) -> tuple[Any, Any]:
+        """Return what the dataset's function does; `kind` is that of a target that is text."""
+        own = {key: value for key, value in node.items() if key not in KEYS}
+        if node.get("_target_") == CSV and kind is not None:
+            own["target_type"] = kind
+        key = json.dumps(own)
+        if key not in self._drawn:
+            made = build(where, own)
+            if not isinstance(made, tuple | list) or len(made) != 2:
+                target, kind = known_as(node), type(made).__name__
+                raise ConfigError(f"{where}: expected {target} to return (x, y), got {kind}")
+            self._drawn[key] = (made[0], made[1])
+        return self._drawn[key]
+
+
+def _like(node: Values, unseen: Values | None) -> Values | None:
+    """Return the validation data's node, with the categories of the dataset's if it names none."""
+    if unseen and "categorical" in unseen and not unseen["categorical"]:
+        return {**unseen, "categorical": node.get("categorical", unseen["categorical"])}
+    return unseen
+
+
+def _are_text(wishes: Wishes, trained: object, tried: object) -> bool:
+    """Return whether two targets are to be text, for their values alone would differ in type."""
+    kinds = _kind(trained), _kind(tried)
+    if wishes.wanted == ANYTHING and not wishes.classes:
+        return kinds[0] == "else" != kinds[1]
+    is_of_classes = wishes.classes or wishes.wanted in (ONE_OF_TWO, CLASSES)
+    return bool(is_of_classes) and kinds[0] != kinds[1]
+
+
+def _kind(y: object) -> str:
+    """Return whether a target is numbers, truth, which is true and false, or else."""
+    kinds = getattr(y, "dtypes", None)
+    if kinds is None:
+        kinds = [np.asarray(y).dtype]
+    letters = {getattr(kind, "kind", "O") for kind in kinds} if np.iterable(kinds) else {kinds.kind}
+    return "numbers" if letters <= {*"iuf"} else "truth" if letters == {"b"} else "else"
+
+
+def _wishes(values: Mapping[str, Any]) -> Wishes:
+    node, model = values["dataset"], values["model"]
+    share, degree = values.get("validation") or None, 1
+    if model.get("_target_") == POLYNOMIAL:
+        degree = model.get("degree")
+        if not isinstance(degree, int) or isinstance(degree, bool) or degree < 1:
+            raise ConfigError(f"model.degree: expected a whole number of 1 or more, got {degree}")
+    return Wishes(
+        dtype=values["dtype"],
+        wanted=task.wanted(values["loss"]),
+        ignored=labels.ignored(values["loss"]),
+        **{key: node[key] for key in KEYS if key in node},
+        degree=degree,
+        share=share,
+        seed=values["split_seed"] if share is not None else 0,
+    )
+
+
+def _placed(fault: str) -> str:
+    """The fault of a prepared dataset, with the name of the node that it is about."""
+    if fault.startswith("validation: a share"):
+        return fault
+    node = "validation_data" if fault.startswith("validation: ") else "dataset"
+    return f"{node}.{fault.removeprefix('validation: ')}"

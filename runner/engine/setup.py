@@ -1,0 +1,158 @@
+"""A config on its way to an experiment: typed, its loop matched, its device and its data there.
+
+What comes after this asks no config any more: parts are built from their nodes, which name a class
+and its arguments, and all else is a value with a type.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import NamedTuple
+
+from runner import device
+from runner.config.schema import ConfigError, Values
+from runner.dataset.samples import Dataset
+from runner.engine import initial, program
+from runner.engine.batches import Order, starts
+from runner.engine.draws import Draws
+from runner.engine.stop import most_steps
+from runner.objective.minimised import LOSS, MODEL
+
+
+class Setup(NamedTuple):
+    """What an experiment is made of."""
+
+    loop: str
+    device: str
+    threads: int
+    """Of the CPU, for linear algebra"""
+    dtype: str
+    seed: int
+    epochs: int
+    batch_size: int | None
+    """None: all samples at every step"""
+    shuffle: str | bool
+    drop_last: bool
+    most_bytes: int
+    """That all parameters of all steps may take, if they are to be recorded."""
+    measure: Values
+    """The measures that are taken beside them, each a node, and how often"""
+    model: Values
+    """This and the next are nodes: see `runner.config.build.build`."""
+    loss: Values
+    optimizer: Values
+    schedule: Values
+    clip: float | None
+    """The largest norm of a gradient; None: any"""
+    clip_value: float | None
+    """The largest magnitude of each of its numbers"""
+    max_steps: int | None
+    patience: int | None
+    min_delta: float
+    data: Dataset
+
+    def order(self) -> Order | None:
+        """In which the samples come, where not all come at once."""
+        if self.batch_size is None:
+            return None
+        samples = len(self.data.x)
+        return Order(samples, self.batch_size, [self.seed], self.shuffle, self.drop_last)
+
+    @property
+    def most_steps(self) -> int:
+        """How many steps it takes at most."""
+        return most_steps(self.epochs, self.epoch_steps, self.max_steps)
+
+    @property
+    def epoch_steps(self) -> int:
+        """How many steps an epoch has."""
+        if self.batch_size is None:
+            return 1
+        return len(starts(len(self.data.x), self.batch_size, self.drop_last))
+
+
+def setup(values: Values, data: Dataset | None = None) -> Setup:
+    """From the values of a config, which have been through `runner.engine.check.check`.
+
+    `data` is the dataset where it has been drawn already. Raises ConfigError for a combination
+    that has no loop, and for a device or a dataset that is not there.
+    """
+    model, loss = _minimised(values)
+    matched = loop_for(values)
+    if data is None:
+        data = Draws().dataset(values)
+    if data.probe is not None and data.outputs > 1:
+        raise ConfigError(
+            f"dataset.probe: expected null, for a model of {data.outputs} outputs predicts as many"
+        )
+    if matched == "numpy" and data.ignores:
+        raise ConfigError(
+            "loss.ignore_index: no loss by hand ignores samples: gradient=autograd, or leave out "
+            "those with that label"
+        )
+    size = values["batch_size"]
+    if size is not None and size > len(data.x):
+        raise ConfigError(
+            f"batch_size: expected at most {len(data.x)}, all samples for training, got {size}; "
+            "null is all at once"
+        )
+    return Setup(
+        loop=matched,
+        device="cpu" if matched == "numpy" else _resolved_device(values),
+        threads=values["device"].get("threads", 1),  # which older runs do not say
+        dtype=values["dtype"],
+        seed=values["seed"],
+        epochs=values["epochs"],
+        batch_size=size,
+        shuffle=values["shuffle"],
+        drop_last=values["drop_last"],
+        most_bytes=values["record"]["most_bytes"],
+        measure=values["measure"],
+        model=initial.resolved(model),
+        loss=loss,
+        optimizer=values["optimizer"],
+        schedule=values["schedule"],
+        clip=values["clip"],
+        clip_value=values["clip_value"],
+        max_steps=values["max_steps"],
+        patience=values["patience"],
+        min_delta=values["min_delta"],
+        data=data,
+    )
+
+
+def loop_for(values: Values) -> str:
+    """The name of the loop that matches the parts. Raises ConfigError where there is none."""
+    model, loss = _minimised(values)
+    with refused("no loop for this combination: "):
+        return program.match(
+            gradient=values["gradient"],
+            model=str(model.get("_target_")),
+            loss=str(loss.get("_target_")),
+            optimizer=str(values["optimizer"].get("_target_")),
+            device=values["device"]["name"],
+            reduction=loss.get("gradient_reduction", "mean"),
+            schedule=str(values["schedule"].get("_target_")),
+            rule=values["optimizer"].get("by_hand") is True,
+        )
+
+
+def _minimised(values: Values) -> tuple[Values, Values]:
+    """The nodes of the model and of the loss; those that an objective is as both."""
+    if values["objective"]:
+        return {"_target_": MODEL, "objective": values["objective"]}, {"_target_": LOSS}
+    return values["model"], values["loss"]
+
+
+def _resolved_device(values: Values) -> str:
+    """The device that PyTorch is to compute on. Raises ConfigError for one that is not there."""
+    with refused("device.name: "):
+        return device.resolve(values["device"]["name"], values["dtype"])
+
+
+@contextmanager
+def refused(where: str) -> Iterator[None]:
+    """Turn what a part of ours refuses, a ValueError, into a ConfigError that begins with where."""
+    try:
+        yield
+    except ValueError as error:
+        raise ConfigError(f"{where}{error}") from error
