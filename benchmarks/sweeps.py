@@ -22,14 +22,14 @@ from mlflow import MlflowClient
 
 from benchmarks.loops import CONF
 from benchmarks.startup import peak_memory, seconds
-from runner.cells.carry_out import work
-from runner.cells.compose import compose
-from runner.cells.plan import Plan, plan
 from runner.config.schema import register
 from runner.engine.stack import stack
-from runner.executor.result import Result
-from runner.executor.work import do
 from runner.record.journal import Journal
+from runner.sweeps.carry_out import work
+from runner.sweeps.compose import compose
+from runner.sweeps.executors.result import Result
+from runner.sweeps.executors.work import do
+from runner.sweeps.plan import Plan, plan
 from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
 from runner.tracking.sql import CACHE_KIB

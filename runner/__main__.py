@@ -7,9 +7,9 @@ import signal
 import sys
 import threading
 
-from runner import forking
 from runner.base import project
 from runner.base.signals import loaded
+from runner.sweeps import forking
 from runner.tracking import process
 
 

@@ -17,10 +17,10 @@ from runner.engine.drive import execute
 from runner.engine.experiment import Experiment, compose
 from runner.engine.recording import Run
 from runner.engine.unused import refuse_unused
-from runner.fingerprint import TAG, fingerprint
 from runner.record.journal import JournalError, Sink
 from runner.record.spacing import Spacing
 from runner.run_lines import Console
+from runner.sweeps.fingerprint import TAG, fingerprint
 from runner.tracking.session import Session, Settings, session
 
 TOLD = {

@@ -18,9 +18,6 @@ from runner.base import project
 from runner.base.address import fault
 from runner.base.caller import call
 from runner.base.console import quietly
-from runner.cells import launch
-from runner.cells.carry_out import Ended, carry_out
-from runner.composing import many_cells, one_cell
 from runner.config import given
 from runner.config.cell import Cell
 from runner.config.instead import settled, without_replaced
@@ -35,6 +32,9 @@ from runner.engine.unused import refuse_unused
 from runner.find import NotFound, find_all
 from runner.record.journals import Journals
 from runner.results import Run, Sweep
+from runner.sweeps import launch
+from runner.sweeps.carry_out import Ended, carry_out
+from runner.sweeps.composing import many_cells, one_cell
 from runner.tracking import background, in_process
 from runner.tracking.session import Session, Settings
 

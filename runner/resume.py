@@ -11,7 +11,6 @@ from runner.alone import raise_failure, tell_end
 from runner.base.console import say
 from runner.base.signals import signals
 from runner.base.uri import with_credentials
-from runner.cells import parent, table
 from runner.config import short_list
 from runner.config.build import only
 from runner.config.cell import Cell
@@ -21,12 +20,13 @@ from runner.engine.going_on import Before, Horizon, check_foreign, go_on, read, 
 from runner.engine.recording import Run
 from runner.engine.scheduled import HORIZONS
 from runner.entry import enter
-from runner.executor.result import Result, result
 from runner.find import NotFound, find_one
 from runner.record import journal
 from runner.record.journal import Journal, Start
 from runner.record.run import Run as Found
 from runner.run_lines import Console
+from runner.sweeps import parent, table
+from runner.sweeps.executors.result import Result, result
 from runner.tracking.session import Session, Settings, invocation, session
 
 LONGER = ("epochs", "max_steps", "tolerance")
@@ -127,7 +127,7 @@ def _status(received: Sequence[str]) -> int:
 
 def composed(typed: Sequence[str], config_dir: str | None) -> Values:
     """The config of a new run that says no more than that. Raises ConfigError."""
-    from runner.composing import one_cell
+    from runner.sweeps.composing import one_cell
 
     refuse_another(typed)
     plain = [text for text in typed if not text.startswith("schedule.")]

@@ -10,7 +10,6 @@ from typing import Any
 
 import numpy as np
 
-from runner import by_setting
 from runner.base import project
 from runner.base.address import fault
 from runner.base.console import closing_block, complain, escaped, painted, say, show
@@ -22,6 +21,7 @@ from runner.find import find_all, take_word
 from runner.record.differing import differing, of_setting
 from runner.record.place import page_path
 from runner.record.run import Run
+from runner.sweeps import by_setting
 
 PARTS = ("dataset", "model", "loss", "objective", "optimizer", "device")
 NUMBERS = ("lr", "epochs", "tolerance", "seed", "dtype")

@@ -119,8 +119,8 @@ def one_thread():
 @pytest.fixture(scope="module")
 def front_door(tmp_path_factory):
     """Carry out a command line here: exit status, what it says, and the cells it would run."""
-    import runner.cells.launch
     import runner.command
+    import runner.sweeps.launch
     from runner.tracking import session
 
     here = tmp_path_factory.mktemp("here")
@@ -140,8 +140,8 @@ def front_door(tmp_path_factory):
             patch.chdir(folder)
             patch.setattr(sys, "argv", ["runner", *words])
             patch.setattr(runner.command, "run", kept(runner.command.run, lambda a, _: [a[0]]))
-            composed = kept(runner.cells.launch.compose, lambda _, made: made)
-            patch.setattr(runner.cells.launch, "compose", composed)
+            composed = kept(runner.sweeps.launch.compose, lambda _, made: made)
+            patch.setattr(runner.sweeps.launch, "compose", composed)
             try:
                 with session.invocation():
                     runner.command.main()

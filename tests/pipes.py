@@ -7,14 +7,14 @@ import sys
 import tempfile
 from pathlib import Path
 
-from runner.executor import remote
-from runner.executor.remote import Arrivals, Begun
+from runner.sweeps.executors import remote
+from runner.sweeps.executors.remote import Arrivals, Begun
 
 ROOT = Path(__file__).resolve().parents[1]
 
 
 class Pipes:
-    """See `runner.executor.contract.Executor`: a process for each unit, in a folder of its own."""
+    """See `sweeps.executors.contract.Executor`: a process for each unit, in a folder of its own."""
 
     def __init__(self, journal):
         self.journal, self.folders = journal, []

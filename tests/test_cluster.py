@@ -13,9 +13,9 @@ from collections import Counter
 
 import pytest
 
-from runner.executor.remote import LOST
 from runner.record.journal import paths, summaries
 from runner.record.journals import Journals
+from runner.sweeps.executors.remote import LOST
 from tests.cluster import Machines
 from tests.conftest import ROOT, TrackingServer, unused_port
 from tests.waiting import PATIENCE, recorded_steps, wait_for

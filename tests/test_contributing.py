@@ -11,8 +11,8 @@ import runner.dataset.generated
 import runner.engine.measure
 import runner.loss
 import runner.optimizer
-from runner.composing import many_cells
 from runner.engine.measure import Measure
+from runner.sweeps.composing import many_cells
 
 ROOT = Path(__file__).resolve().parents[1]
 TEXT = (ROOT / "CONTRIBUTING.md").read_text()

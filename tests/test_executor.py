@@ -6,13 +6,13 @@ import sys
 import numpy as np
 import pytest
 
-from runner.cells.carry_out import carry_out
-from runner.cells.launch import settings
-from runner.cells.source import all_at_once
 from runner.config.run_name import within_sweep
-from runner.executor import Here, Pool
 from runner.record.journal import End, Reader, Start, paths
 from runner.record.journals import Journals
+from runner.sweeps.carry_out import carry_out
+from runner.sweeps.executors import Here, Pool
+from runner.sweeps.launch import settings
+from runner.sweeps.source import all_at_once
 from runner.tracking.session import Session, Settings, new_name
 from tests.pipes import Pipes
 

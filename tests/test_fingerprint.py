@@ -7,7 +7,7 @@ import pytest
 
 PROGRAM = """
 import sys
-from runner import fingerprint
+from runner.sweeps import fingerprint
 from runner.config.build import build
 build("dataset", {"_target_": sys.argv[1]})
 print(fingerprint.fingerprint({"dataset": {"_target_": sys.argv[1]}}, "digest"))
@@ -62,7 +62,7 @@ def test_all_of_this_project_counts_but_tracking_and_report(tmp_path, monkeypatc
     """A copy of it, with one file after the other changed."""
     import shutil
 
-    from runner import fingerprint as ours
+    from runner.sweeps import fingerprint as ours
 
     copy = shutil.copytree(ours.HERE, tmp_path / "runner")
     monkeypatch.setattr(ours, "HERE", copy)
@@ -96,7 +96,7 @@ TWO_LEVELS = {
 DIGESTS = """
 import sys
 from importlib import import_module
-from runner.executor.alike import of_this_machine
+from runner.sweeps.executors.alike import of_this_machine
 for name in sys.argv[1].split():
     import_module(name)
 found = of_this_machine(sys.argv[2].split())[1]

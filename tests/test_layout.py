@@ -27,7 +27,7 @@ def imported(path):
 
 
 def module_of(path):
-    """`cells.plan` for `runner/cells/plan.py`, `cells` for the package itself."""
+    """`cells.plan` for `runner/sweeps/plan.py`, `cells` for the package itself."""
     return ".".join(path.relative_to(RUNNER).with_suffix("").parts).removesuffix(".__init__")
 
 

@@ -16,12 +16,12 @@ import runner
 from runner import resume
 from runner.alone import carry_out, raise_failure
 from runner.base import project
-from runner.cells.carry_out import carry_out as carry_out_sweep
-from runner.composing import many_cells, one_cell
 from runner.engine import checkpoint
 from runner.engine.recording import Recording
 from runner.find import find_one
 from runner.record import journal
+from runner.sweeps.carry_out import carry_out as carry_out_sweep
+from runner.sweeps.composing import many_cells, one_cell
 from runner.tracking.session import Settings, invocation, session
 from tests.commands import entered
 from tests.waiting import wait_for

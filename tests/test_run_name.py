@@ -2,8 +2,8 @@
 
 import pytest
 
-from runner.cells.compose import compose
 from runner.config.run_name import of_lone_run
+from runner.sweeps.compose import compose
 
 
 @pytest.fixture(scope="module")

@@ -8,12 +8,12 @@ import scipy.stats
 import torch
 
 import runner
-from runner import by_setting
 from runner.base import seeds
-from runner.by_setting import Ended
 from runner.report.comparison import compare
 from runner.report.series import BATCH_LOSS, LOSS, Key, series
 from runner.report.verdict import verdict
+from runner.sweeps import by_setting
+from runner.sweeps.by_setting import Ended
 
 WORDS = ("gradient=by_hand", "model=linear", "dataset=noisy_line", "dtype=float64")
 

@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 
 from runner.engine.draws import Draws
 from runner.engine.stack import prepare, refusal
-from runner.executor.work import Work, do
 from runner.record.journal import End, File, Journal, Reader, Start
+from runner.sweeps.executors.work import Work, do
 
 NUMBERS = {
     "dampening": st.floats(0.1, 0.9),

@@ -7,11 +7,11 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from runner.cells.carry_out import work
-from runner.cells.plan import plan
 from runner.engine import stop
-from runner.executor.work import do
 from runner.record.journal import Journal
+from runner.sweeps.carry_out import work
+from runner.sweeps.executors.work import do
+from runner.sweeps.plan import plan
 
 NUMBERS = st.one_of(st.floats(allow_nan=True), st.sampled_from([0.0, -1.0, 1e-9, 1.0, math.inf]))
 CELLS = st.lists(

@@ -475,7 +475,7 @@ def test_a_killed_worker_loses_its_unit_alone(tmp_path, environment, store):
 
 KILLED_ONCE = """
 import os, signal, sys
-from runner.executor import work
+from runner.sweeps.executors import work
 real = work.result
 def result(number, *known):
     if number == 2 and not os.path.exists("killed"):

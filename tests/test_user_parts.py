@@ -7,13 +7,13 @@ import pytest
 import torch
 
 import runner
-from runner.cells.carry_out import work
-from runner.cells.plan import plan
 from runner.config.schema import ConfigError
 from runner.engine.draws import Draws
 from runner.engine.experiment import compose
-from runner.executor.work import Work, do
 from runner.record.journal import End, Journal, Reader
+from runner.sweeps.carry_out import work
+from runner.sweeps.executors.work import Work, do
+from runner.sweeps.plan import plan
 from tests import parts
 
 MODEL = "~model.initial"

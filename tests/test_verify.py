@@ -5,12 +5,12 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
-from runner.cells import verify
-from runner.cells.plan import Plan, plan
-from runner.executor.result import Result
 from runner.record.column import declared
 from runner.record.journal import Reader
 from runner.record.trajectory import assembled
+from runner.sweeps import verify
+from runner.sweeps.executors.result import Result
+from runner.sweeps.plan import Plan, plan
 from tests.test_sweep import children_of
 
 MODEL = "model._target_=tests.parts."
@@ -104,8 +104,8 @@ def test_of_a_doubtful_stack_one_is_chosen_unasked(sweep):
 @pytest.fixture
 def recorded(composer, tmp_path):
     """A cell, its data, its result and its rows as a stack has recorded them."""
-    from runner.executor.work import Work, do
     from runner.record.journal import Journal
+    from runner.sweeps.executors.work import Work, do
 
     def made(*words):
         cells = [composer.cell([*words, f"lr={lr}"]) for lr in (0.05, 0.02)]

@@ -59,7 +59,7 @@ class UsersFolderFirst(SearchPathPlugin):
 
 
 class StackLauncher(Launcher):
-    """Executes all cells of a sweep at once: see `runner.cells.launch`."""
+    """Executes all cells of a sweep at once: see `runner.sweeps.launch`."""
 
     def setup(
         self, *, hydra_context: HydraContext, task_function: TaskFunction, config: DictConfig
@@ -72,7 +72,7 @@ class StackLauncher(Launcher):
     ) -> Sequence[JobReturn]:
         """The cells' results in their order; that of one that failed raises when it is asked."""
         setup_globals()
-        from runner.cells.launch import launch
+        from runner.sweeps.launch import launch
 
         loader = self.hydra_context.config_loader
         return launch(loader, self.config, job_overrides, self.engine())
@@ -80,7 +80,7 @@ class StackLauncher(Launcher):
     def search(self, split: Any, most: int | None) -> Sequence[JobReturn]:
         """The same of cells that follow from what came of others; `most`: in a batch."""
         setup_globals()
-        from runner.cells.launch import search
+        from runner.sweeps.launch import search
 
         return search(self.hydra_context.config_loader, self.config, split, most, self.engine())
 
@@ -90,26 +90,26 @@ class StackLauncher(Launcher):
 
 
 class RayLauncher(StackLauncher):
-    """The same on Ray: see `runner.executor.on_ray`."""
+    """The same on Ray: see `runner.sweeps.executors.on_ray`."""
 
     def __init__(self, **cluster: Any) -> None:
         self._cluster = cluster
 
     def engine(self) -> Any:
-        from runner.executor.on_ray import OnRay
-        from runner.executor.ray_cluster import Cluster
+        from runner.sweeps.executors.on_ray import OnRay
+        from runner.sweeps.executors.ray_cluster import Cluster
 
         return OnRay(Cluster(**self._cluster))
 
 
 class SlurmLauncher(StackLauncher):
-    """The same as jobs of SLURM: see `runner.executor.on_slurm`."""
+    """The same as jobs of SLURM: see `runner.sweeps.executors.on_slurm`."""
 
     def __init__(self, cluster: str, jobs: int, **parameters: Any) -> None:
         self._jobs = cluster, jobs, parameters
 
     def engine(self) -> Any:
-        from runner.executor.on_slurm import Jobs, OnSlurm
+        from runner.sweeps.executors.on_slurm import Jobs, OnSlurm
 
         return OnSlurm(Jobs(*self._jobs))
 

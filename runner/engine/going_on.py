@@ -7,7 +7,6 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from runner import fingerprint
 from runner.base.console import complain
 from runner.base.uri import is_of_here, recorded, without_credentials
 from runner.config import short_list
@@ -26,6 +25,7 @@ from runner.engine.stack import prepare, stack
 from runner.record import plain
 from runner.record.journal import End, File, Journal, JournalError, Reader, Start
 from runner.record.tally import CUT_OFF
+from runner.sweeps import fingerprint
 
 CHANGES = "resumed.json"
 """The file of a run that went on: each time from which step, and with what changed."""

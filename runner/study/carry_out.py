@@ -3,11 +3,11 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
-from runner.composing import many_cells
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError
 from runner.config.words import words as overrides
 from runner.study.found import Study
+from runner.sweeps.composing import many_cells
 
 QUIETLY = {"tracking": "off", "print_every": 0, "tolerance": 0, "dtype": "float64"}
 """What holds for experiments that say nothing else: journals alone, no stopping at a small loss."""

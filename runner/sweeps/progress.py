@@ -4,8 +4,8 @@ import time
 from typing import Any
 
 from runner.base.console import on_terminal, say
-from runner.cells import table
-from runner.executor.result import Result
+from runner.sweeps import table
+from runner.sweeps.executors.result import Result
 
 BAR_DELAY = 1.5  # seconds; a shorter sweep shows no bar
 WORTH_TELLING = 5.0  # seconds that are left

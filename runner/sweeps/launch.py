@@ -11,11 +11,6 @@ from hydra.core.utils import JobReturn, JobStatus, env_override
 from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
-from runner.cells.carry_out import Ended, MakeExecutor, carry_out
-from runner.cells.compose import compose, composed
-from runner.cells.progress import Progress
-from runner.cells.search import searched
-from runner.cells.source import Source, all_at_once
 from runner.config.cell import Cell
 from runner.config.composer import Composer
 from runner.config.schema import ConfigError, Values
@@ -23,8 +18,13 @@ from runner.config.settings import VALIDATED
 from runner.config.settings import faults as settings_faults
 from runner.config.split import Split
 from runner.engine.unused import refuse_unused
-from runner.executor import Engine, Executor
 from runner.record.journal import JournalError
+from runner.sweeps.carry_out import Ended, MakeExecutor, carry_out
+from runner.sweeps.compose import compose, composed
+from runner.sweeps.executors import Engine, Executor
+from runner.sweeps.progress import Progress
+from runner.sweeps.search import searched
+from runner.sweeps.source import Source, all_at_once
 from runner.tracking.session import Session, Settings, session
 
 SWEPT_ALONE = ("tracking", "sweep", "report")

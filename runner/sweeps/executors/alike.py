@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from runner.config.cell import Cell
 from runner.config.schema import targets
-from runner.fingerprint import code_of, own_code
+from runner.sweeps.fingerprint import code_of, own_code
 
 LIBRARIES = ("numpy", "torch")
 

@@ -16,7 +16,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.cells.plan import Plan
 from runner.config.cell import Cell
 from runner.config.schema import Values
 from runner.dataset.samples import Dataset
@@ -24,10 +23,11 @@ from runner.engine import drive, identity, stop
 from runner.engine.experiment import compose
 from runner.engine.isolated import isolated
 from runner.engine.recording import Run
-from runner.executor.result import Result
 from runner.record.column import PARAMETERS, VALIDATION, Column, declared
 from runner.record.journal import End, File, Reader, Rows, Start
 from runner.record.trajectory import Trajectory, assembled
+from runner.sweeps.executors.result import Result
+from runner.sweeps.plan import Plan
 
 CUT = ("failed", "interrupted", "pruned")
 REPEATS = 3

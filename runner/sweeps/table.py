@@ -8,17 +8,17 @@ from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
-from runner import by_setting
 from runner.base.console import WIDTH, painted
 from runner.base.seeds import is_seed
-from runner.by_setting import Ended
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.schema import leaves
 from runner.engine import identity
 from runner.engine.stop import OUTCOMES, is_ranked
-from runner.executor.result import Result
 from runner.record.differing import distinct, informative, of_setting
 from runner.record.run import FIGURES, KNOWN
+from runner.sweeps import by_setting
+from runner.sweeps.by_setting import Ended
+from runner.sweeps.executors.result import Result
 
 DATA = ("dataset", "objective", "validation", "validation_data", "split_seed")
 """Nodes of a config that say what the data are."""

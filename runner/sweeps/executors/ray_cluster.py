@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 from runner.base import project
 from runner.base.console import complain
 from runner.config.schema import ConfigError
-from runner.executor.alike import Versions, differences, of_this_machine
+from runner.sweeps.executors.alike import Versions, differences, of_this_machine
 
 INSTALL = "pip install 'gradient-descent-runner[ray]'"
 CONNECT_SECONDS = 5.0

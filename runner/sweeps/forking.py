@@ -9,7 +9,11 @@ from multiprocessing import resource_tracker
 from types import ModuleType
 from typing import Any
 
-HEAVY = ["runner.executor.work", "runner.cells.plan", "runner.engine.program.stacked_pytorch"]
+HEAVY = [
+    "runner.sweeps.executors.work",
+    "runner.sweeps.plan",
+    "runner.engine.program.stacked_pytorch",
+]
 """What a process of the pool needs and what takes long to import."""
 
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
 
-from runner.executor.contract import Tell
-from runner.executor.result import Result
-from runner.executor.work import Work, do
 from runner.record.journal import End, File, Journal, Rows, Start, new_id
+from runner.sweeps.executors.contract import Tell
+from runner.sweeps.executors.result import Result
+from runner.sweeps.executors.work import Work, do
 
 LOST = "lost"
 """The tag of a run whose attempt was."""

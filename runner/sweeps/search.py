@@ -13,13 +13,13 @@ from statistics import median
 from typing import Any
 
 from runner.base.console import say
-from runner.cells.source import Rounds, Source
 from runner.config.cell import Cell
 from runner.config.sample import Sampling, Space, space
 from runner.config.samplers import sampler
 from runner.config.schema import ConfigError
 from runner.config.split import Split
-from runner.executor.result import Result
+from runner.sweeps.executors.result import Result
+from runner.sweeps.source import Rounds, Source
 
 TRIES = 20
 """A sampler may ask for what was asked for before, so often for each new sample."""

@@ -16,13 +16,13 @@ from typing import Any
 
 from runner.base.console import prepare
 from runner.config.cell import Cell
-from runner.executor.alike import versions
-from runner.executor.contract import Tell
-from runner.executor.ray_cluster import Cluster, check_alike, connected, said
-from runner.executor.remote import Arrivals, Begun, Message, Recorded, carry_out
-from runner.executor.result import Result
-from runner.executor.work import Work
 from runner.record.journal import Journal
+from runner.sweeps.executors.alike import versions
+from runner.sweeps.executors.contract import Tell
+from runner.sweeps.executors.ray_cluster import Cluster, check_alike, connected, said
+from runner.sweeps.executors.remote import Arrivals, Begun, Message, Recorded, carry_out
+from runner.sweeps.executors.result import Result
+from runner.sweeps.executors.work import Work
 
 POLL_SECONDS = 0.1
 AT_ONCE = 8
@@ -79,7 +79,7 @@ def unit(number: int, work: Work, flag: Any) -> Iterator[list[Message]]:
 
 
 class OnRay:
-    """See `runner.executor.contract.Engine`."""
+    """See `runner.sweeps.executors.contract.Engine`."""
 
     def __init__(self, cluster: Cluster) -> None:
         self._cluster = cluster
@@ -102,7 +102,7 @@ class OnRay:
 
 
 class _Units:
-    """See `runner.executor.contract.Executor`."""
+    """See `runner.sweeps.executors.contract.Executor`."""
 
     def __init__(self, ray: Any, cluster: Cluster, journal: Callable[[], Journal]) -> None:
         self._ray, self._cluster, self._journal = ray, cluster, journal

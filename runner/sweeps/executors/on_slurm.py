@@ -17,12 +17,12 @@ from runner.base import project
 from runner.base.console import prepare, say
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError
-from runner.executor.alike import Versions, differences, of_this_machine, versions
-from runner.executor.contract import Tell
-from runner.executor.remote import Arrivals, Begun, Message, carry_out
-from runner.executor.result import Result
-from runner.executor.work import Work
 from runner.record.journal import Journal, new_id
+from runner.sweeps.executors.alike import Versions, differences, of_this_machine, versions
+from runner.sweeps.executors.contract import Tell
+from runner.sweeps.executors.remote import Arrivals, Begun, Message, carry_out
+from runner.sweeps.executors.result import Result
+from runner.sweeps.executors.work import Work
 
 INSTALL = "pip install 'gradient-descent-runner[slurm]'"
 FOLDER = "mlruns/slurm"
@@ -44,7 +44,7 @@ class Jobs(NamedTuple):
 
 
 class OnSlurm:
-    """See `runner.executor.contract.Engine`."""
+    """See `runner.sweeps.executors.contract.Engine`."""
 
     def __init__(self, jobs: Jobs) -> None:
         self._jobs = jobs
@@ -86,7 +86,7 @@ class OnSlurm:
 
 
 class _Units:
-    """See `runner.executor.contract.Executor`."""
+    """See `runner.sweeps.executors.contract.Executor`."""
 
     def __init__(
         self, submitter: Any, folder: Path, jobs: int, journal: Callable[[], Journal]

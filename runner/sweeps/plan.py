@@ -5,7 +5,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.cells.compose import refuse
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError
 from runner.dataset.samples import Dataset
@@ -14,8 +13,9 @@ from runner.engine.draws import Draws
 from runner.engine.experiment import compose
 from runner.engine.stack import Parts, impossible, prepare, refusal, slower
 from runner.engine.stop import most_steps
-from runner.executor.result import Result, result
-from runner.fingerprint import fingerprint
+from runner.sweeps.compose import refuse
+from runner.sweeps.executors.result import Result, result
+from runner.sweeps.fingerprint import fingerprint
 
 SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
 SLICE_CELLS = 500  # beyond it, a step gains nothing, and the first cells are published later

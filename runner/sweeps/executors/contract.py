@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
 
 from runner.config.cell import Cell
-from runner.executor.work import Tell, Work
 from runner.record.journal import Journal
+from runner.sweeps.executors.work import Tell, Work
 
 __all__ = ["Engine", "Executor", "Tell"]
 
@@ -15,7 +15,7 @@ class Executor(Protocol):
 
     What is recorded of a unit ends up in journals of the machine that leads: an executor is made
     with a sink, to which it hands on what its processes record, or with a place for journals that
-    they write themselves. `runner.executor.work.do` is what a process does with a unit; it writes
+    they write themselves. `sweeps.executors.work.do` is what a process does with a unit; it writes
     to any `runner.record.journal.Sink`, one that sends records through a pipe as well.
     """
 

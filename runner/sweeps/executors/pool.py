@@ -18,12 +18,12 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from runner.engine.measure import own_measures
-from runner.executor.contract import Tell
-from runner.executor.member import DONE, Answer, Asked, serve
-from runner.executor.result import Result, result
-from runner.executor.work import Work
-from runner.forking import HEAVY, context, without_interrupts, without_main
 from runner.record.journal import JournalError, ends
+from runner.sweeps.executors.contract import Tell
+from runner.sweeps.executors.member import DONE, Answer, Asked, serve
+from runner.sweeps.executors.result import Result, result
+from runner.sweeps.executors.work import Work
+from runner.sweeps.forking import HEAVY, context, without_interrupts, without_main
 
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come
 START_SECONDS = 10.0  # for a process that cannot be started at once
@@ -42,7 +42,7 @@ class _Worker(NamedTuple):
 
 
 class Pool:
-    """A number of processes at most, started on demand; see `runner.executor.contract.Executor`."""
+    """A number of processes at most, started on demand; see `executors.contract.Executor`."""
 
     def __init__(self, path: Callable[[str], Path], *, torch: bool) -> None:
         """`path` gives a journal's path from a suffix; `torch` is to be imported beforehand."""

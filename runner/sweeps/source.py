@@ -4,7 +4,7 @@ from collections.abc import Callable, Generator, Mapping, Sequence
 from typing import NamedTuple
 
 from runner.config.cell import Cell
-from runner.executor.result import Result
+from runner.sweeps.executors.result import Result
 
 Rounds = Generator[Sequence[Cell], Sequence[Result], None]
 """The cells of each round, from what became of those of the round before."""

@@ -22,9 +22,6 @@ from omegaconf import open_dict
 
 from runner.base.paths import CONF
 from runner.base.signals import was_interrupted
-from runner.cells.compose import compose, composed
-from runner.cells.search import searched
-from runner.cells.source import Source, all_at_once
 from runner.config.cell import Cell, chosen
 from runner.config.composer import Composer
 from runner.config.hydra_inside import kept, loader, search_path
@@ -33,6 +30,9 @@ from runner.config.refused import message_with_place
 from runner.config.schema import ConfigError, followers, plain, plain_node, register
 from runner.config.split import split, with_their_options
 from runner.engine.initial import pinned
+from runner.sweeps.compose import compose, composed
+from runner.sweeps.search import searched
+from runner.sweeps.source import Source, all_at_once
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
 

@@ -2,13 +2,13 @@
 
 from collections.abc import Callable, Iterable, Sequence
 
-from runner.executor.contract import Tell
-from runner.executor.work import Work, do
 from runner.record.journal import Sink
+from runner.sweeps.executors.contract import Tell
+from runner.sweeps.executors.work import Work, do
 
 
 class Here:
-    """See `runner.executor.contract.Executor`."""
+    """See `runner.sweeps.executors.contract.Executor`."""
 
     def __init__(self, sink: Callable[[], Sink], received: Sequence[str]) -> None:
         """`sink` is asked for when a unit begins; units end early once `received` is not empty."""

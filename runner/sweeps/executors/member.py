@@ -16,8 +16,8 @@ import cloudpickle
 from runner.base.console import prepare
 from runner.base.failure import summary, whole
 from runner.engine.measure import MEASURES
-from runner.executor.work import Work, do
 from runner.record.journal import Journal, JournalError
+from runner.sweeps.executors.work import Work, do
 
 DONE = "done"
 """What it says after a unit."""

@@ -12,22 +12,22 @@ from typing import Any, NamedTuple
 from runner.base.console import say
 from runner.base.signals import signals
 from runner.base.uri import recorded
-from runner.cells import parent, table, verify
-from runner.cells.done import done
-from runner.cells.plan import Plan, Unit, plan
-from runner.cells.plan_lines import lines
-from runner.cells.progress import Progress
-from runner.cells.source import Source
-from runner.cells.verify import Verified
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError, Values
 from runner.engine import identity
-from runner.executor import Executor, Local, Pool, Result, Work
-from runner.executor.local import needs_other_process
-from runner.executor.pool import ProcessEnded
 from runner.record.column import declared, epoch_steps
 from runner.record.journal import JournalError, summaries
 from runner.record.place import page_path
+from runner.sweeps import parent, table, verify
+from runner.sweeps.done import done
+from runner.sweeps.executors import Executor, Local, Pool, Result, Work
+from runner.sweeps.executors.local import needs_other_process
+from runner.sweeps.executors.pool import ProcessEnded
+from runner.sweeps.plan import Plan, Unit, plan
+from runner.sweeps.plan_lines import lines
+from runner.sweeps.progress import Progress
+from runner.sweeps.source import Source
+from runner.sweeps.verify import Verified
 from runner.tracking.session import Session
 
 MakeExecutor = Callable[[Sequence[str], Progress], Executor]

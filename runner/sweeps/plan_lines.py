@@ -6,9 +6,9 @@ from textwrap import wrap
 from typing import Any
 
 from runner.base.console import WIDTH
-from runner.cells.plan import Plan
-from runner.cells.table import swept, value_of
 from runner.config.cell import TARGET, Cell
+from runner.sweeps.plan import Plan
+from runner.sweeps.table import swept, value_of
 
 ROOM = "record.most_bytes"
 MUCH = 10**9  # bytes of parameters, told before they are written

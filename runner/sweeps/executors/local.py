@@ -5,11 +5,11 @@ import sys
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 
-from runner.executor.contract import Tell
-from runner.executor.here import Here
-from runner.executor.pool import Pool
-from runner.executor.work import Work
 from runner.record.journal import Sink
+from runner.sweeps.executors.contract import Tell
+from runner.sweeps.executors.here import Here
+from runner.sweeps.executors.pool import Pool
+from runner.sweeps.executors.work import Work
 
 WORTH_A_POOL = 8.0  # seconds in this process; its start costs about three
 
@@ -30,7 +30,7 @@ def needs_other_process(gradients: Iterable[str]) -> bool:
 
 
 class Local:
-    """See `runner.executor.contract.Executor`."""
+    """See `runner.sweeps.executors.contract.Executor`."""
 
     def __init__(
         self,

@@ -15,9 +15,9 @@ from runner.engine.isolated import isolated
 from runner.engine.pruning import pruning
 from runner.engine.recording import Run
 from runner.engine.stack import Parts, stack
-from runner.executor.result import Result, result
-from runner.fingerprint import TAG
 from runner.record.journal import JournalError, Sink, Start
+from runner.sweeps.executors.result import Result, result
+from runner.sweeps.fingerprint import TAG
 
 
 class Work(NamedTuple):

@@ -4,16 +4,16 @@ import math
 from collections.abc import Mapping, Sequence
 
 from runner.base.caller import asked
-from runner.cells import table
-from runner.cells.plan import Plan
-from runner.cells.plan_lines import lines
-from runner.cells.source import Source
-from runner.cells.verify import Verified
 from runner.config.cell import Cell
 from runner.config.run_name import shortened
 from runner.engine import identity
-from runner.executor.result import Result
 from runner.record.journal import End, File, Journal, Start
+from runner.sweeps import table
+from runner.sweeps.executors.result import Result
+from runner.sweeps.plan import Plan
+from runner.sweeps.plan_lines import lines
+from runner.sweeps.source import Source
+from runner.sweeps.verify import Verified
 
 
 def begin(journal: Journal, source: Source, planned: Plan, store: str) -> str:
