@@ -13,12 +13,12 @@ from hydra import compose as compose_config
 from hydra import initialize_config_dir
 
 from runner.base import project
+from runner.cli.run_lines import Console
 from runner.config.schema import plain, register
 from runner.device import use_threads
 from runner.engine import drive, experiment, stop
 from runner.engine.recording import Run
 from runner.record.journal import Journal, Start
-from runner.run_lines import Console
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
 EPOCHS = {"numpy": 50_000, "autograd": 5_000, "optimizer": 5_000, "module": 5_000}

@@ -8,7 +8,7 @@
     sweep.cells, sweep.best, sweep[3].trajectory     # and sweep.report(), a page
     runner.load("latest")
 
-The command line is `python -m runner`: see `runner.command`.
+The command line is `python -m runner`: see `runner.cli.command`.
 """
 
 from __future__ import annotations
@@ -21,8 +21,8 @@ from runner.base.moved import Moved
 from runner.base.signals import end_while_loading
 
 if TYPE_CHECKING:
+    from runner.cli.find import NotFound as NotFound
     from runner.config.schema import ConfigError as ConfigError
-    from runner.find import NotFound as NotFound
     from runner.results import Run as Run
     from runner.results import Sweep as Sweep
 
@@ -33,11 +33,11 @@ sys.meta_path.append(Moved())
 _MODULE = [*sys.orig_argv, "-m", ""][[*sys.orig_argv, "-m"].index("-m") + 1]
 
 if sys.argv[:1] == ["-m"] and _MODULE.partition(".")[0] == __name__:  # Python looks for it now
-    end_while_loading()  # until `runner.entry` takes over, once all is imported
+    end_while_loading()  # until `runner.cli.entry` takes over, once all is imported
 
 _WHERE = {
     "ConfigError": "runner.config.schema",
-    "NotFound": "runner.find",
+    "NotFound": "runner.cli.find",
     "Run": "runner.results",
     "Sweep": "runner.results",
 }

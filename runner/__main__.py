@@ -24,8 +24,8 @@ def main() -> None:
     ahead = process.start_ahead(sys.argv[1:], is_late=has_pool)
     if has_pool:
         forking.prepare()
-    from runner import command
     from runner.base import console
+    from runner.cli import command
     from runner.tracking import session
 
     console.prepare()

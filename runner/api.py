@@ -13,11 +13,12 @@ from typing import Any
 
 import numpy as np
 
-from runner import alone
 from runner.base import project
 from runner.base.address import fault
 from runner.base.caller import call
 from runner.base.console import quietly
+from runner.cli import alone
+from runner.cli.find import NotFound, find_all
 from runner.config import given
 from runner.config.cell import Cell
 from runner.config.instead import settled, without_replaced
@@ -29,7 +30,6 @@ from runner.device import threads_put_back
 from runner.engine.check import check
 from runner.engine.isolated import isolated, plain_modes
 from runner.engine.unused import refuse_unused
-from runner.find import NotFound, find_all
 from runner.record.journals import Journals
 from runner.results import Run, Sweep
 from runner.sweeps import launch

@@ -6,7 +6,7 @@ from contextlib import redirect_stderr, redirect_stdout
 
 import pytest
 
-from runner.entry import status_of
+from runner.cli.entry import status_of
 
 
 def entered(main, *typed):

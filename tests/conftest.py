@@ -119,7 +119,7 @@ def one_thread():
 @pytest.fixture(scope="module")
 def front_door(tmp_path_factory):
     """Carry out a command line here: exit status, what it says, and the cells it would run."""
-    import runner.command
+    import runner.cli.command
     import runner.sweeps.launch
     from runner.tracking import session
 
@@ -139,12 +139,14 @@ def front_door(tmp_path_factory):
         with pytest.MonkeyPatch.context() as patch:
             patch.chdir(folder)
             patch.setattr(sys, "argv", ["runner", *words])
-            patch.setattr(runner.command, "run", kept(runner.command.run, lambda a, _: [a[0]]))
+            patch.setattr(
+                runner.cli.command, "run", kept(runner.cli.command.run, lambda a, _: [a[0]])
+            )
             composed = kept(runner.sweeps.launch.compose, lambda _, made: made)
             patch.setattr(runner.sweeps.launch, "compose", composed)
             try:
                 with session.invocation():
-                    runner.command.main()
+                    runner.cli.command.main()
                 return 0, "", cells
             except SystemExit as end:
                 status = 1 if isinstance(end.code, str) else end.code or 0

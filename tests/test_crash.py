@@ -87,12 +87,12 @@ def publisher_of(process):
     )
     for line in listed.stdout.splitlines():
         pid, parent, args = line.split(None, 2)
-        if int(parent) == process.pid and "runner.publish --follow" in args:
+        if int(parent) == process.pid and "runner.cli.publish --follow" in args:
             return int(pid)
     return None
 
 
-def is_there(pid, module="runner.publish"):
+def is_there(pid, module="runner.cli.publish"):
     """Whether the process, of that module, is still running."""
     listed = subprocess.run(
         ["ps", "-o", "stat=,args=", "-p", str(pid)], capture_output=True, text=True, check=False

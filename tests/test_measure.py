@@ -11,6 +11,7 @@ import pytest
 from mlflow import MlflowClient
 
 import runner as api
+from runner.cli.text import as_csv
 from runner.engine import measure, recording
 from runner.engine.measure import Measure
 from runner.record.column import MEASURE
@@ -18,7 +19,6 @@ from runner.record.journals import Journals
 from runner.record.naming import key
 from runner.report.comparison import compare
 from runner.report.page import page
-from runner.report.text import as_csv
 from runner.tracking.reading import MlflowRuns
 from tests.test_report import data_of
 

@@ -12,9 +12,9 @@ import numpy as np
 import pytest
 
 from runner.base import console
+from runner.cli.report import main as report
+from runner.cli.show import main as show
 from runner.record.journal import End, Journal, Start
-from runner.report.__main__ import main as report
-from runner.show import main as show
 from runner.tracking.files import Files
 from runner.tracking.publisher import Publisher
 from tests.commands import entered

@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 import runner
-from runner import resume
-from runner.alone import carry_out, raise_failure
 from runner.base import project
+from runner.cli import resume
+from runner.cli.alone import carry_out, raise_failure
+from runner.cli.find import find_one
 from runner.engine import checkpoint
 from runner.engine.recording import Recording
-from runner.find import find_one
 from runner.record import journal
 from runner.sweeps.carry_out import carry_out as carry_out_sweep
 from runner.sweeps.composing import many_cells, one_cell

@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from runner import show
+from runner.cli import show
 from tests.commands import entered
 
 

@@ -12,8 +12,10 @@ import numpy as np
 import pytest
 
 import runner
+from runner.cli.entry import status_of
+from runner.cli.study import main as study_main
+from runner.cli.study import told
 from runner.config.schema import ConfigError
-from runner.entry import status_of
 from runner.report import study_page
 from runner.study import (
     Claim,
@@ -25,8 +27,6 @@ from runner.study import (
     noise_floor,
     rates,
 )
-from runner.study.__main__ import main as study_main
-from runner.study.__main__ import told
 from runner.study.carry_out import carry_out
 from runner.study.claim import AT_LEAST, AT_MOST, CANNOT_TELL, FAILS, HOLDS, NEAR
 from tests.browser import visit

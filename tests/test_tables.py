@@ -6,13 +6,13 @@ import math
 
 import pytest
 
+from runner.cli.text import as_csv, printed
 from runner.config.cell import Cell
 from runner.config.schema import plain
 from runner.record.differing import distinct, informative, varying
 from runner.record.run import Run, number
 from runner.record.trajectory import assembled
 from runner.report.comparison import compare
-from runner.report.text import as_csv, printed
 from runner.sweeps import table
 from runner.sweeps.executors.result import Result
 

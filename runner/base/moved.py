@@ -12,6 +12,12 @@ from types import ModuleType
 MOVED = {
     "runner.measure": "runner.engine.measure",
     "runner.mlp": "runner.model.mlp",
+    "runner.publish": "runner.cli.publish",
+    "runner.report.__main__": "runner.cli.report",
+    "runner.resume": "runner.cli.resume",
+    "runner.show": "runner.cli.show",
+    "runner.study.__main__": "runner.cli.study",
+    "runner.ui": "runner.cli.ui",
 }
 """By the old name of a module, or of a package, where it is."""
 

@@ -32,7 +32,7 @@ def start_ahead(typed: Sequence[str], *, is_late: bool = False) -> Publisher | N
 def start(orders: Mapping[str, Any], ahead: Publisher | None = None) -> Publisher:
     """A process that follows the orders until its standard input ends, as it does if this dies.
 
-    `ahead` is one that waits for them, if there is one. See `runner.follow` for the orders and for
+    `ahead` is one that waits for them, if there is one. See `cli.follow` for the orders and for
     what it answers.
     """
     publisher = ahead or _start()
@@ -79,7 +79,7 @@ def dismiss(publisher: Publisher) -> None:
 def _start(is_late: bool = False) -> Publisher:
     late = ["--late"] if is_late else []
     return subprocess.Popen(
-        [sys.executable, "-m", "runner.publish", "--follow", str(os.getpid()), *late],
+        [sys.executable, "-m", "runner.cli.publish", "--follow", str(os.getpid()), *late],
         cwd=project.folder(),
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,

@@ -14,18 +14,18 @@ from hydra.errors import CompactHydraException, HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
-from runner.alone import run
 from runner.base import project
 from runner.base.caller import rewritten
 from runner.base.console import escaped, harmless
 from runner.base.paths import CONF
+from runner.cli.alone import run
+from runner.cli.entry import FULL_ERROR
 from runner.config.cell import Cell, chosen
 from runner.config.instead import settled
 from runner.config.refused import message_with_place
 from runner.config.schema import followers, plain, register
 from runner.config.settings import check_alone
 from runner.engine.initial import pinned
-from runner.entry import FULL_ERROR
 from runner.record.journal import JournalError
 
 project.folder()  # in a process of a launcher of Hydra's, before a job changes it
@@ -101,7 +101,7 @@ def _raised_by_hydra() -> Iterator[None]:
 
 def _since_it_began(error: BaseException) -> TracebackType | None:
     """Return the traceback from where a run began, or its failure is raised; None without one."""
-    began = {("runner.engine.drive", "execute"), ("runner.alone", "raise_failure")}
+    began = {("runner.engine.drive", "execute"), ("runner.cli.alone", "raise_failure")}
     trace = error.__traceback__
     while trace is not None:
         frame = trace.tb_frame

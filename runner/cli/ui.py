@@ -9,8 +9,8 @@ from runner.base import project
 from runner.base.address import fault
 from runner.base.console import complain, say
 from runner.base.uri import LOCAL, is_of_here, with_credentials, without_credentials
-from runner.entry import enter
-from runner.find import find_one, take_word
+from runner.cli.entry import enter
+from runner.cli.find import find_one, take_word
 from runner.record import journal
 from runner.record.run import Run
 from runner.tracking.bounded import BOUNDED

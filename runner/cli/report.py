@@ -12,12 +12,12 @@ import numpy as np
 from runner.base import project
 from runner.base.address import fault
 from runner.base.console import complain, say
+from runner.cli.entry import enter
+from runner.cli.find import find
+from runner.cli.text import as_csv, printed
 from runner.config.schema import ConfigError
-from runner.entry import enter
 from runner.errors import RunnerError
-from runner.find import find
 from runner.report.comparison import Comparison, compare
-from runner.report.text import as_csv, printed
 
 PAUSE = 3.0  # seconds until a page is written anew, and read again
 

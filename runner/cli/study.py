@@ -11,8 +11,8 @@ import numpy as np
 import runner
 from runner.base import project
 from runner.base.console import say
+from runner.cli.entry import enter
 from runner.config.schema import ConfigError
-from runner.entry import enter
 from runner.errors import RunnerError
 from runner.study import found
 from runner.study.carry_out import carry_out

@@ -9,8 +9,8 @@ from runner.base import project
 from runner.base.address import fault
 from runner.base.console import complain, escaped, say
 from runner.base.uri import is_of_here, recorded, with_credentials, without_credentials
-from runner.entry import enter
-from runner.follow import follow
+from runner.cli.entry import enter
+from runner.cli.follow import follow
 from runner.record import journal
 from runner.record.journal import FOLDER
 from runner.tracking.bounded import BOUNDED

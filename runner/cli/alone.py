@@ -6,6 +6,7 @@ import signal
 from runner.base.console import closing_block, complain, painted, say
 from runner.base.failure import summary
 from runner.base.signals import signals
+from runner.cli.run_lines import Console
 from runner.config.cell import Cell
 from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
@@ -19,7 +20,6 @@ from runner.engine.recording import Run
 from runner.engine.unused import refuse_unused
 from runner.record.journal import JournalError, Sink
 from runner.record.spacing import Spacing
-from runner.run_lines import Console
 from runner.sweeps.fingerprint import TAG, fingerprint
 from runner.tracking.session import Session, Settings, session
 

@@ -7,10 +7,13 @@ from collections.abc import Sequence
 from copy import deepcopy
 from pathlib import Path
 
-from runner.alone import raise_failure, tell_end
 from runner.base.console import say
 from runner.base.signals import signals
 from runner.base.uri import with_credentials
+from runner.cli.alone import raise_failure, tell_end
+from runner.cli.entry import enter
+from runner.cli.find import NotFound, find_one
+from runner.cli.run_lines import Console
 from runner.config import short_list
 from runner.config.build import only
 from runner.config.cell import Cell
@@ -19,12 +22,9 @@ from runner.engine import identity, stop
 from runner.engine.going_on import Before, Horizon, check_foreign, go_on, read, unit
 from runner.engine.recording import Run
 from runner.engine.scheduled import HORIZONS
-from runner.entry import enter
-from runner.find import NotFound, find_one
 from runner.record import journal
 from runner.record.journal import Journal, Start
 from runner.record.run import Run as Found
-from runner.run_lines import Console
 from runner.sweeps import parent, table
 from runner.sweeps.executors.result import Result, result
 from runner.tracking.session import Session, Settings, invocation, session
