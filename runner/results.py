@@ -17,7 +17,7 @@ from runner.record import run as recorded
 from runner.record.column import FIGURES, SPACED
 from runner.record.differing import differing
 from runner.record.trajectory import Trajectory
-from runner.reported import write_page
+from runner.report.reported import write_page
 
 if TYPE_CHECKING:
     from pandas import DataFrame
