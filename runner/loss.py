@@ -10,6 +10,14 @@ many cells, (cells, samples), they are (cells,) and (cells, samples). Where a lo
 kink, the slope is the one that PyTorch takes. `gradient_reduction="sum"` gives the slope of the
 summed loss instead, `samples` times as steep; the value stays the mean. `cross_entropy` alone has a
 score for each class: the predictions have an axis more, and y the numbers of classes, int64.
+
+Beside each loss stands its curvature, the derivative of its slope along a direction of the
+prediction's shape:
+
+    change = curvature(prediction, y)(direction)
+
+Where a slope has a kink, the side is taken that the slope is of. The last functions count the
+samples whose class is predicted, for arrays of NumPy's or PyTorch's.
 """
 
 from collections.abc import Callable
@@ -19,9 +27,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base.rows import dots
+from runner.dataset.target import IGNORED
 
 Array = NDArray[np.floating[Any]]
 Loss = Callable[[Array, Array], tuple[Any, Array]]
+Curvature = Callable[[Array, Array], Callable[[Array], Array]]
 
 
 def mse(*, gradient_reduction: str = "mean") -> Loss:
@@ -36,6 +46,11 @@ def mse(*, gradient_reduction: str = "mean") -> Loss:
     return loss
 
 
+def mse_curvature(*, gradient_reduction: str = "mean") -> Curvature:
+    """The curvature of `mse`: 2 for each sample."""
+    return lambda prediction, y: lambda change: 2 / _divisor(y, gradient_reduction) * change
+
+
 def mae(*, gradient_reduction: str = "mean") -> Loss:
     """`torch.nn.L1Loss`: mean(|r|); slope 0 where r = 0."""
     summed = _is_sum(gradient_reduction)
@@ -46,6 +61,11 @@ def mae(*, gradient_reduction: str = "mean") -> Loss:
         return np.abs(residual).mean(axis=-1), slope if summed else slope / y.shape[-1]
 
     return loss
+
+
+def mae_curvature(*, gradient_reduction: str = "mean") -> Curvature:
+    """The curvature of `mae`: 0."""
+    return lambda prediction, y: np.zeros_like
 
 
 def huber(*, delta: float = 1.0, gradient_reduction: str = "mean") -> Loss:
@@ -63,6 +83,16 @@ def huber(*, delta: float = 1.0, gradient_reduction: str = "mean") -> Loss:
     return loss
 
 
+def huber_curvature(*, delta: float = 1.0, gradient_reduction: str = "mean") -> Curvature:
+    """The curvature of `huber`: 1 for each sample whose residual is within delta."""
+
+    def curvature(prediction: Array, y: Array) -> Callable[[Array], Array]:
+        own = (np.abs(prediction - y) <= delta) / _divisor(y, gradient_reduction)
+        return lambda change: (own * change).astype(change.dtype)
+
+    return curvature
+
+
 def bce(*, gradient_reduction: str = "mean") -> Loss:
     """`torch.nn.BCEWithLogitsLoss`: mean(log(1 + exp(z)) - y z), for a logit z and y 0 or 1.
 
@@ -78,6 +108,17 @@ def bce(*, gradient_reduction: str = "mean") -> Loss:
         return value, slope if summed else slope / y.shape[-1]
 
     return loss
+
+
+def bce_curvature(*, gradient_reduction: str = "mean") -> Curvature:
+    """The curvature of `bce`: p (1 - p), with p = sigmoid(z)."""
+
+    def curvature(logit: Array, y: Array) -> Callable[[Array], Array]:
+        fading = np.exp(-np.abs(logit))
+        own = fading / np.square(1 + fading) / _divisor(y, gradient_reduction)
+        return lambda change: own * change
+
+    return curvature
 
 
 def cross_entropy(*, gradient_reduction: str = "mean") -> Loss:
@@ -101,6 +142,23 @@ def cross_entropy(*, gradient_reduction: str = "mean") -> Loss:
     return loss
 
 
+def cross_entropy_curvature(*, gradient_reduction: str = "mean") -> Curvature:
+    """The curvature of `cross_entropy`: diag(p) - p p', with p = softmax(z)."""
+
+    def curvature(scores: Array, y: Array) -> Callable[[Array], Array]:
+        shares = np.exp(scores - scores.max(axis=-1, keepdims=True))
+        shares /= shares.sum(axis=-1, keepdims=True)
+        count = _divisor(y, gradient_reduction)
+
+        def of(change: Array) -> Array:
+            made: Array = shares * (change - dots(shares, change)[..., None]) / count
+            return made
+
+        return of
+
+    return curvature
+
+
 def over_outputs(loss: Loss) -> Loss:
     """The loss of predictions with an axis of outputs at the end: the mean over these as well."""
 
@@ -110,6 +168,24 @@ def over_outputs(loss: Loss) -> Loss:
         return value, slope.reshape(prediction.shape)
 
     return flat
+
+
+def curvature_over_outputs(curvature: Curvature) -> Curvature:
+    """The curvature of a loss that is taken `over_outputs`."""
+
+    def flat(prediction: Array, y: Array) -> Callable[[Array], Array]:
+        of = curvature(_flat(prediction), _flat(y))
+        return lambda change: of(_flat(change)).reshape(change.shape)
+
+    return flat
+
+
+def _flat(values: Array) -> Array:
+    return values.reshape(*values.shape[:-2], -1)
+
+
+def _divisor(y: Array, gradient_reduction: str) -> int:
+    return 1 if gradient_reduction == "sum" else y.shape[-1]
 
 
 def _is_sum(gradient_reduction: str) -> bool:
@@ -126,3 +202,51 @@ BY_HAND: dict[str, Callable[..., Loss]] = {
     "torch.nn.CrossEntropyLoss": cross_entropy,
 }
 """The loss by hand for each class of `torch.nn` that has one."""
+
+CURVATURES: dict[str, Callable[..., Curvature]] = {
+    "torch.nn.MSELoss": mse_curvature,
+    "torch.nn.L1Loss": mae_curvature,
+    "torch.nn.HuberLoss": huber_curvature,
+    "torch.nn.BCEWithLogitsLoss": bce_curvature,
+    "torch.nn.CrossEntropyLoss": cross_entropy_curvature,
+}
+"""The curvature by hand of each loss that has one, under the same names."""
+
+
+def correct_by_scores(prediction: Any, y: Any) -> Any:
+    """Return how many samples have their class predicted; of a stack, (cells,).
+
+    The prediction has a score for each class, (..., samples, classes); y holds classes, (samples,)
+    or as many.
+    """
+    return _count(_array(prediction).argmax(axis=-1) == _array(y))
+
+
+def correct_above(threshold: float, samples_axis: int) -> Any:
+    """Return what counts as `correct_by_scores`: above the threshold, the second of two classes.
+
+    `samples_axis`: 0, or 1 of a stack; an axis of size 1 may come after it.
+    """
+
+    def right(prediction: Any, y: Any) -> Any:
+        prediction, y = _array(prediction), _array(y)
+        shape = prediction.shape[: samples_axis + 1]
+        more = prediction.ndim - len(shape)
+        second = y.reshape(y.shape[: y.ndim - more]) > 0.5
+        is_right = (prediction.reshape(shape) > threshold) == second
+        return _count(is_right & (y.reshape(second.shape) != IGNORED))
+
+    return right
+
+
+def count_labelled(y: Any) -> Any:
+    """Return how many samples of y, (samples,), have a class; of a stack, (cells,)."""
+    return _count(_array(y) != IGNORED)
+
+
+def _count(right: Any) -> Any:
+    return np.count_nonzero(right) if right.ndim == 1 else np.count_nonzero(right, axis=-1)
+
+
+def _array(values: Any) -> Any:
+    return values if isinstance(values, np.ndarray) else values.numpy(force=True)

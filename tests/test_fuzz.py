@@ -67,7 +67,11 @@ KEYS = {
     "+optimizer.takes": TAKES,
     "+optimizer.groups": GROUPS,
     "+optimizer.by_hand": ["true", "false", "3"],
-    "optimizer._target_": ["torch.optim.NAdam", "torch.optim.LBFGS", "runner.clip.by_norm"],
+    "optimizer._target_": [
+        "torch.optim.NAdam",
+        "torch.optim.LBFGS",
+        "runner.optimizer.clip_by_norm",
+    ],
     **{f"optimizer.{name}": ANY for name in ("betas", "eps", "max_iter", "ns_steps", "etas")},
 }
 

@@ -7,9 +7,9 @@ other. Nor what reads files. `--trust` lifts all of it.
 from collections.abc import Iterator, Mapping
 from typing import Any
 
-from runner import curvature, optimizer, schedule
 from runner import loss as losses
 from runner import model as models
+from runner import optimizer, schedule
 from runner.config.schema import ConfigError, Values
 from runner.dataset.prepare import KEYS
 
@@ -61,7 +61,7 @@ PARTS: Mapping[str, frozenset[str]] = {
 NAMES = frozenset().union(
     *PARTS.values(),
     _by_hand(
-        models.BY_HAND, losses.BY_HAND, curvature.BY_HAND, optimizer.BY_HAND, schedule.BY_HAND
+        models.BY_HAND, losses.BY_HAND, losses.CURVATURES, optimizer.BY_HAND, schedule.BY_HAND
     ),
 )
 """All that may be called for it."""

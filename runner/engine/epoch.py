@@ -6,11 +6,11 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.accuracy import counted
 from runner.engine.batches import Batches, FullBatch, MiniBatches
 from runner.engine.program.step import Step
 from runner.engine.reduction import MEAN as MEAN_OF_SAMPLES
 from runner.engine.reduction import Reduction
+from runner.loss import count_labelled
 from runner.record.column import EPOCH, EPOCH_END, LOSS, MEASURE, START, VALIDATION, Column, number
 
 Right = Callable[[Any, Any], Any]
@@ -100,7 +100,7 @@ class Epochs:
             self._weight = self._weight + weight
         if self._right_of is not None:
             self._right = self._right + self._right_of(step.prediction, y)
-            self._counted = self._counted + (counted(y) if self._ignores else size)
+            self._counted = self._counted + (count_labelled(y) if self._ignores else size)
         told: dict[str, Any] = {NUMBER: self._ended + 1} if self._parts else {}
         if self._step < len(self._sizes):
             if not self._ended:
@@ -134,7 +134,7 @@ class Epochs:
         if self._right_of is None:
             return {UNSEEN: loss}
         y = self._validation.batch[1]
-        count = counted(y) if self._ignores else self._validation.samples
+        count = count_labelled(y) if self._ignores else self._validation.samples
         return {UNSEEN: loss, UNSEEN_RIGHT: np.divide(self._right_of(prediction, y), count)}
 
     def keep(self, cells: Any) -> None:

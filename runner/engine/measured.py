@@ -6,7 +6,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner import curvature
 from runner import loss as losses
 from runner import model as models
 from runner.config.build import build, known_as, swapped
@@ -102,9 +101,9 @@ def by_hand(of: Setup, model: Any) -> Calculus:
     if isinstance(model, Minimised):
         return OfObjective(model)
     loss = parts.loss_by_hand(of.loss, model.outputs)
-    own = build("loss", swapped(of.loss, curvature.BY_HAND))
+    own = build("loss", swapped(of.loss, losses.CURVATURES))
     if model.outputs > 1 and wanted(of.loss) != CLASSES:
-        own = curvature.over_outputs(own)
+        own = losses.curvature_over_outputs(own)
     return OfModel(model, loss, own, summed=of.loss.get("gradient_reduction") == "sum")
 
 

@@ -7,7 +7,6 @@ from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
-from runner.accuracy import above, of_scores
 from runner.config.build import build, known_as, swapped
 from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
@@ -16,6 +15,7 @@ from runner.engine import labels, program, reduction, task
 from runner.engine.batches import FullBatch
 from runner.engine.reduction import Reduction
 from runner.engine.setup import Setup, refused
+from runner.loss import correct_above, correct_by_scores
 from runner.objective import Objective
 from runner.objective.minimised import (
     LOSS,
@@ -176,8 +176,8 @@ def right(node: Values, data: Dataset, shape: tuple[int, ...], *, of_cells: bool
     if not data.classes:
         return None
     if shape in ((), (1,)):
-        return above(task.threshold(node), int(of_cells))
-    return of_scores
+        return correct_above(task.threshold(node), int(of_cells))
+    return correct_by_scores
 
 
 def loss_node(node: Values, data: Dataset) -> Values:

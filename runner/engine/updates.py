@@ -5,12 +5,12 @@ from collections.abc import Callable, Mapping, Sequence
 from fnmatch import fnmatchcase
 from typing import Any, NamedTuple
 
-from runner import clip
 from runner import optimizer as rules
 from runner.config.build import build, known_as, swapped
 from runner.config.schema import ConfigError, Values
 from runner.engine.program import CONSTANT
 from runner.engine.setup import Setup
+from runner.optimizer import Clip, clip_by_norm, clip_by_value, clipped
 
 OWN = ("groups", "takes", "by_hand")
 """Keys of an optimizer's node that are not its class's."""
@@ -37,14 +37,14 @@ def by_hand(of: Setup) -> rules.Update:
     if not callable(update):
         raise ConfigError(f"optimizer: expected a rule (w, gradient, state, lr), got {update!r}")
     _check_rule(update, of)
-    return clip.clipped(update, clip_by_hand(of.clip, of.clip_value))
+    return clipped(update, clip_by_hand(of.clip, of.clip_value))
 
 
-def clip_by_hand(norm: Any, value: Any) -> clip.Clip | None:
+def clip_by_hand(norm: Any, value: Any) -> Clip | None:
     """What gradients go through; None where that is nothing."""
     if norm is not None:
-        return clip.by_norm(norm)
-    return None if value is None else clip.by_value(value)
+        return clip_by_norm(norm)
+    return None if value is None else clip_by_value(value)
 
 
 def without_own(node: Values) -> Values:

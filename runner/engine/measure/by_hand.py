@@ -6,9 +6,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base.rows import dots
-from runner.curvature import Curvature
 from runner.engine.program import stacked
-from runner.loss import Loss
+from runner.loss import Curvature, Loss
 from runner.model import ByHand as Model
 from runner.objective.minimised import Minimised
 

@@ -8,10 +8,10 @@ from numpy.typing import NDArray
 
 from runner import optimizer as optimizers
 from runner.base.percell import of_cells
-from runner.clip import clipped
 from runner.config.schema import Values, is_number
 from runner.engine.program.stacked import Index, Rule
 from runner.engine.updates import clip_by_hand
+from runner.optimizer import clipped
 
 Clips = Sequence[NDArray[np.float64] | None]
 
