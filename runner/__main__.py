@@ -45,12 +45,12 @@ def leave() -> None:
     """
     if threading.active_count() > 1:
         return
+    atexit._run_exitfuncs()
     try:
         sys.stdout.flush()
         sys.stderr.flush()
     except OSError:
         return
-    atexit._run_exitfuncs()
     os._exit(0)
 
 
