@@ -1,13 +1,17 @@
 """What makes a fingerprint another one: config, data, and every line of code that may decide."""
 
+import shutil
 import subprocess
 import sys
 
 import pytest
 
+from runner.base.paths import PACKAGE
+from runner.engine.fingerprint import code_of, own_code
+
 PROGRAM = """
 import sys
-from runner.sweeps import fingerprint
+from runner.engine import fingerprint
 from runner.config.build import build
 build("dataset", {"_target_": sys.argv[1]})
 print(fingerprint.fingerprint({"dataset": {"_target_": sys.argv[1]}}, "digest"))
@@ -58,21 +62,35 @@ def test_every_module_that_a_part_imports_counts(fingerprint):
         assert fingerprint(name) == first, name
 
 
-def test_all_of_this_project_counts_but_tracking_and_report(tmp_path, monkeypatch):
-    """A copy of it, with one file after the other changed."""
-    import shutil
-
-    from runner.sweeps import fingerprint as ours
-
-    copy = shutil.copytree(ours.HERE, tmp_path / "runner")
-    monkeypatch.setattr(ours, "HERE", copy)
-    first = ours.own_code.__wrapped__()
+def test_what_decides_a_trajectory_counts_and_nothing_else(tmp_path):
+    """A copy of the package, with one file after the other changed."""
+    copy = shutil.copytree(PACKAGE, tmp_path / "runner")
+    first, whole = own_code(copy), own_code(copy, whole=True)
+    counted = set()
     for path in sorted(copy.rglob("*.py")):
         before = path.read_bytes()
         path.write_bytes(before + b"\n# changed\n")
-        same = ours.own_code.__wrapped__() == first
-        assert same == (path.relative_to(copy).parts[0] in ("tracking", "report")), path
+        own_code.cache_clear()
+        assert own_code(copy, whole=True) != whole, path  # by which machines are compared
+        if own_code(copy) != first:
+            counted.add(path.relative_to(copy).parts[0])
         path.write_bytes(before)
+    parts = {"dataset", "model", "loss.py", "optimizer.py", "schedule.py", "objective", "device.py"}
+    assert counted == {*parts, "base", "config", "engine"}
+
+
+def test_a_comment_in_what_is_shown_is_not_another_experiment(tmp_path):
+    copy = shutil.copytree(PACKAGE, tmp_path / "runner")
+    first = own_code(copy)
+    for name in ("cli/show.py", "base/console.py", "report/page.py", "engine/identity.py"):
+        (copy / name).write_text((copy / name).read_text() + "# changed\n")
+    own_code.cache_clear()
+    assert own_code(copy) == first
+
+
+def test_the_function_of_a_study_counts():
+    """It is a part of the study's experiments, wherever it lies."""
+    assert code_of("runner.study.implicit_bias.signed") != code_of("runner.dataset.points") == b""
 
 
 TWO_LEVELS = {

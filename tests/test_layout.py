@@ -1,100 +1,133 @@
-"""The floors of the house: which module may import which."""
+"""The house: which rooms there are, which may import which, and what only one of them may use."""
 
 import ast
-import re
 import subprocess
 import sys
-from graphlib import TopologicalSorter
-from pathlib import Path
 
 import pytest
 
-ROOT = Path(__file__).resolve().parents[1]
-RUNNER = Path(__file__).resolve().parents[1] / "runner"
-PARTS = {"dataset", "model", "loss", "optimizer", "device"}
-FOUNDATIONS = {"dataset", "project", "rows", "start"}
-"""What of us a part may stand on."""
+from docs import house
+from docs.house import PARTS, ROOMS, ROOT, RUNNER, arrows, files, imported, room_of
+
+AT_THE_ROOT = {
+    *("__init__", "__main__", "api", "results", "errors"),
+    *("loss", "optimizer", "schedule", "device"),
+}
+
+ONLY = {
+    "mlflow": ("tracking",),
+    "bokeh": ("report",),
+    "matplotlib": ("report",),
+    "jinja2": ("report",),
+    "optuna": ("config/samplers.py", "sweeps"),
+    "ray": ("sweeps",),
+    "submitit": ("sweeps",),
+    "sqlalchemy": ("tracking",),
+    "hydra": ("config", "sweeps", "cli"),
+    "argparse": ("cli",),
+}
+"""The rooms or files that alone may import a library."""
+
+PROGRAMS_KNOW = ("base", "engine/program", "engine/measure", *PARTS)
+"""What a loop's program may import of ours."""
 
 
-def imported(path):
-    """Every module that a file imports, at its top or anywhere else."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+def name_of(path):
+    """The file within the package: `sweeps/plan.py`."""
+    return path.relative_to(RUNNER).as_posix()
 
 
-def module_of(path):
-    """`cells.plan` for `runner/sweeps/plan.py`, `cells` for the package itself."""
-    return ".".join(path.relative_to(RUNNER).with_suffix("").parts).removesuffix(".__init__")
+def ours(path):
+    """Every file of the package that a file imports."""
+    for name in imported(path):
+        there = RUNNER.joinpath(*name.split(".")[1:]) if name.startswith("runner.") else None
+        if there and there.with_suffix(".py").is_file():
+            yield name_of(there.with_suffix(".py"))
+        elif there and (there / "__init__.py").is_file():
+            yield name_of(there / "__init__.py")
 
 
-MODULES = {module_of(path): path for path in RUNNER.rglob("*.py") if path != RUNNER / "__init__.py"}
-ALOFT = {"tracking", "report"}
-BELOW_NONE = {"cells", "executor", "drive", "api", "command", "publish", "follow", "show", "ui"}
-"""What neither of these two may stand on."""
+def is_in(name, rooms):
+    return any(f"{name}/".startswith((f"{room}/", f"{room}.py/")) for room in rooms)
 
 
-def rooms():
-    """Of each package, and each module that is in none, what it imports of the others.
-
-    A package's `__main__` is a command, and a room of its own.
-    """
-    found = {}
-    for name, path in MODULES.items():
-        of = name if name.endswith("__main__") else name.partition(".")[0]
-        own = found.setdefault(of, set())
-        for imported_name in imported(path):
-            inner = imported_name.removeprefix("runner.")
-            if inner != imported_name and (there := inner.partition(".")[0]) != of:
-                own |= {there} & {module.partition(".")[0] for module in MODULES}
-    return found
+def test_the_rooms_are_those_of_the_picture():
+    """Nothing lies at the root, and no package beside those, but for what is named."""
+    assert {path.stem for path in RUNNER.glob("*.py")} == AT_THE_ROOT
+    packages = {path.name for path in RUNNER.iterdir() if (path / "__init__.py").is_file()}
+    assert packages == set(ROOMS) - AT_THE_ROOT - {"root"}
 
 
-def test_packages_depend_in_one_direction():
-    """There is an order in which each stands on those before it."""
-    assert [*TopologicalSorter(rooms()).static_order()]
+@pytest.mark.parametrize("room", ROOMS)
+def test_a_room_imports_only_rooms_below_it(room):
+    """The root as well; also within functions."""
+    below = set(ROOMS[: ROOMS.index(room)])
+    above = {
+        f"{name_of(path)} imports {name}"
+        for path in files()
+        if room_of(path) == room
+        for name in ours(path)
+        if room_of(RUNNER / name) not in below | {room}
+    }
+    assert not above
+    assert arrows()[room] <= below
 
 
-def test_tracking_and_report_stand_beside_one_another():
-    """On the journal and on what a run is; not on each other, a sweep's cells or the commands."""
-    stands_on = rooms()
-    for room in ALOFT:
-        seen, waiting = set(), [room]
-        while waiting:
-            new = stands_on.get(waiting.pop(), set()) - seen
-            seen |= new
-            waiting += new
-        assert seen.isdisjoint(BELOW_NONE | ALOFT), room
-        assert {"journal", "recorded"} <= seen
+def test_every_group_of_parts_is_a_room():
+    """Under its own name; but `measure`, which the engine takes, is in the engine."""
+    groups = {folder.name for folder in (ROOT / "conf").iterdir() if folder.is_dir()}
+    assert groups - {"tracking", "study", "experiment", "grid"} == {*PARTS, "measure"}
+    assert (RUNNER / "engine" / "measure" / "__init__.py").is_file()
 
 
-def test_the_packages_are_drawn_as_they_are():
-    """The picture in docs/inside.md has an arrow for each package that imports another."""
-    picture = (ROOT / "docs/inside.md").read_text().split("```mermaid")[2].split("```")[0]
-    drawn = set(re.findall(r"(\w+) --> (\w+)", picture))
-    packages = {name for name, path in MODULES.items() if path.name == "__init__.py"}
-    packages |= {path.parent.name for path in RUNNER.glob("*/*.py")}
-    found = {(a, b) for a, own in rooms().items() for b in own if {a, b} <= packages}
-    assert drawn == found
+@pytest.mark.parametrize("path", [path for path in files() if room_of(path) in PARTS], ids=name_of)
+def test_parts_know_no_configuration(path):
+    """They are mathematics alone: neither Hydra nor any room of ours but base and other parts."""
+    assert {name.partition(".")[0] for name in imported(path)}.isdisjoint({"hydra", "omegaconf"})
+    assert all(is_in(name, ("base", *PARTS)) for name in ours(path))
 
 
-OF_THE_PROCESS = {"api": {"_one_at_a_time"}, "tracking.background": {"_publishers", "_leaving"}}
+@pytest.mark.parametrize(
+    "path", [path for path in files() if is_in(name_of(path), ["engine/program"])], ids=name_of
+)
+def test_programs_know_no_configuration_and_no_recording(path):
+    """A loop's body is mathematics: who drives it records, stops and shows."""
+    assert {name.partition(".")[0] for name in imported(path)}.isdisjoint({"hydra", "omegaconf"})
+    others = {name for name in ours(path) if not is_in(name, PROGRAMS_KNOW)}
+    assert others <= {"engine/__init__.py", "engine/hooked.py"}
+
+
+@pytest.mark.parametrize("library", ONLY)
+def test_a_library_is_used_in_its_rooms_alone(library):
+    """Each of which does, so that a room that is renamed cannot slip through."""
+    users = {name_of(p) for p in files() if library in {n.partition(".")[0] for n in imported(p)}}
+    assert {name for name in users if not is_in(name, ONLY[library])} == set()
+    for room in ONLY[library]:
+        assert any(is_in(name, [room]) for name in users), room
+
+
+def test_the_page_shows_the_house_as_it_is():
+    """Its picture and its list are written by `python -m docs.house`."""
+    assert house.page() == house.PAGE.read_text()
+
+
+OF_THE_PROCESS = {
+    "api.py": {"_one_at_a_time"},
+    "tracking/background.py": {"_publishers", "_leaving"},
+}
 """What is one for a whole process that calls `runner.run`: its lock, and its publishers."""
 
 
-@pytest.mark.parametrize("name", MODULES)
-def test_no_module_keeps_what_changes(name):
+@pytest.mark.parametrize("path", files(), ids=name_of)
+def test_no_module_keeps_what_changes(path):
     """Nothing empty that would be filled, and no name that a function sets anew."""
-    tree = ast.parse(MODULES[name].read_text())
+    tree = ast.parse(path.read_text())
     found = {word for node in ast.walk(tree) if isinstance(node, ast.Global) for word in node.names}
     for node in tree.body:
         if isinstance(node, ast.Assign | ast.AnnAssign) and _is_empty(node.value):
             targets = node.targets if isinstance(node, ast.Assign) else [node.target]
             found |= {target.id for target in targets}
-    assert found == OF_THE_PROCESS.get(name, set())
+    assert found == OF_THE_PROCESS.get(name_of(path), set())
 
 
 def _is_empty(value):
@@ -103,78 +136,19 @@ def _is_empty(value):
     return type(value) in parts and not getattr(value, parts[type(value)])
 
 
-def test_every_file_is_short():
-    """A file holds one idea."""
-    assert {
-        name for name, path in MODULES.items() if len(path.read_text().splitlines()) > 300
-    } == set()
-
-
-def floors(name, path):
-    """Prefixes that the module `name` must not import."""
-    if name.split(".")[0] != "tracking":
-        yield "mlflow"
-    if not name.startswith("report."):
-        yield from ("bokeh", "matplotlib", "jinja2")
-    if name.partition(".")[0] in PARTS:
-        rooms = {module.partition(".")[0] for module in MODULES} - FOUNDATIONS
-        yield from ("hydra", "omegaconf", *(f"runner.{room}" for room in sorted(rooms)))
-    if name.startswith("program."):
-        yield from (
-            "hydra",
-            "omegaconf",
-            "runner.engine.drive",
-            "runner.engine.experiment",
-            "runner.tracking",
-        )
-        yield from (
-            "runner.base.console",
-            "runner.record.trajectory",
-            "runner.engine.recorder",
-            "runner.config.schema",
-            "runner.config.build",
-        )
-
-
-@pytest.mark.parametrize("path", sorted(RUNNER.rglob("*.py")), ids=lambda p: p.stem)
-def test_imports_point_down(path):
-    """Loops know no configuration, parts know nothing of us, only tracking knows MLflow."""
-    name = ".".join(path.relative_to(RUNNER).with_suffix("").parts)
-    for module in imported(path):
-        for floor in floors(name, path):
-            assert not f"{module}.".startswith(f"{floor}."), f"{name}: {module}"
-
-
-def test_every_floor_is_stood_on():
-    """The floors name modules that exist, so that a renamed one cannot slip through."""
-    there = {p.stem for p in RUNNER.glob("*.py")} | {p.name for p in RUNNER.iterdir() if p.is_dir()}
-    named = {
-        "drive",
-        "experiment",
-        "tracking",
-        "console",
-        "recorded",
-        "recorder",
-        "config",
-        "build",
-    }
-    assert PARTS | named <= there
-    for room, *heavy in (("tracking", "mlflow"), ("report", "bokeh", "matplotlib", "jinja2")):
-        found = {m.split(".")[0] for p in RUNNER.glob(f"{room}/*.py") for m in imported(p)}
-        assert found.issuperset(heavy)
-
-
 @pytest.mark.parametrize(
     ("gradient", "found"), [("by_hand", "[]"), ("autograd", "['torch']")], ids=str
 )
 def test_a_run_imports_what_it_needs(gradient, found, tmp_path, environment):
     """No torch with NumPy, never mlflow, nor the compiler of PyTorch: asked after a whole run."""
     program = (
-        "import runpy, sys\n"
-        "runpy.run_module('runner', run_name='__main__', alter_sys=True)\n"
+        "import atexit, runpy, sys\n"
         "heavy = 'torch', 'torch._dynamo', 'mlflow', 'sqlalchemy', 'pandas'\n"
         "heavy += 'bokeh', 'matplotlib'\n"
-        "sys.stderr.write(str([name for name in heavy if name in sys.modules]))\n"
+        "@atexit.register\n"
+        "def show():\n"
+        "    sys.stderr.write(str([name for name in heavy if name in sys.modules]))\n"
+        "runpy.run_module('runner', run_name='__main__', alter_sys=True)\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", program, "epochs=2", "optimizer=adam", f"gradient={gradient}"],

@@ -16,11 +16,11 @@ from runner.engine.checkpoint import Unreadable
 from runner.engine.draws import Draws
 from runner.engine.drive import execute
 from runner.engine.experiment import Experiment, compose
+from runner.engine.fingerprint import TAG, fingerprint
 from runner.engine.recording import Run
 from runner.engine.unused import refuse_unused
 from runner.record.journal import JournalError, Sink
 from runner.record.spacing import Spacing
-from runner.sweeps.fingerprint import TAG, fingerprint
 from runner.tracking.session import Session, Settings, session
 
 TOLD = {

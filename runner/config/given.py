@@ -20,16 +20,18 @@ import numpy as np
 from runner.config.refused import shortly
 from runner.config.schema import ConfigError, Values
 from runner.dataset.prepare import KEYS
-from runner.engine import reduction
 from runner.objective import Objective
 
 PARTS = ("dataset", "validation_data", "model", "loss", "objective", "optimizer", "schedule")
 SAMPLES = ("dataset", "validation_data")
 
+EPOCH_REDUCTION = "epoch_reduction"
+"""The key of a loss's node that states how an epoch puts its batches together"""
+
 KEPT = {
     "dataset": KEYS,
     "objective": ("start",),
-    "loss": (reduction.KEY,),
+    "loss": (EPOCH_REDUCTION,),
     "schedule": ("every",),
 }
 """Keys of a part's node that are not its class's, and so can be said beside an object."""

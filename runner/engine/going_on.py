@@ -12,7 +12,7 @@ from runner.base.uri import is_of_here, recorded, without_credentials
 from runner.config import short_list
 from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
-from runner.engine import checkpoint, identity, stop
+from runner.engine import checkpoint, fingerprint, identity, stop
 from runner.engine.checkpoint import Unreadable
 from runner.engine.draws import Draws
 from runner.engine.drive import Resumed, execute
@@ -25,7 +25,6 @@ from runner.engine.stack import prepare, stack
 from runner.record import plain
 from runner.record.journal import End, File, Journal, JournalError, Reader, Start
 from runner.record.tally import CUT_OFF
-from runner.sweeps import fingerprint
 
 CHANGES = "resumed.json"
 """The file of a run that went on: each time from which step, and with what changed."""

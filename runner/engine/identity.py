@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.base import project
 from runner.base.caller import source
+from runner.base.paths import PACKAGE
 from runner.config import run_name
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.instead import OF_SAMPLES, USUAL
@@ -22,7 +23,6 @@ from runner.engine.stop import most_steps
 from runner.record.column import EPOCH_END, GRADIENT_NORM, LOSS, MEASURES_TAG, NORMS, PARAMETERS
 from runner.record.journal import Start
 
-HERE = Path(__file__).resolve().parent
 HOW = ("record", "checkpoint", "print_every")
 """Nodes of a config that a run that goes on takes over."""
 
@@ -137,7 +137,7 @@ def _user() -> str:
 
 def _own_version() -> dict[str, str]:
     """That of this code; its commit as well, where it is a checkout."""
-    commit = git_commit(HERE) if (HERE.parent / ".git").exists() else None
+    commit = git_commit(PACKAGE) if (PACKAGE.parent / ".git").exists() else None
     own = {"version.runner.commit": commit} if commit else {}
     try:
         return {"version.runner": version("gradient-descent-runner"), **own}

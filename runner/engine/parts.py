@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 from runner import loss as losses
 from runner import model as models
 from runner.config.build import build, known_as, swapped
+from runner.config.given import EPOCH_REDUCTION
 from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
@@ -182,7 +183,7 @@ def right(node: Values, data: Dataset, shape: tuple[int, ...], *, of_cells: bool
 
 def loss_node(node: Values, data: Dataset) -> Values:
     """Return what builds the loss for PyTorch: its arguments alone, labels by their numbers."""
-    arguments = {k: v for k, v in node.items() if k not in ("gradient_reduction", reduction.KEY)}
+    arguments = {k: v for k, v in node.items() if k not in ("gradient_reduction", EPOCH_REDUCTION)}
     return labels.by_number(arguments, data)
 
 
@@ -210,9 +211,9 @@ def reduction_of(of: Setup, loss: object, y: Any, shape: tuple[int, ...]) -> Red
 
     Raises ConfigError where there are several, and neither the config nor a trial tells.
     """
-    stated = of.loss.get(reduction.KEY)
+    stated = of.loss.get(EPOCH_REDUCTION)
     if stated is not None and stated not in ("mean", "sum"):
-        raise ConfigError(f"loss.{reduction.KEY}: expected mean or sum, got {stated}")
+        raise ConfigError(f"loss.{EPOCH_REDUCTION}: expected mean or sum, got {stated}")
     if of.loss["_target_"] == LOSS or of.epoch_steps == 1:
         return reduction.MEAN
     if stated is not None:
@@ -225,7 +226,7 @@ def reduction_of(of: Setup, loss: object, y: Any, shape: tuple[int, ...]) -> Red
         raise ConfigError(
             f"loss: {known_as(of.loss)} is neither a mean over the samples of a batch nor their "
             "sum, so the loss of an epoch does not follow from those of its batches: "
-            f"batch_size=null takes all samples at once, +loss.{reduction.KEY}=mean takes the "
+            f"batch_size=null takes all samples at once, +loss.{EPOCH_REDUCTION}=mean takes the "
             "batches' mean all the same"
         )
     return rule

@@ -19,9 +19,6 @@ if TYPE_CHECKING:
 
     Number = float | NDArray[np.float64]
 
-KEY = "epoch_reduction"
-"""The key of a loss's node that states the rule."""
-
 MOST_TRIED = 24
 """The most samples a loss is tried on here."""
 

@@ -2,8 +2,8 @@
 
 from typing import NamedTuple
 
+from runner.engine.fingerprint import TAG
 from runner.record.journal import End, ends, paths
-from runner.sweeps.fingerprint import TAG
 
 DONE = ("converged", "stopped_early", "exhausted", "diverged")
 """Outcomes that would come out the same again."""

@@ -11,11 +11,11 @@ from runner.dataset.samples import Dataset
 from runner.engine.check import check
 from runner.engine.draws import Draws
 from runner.engine.experiment import compose
+from runner.engine.fingerprint import fingerprint
 from runner.engine.stack import Parts, impossible, prepare, refusal, slower
 from runner.engine.stop import most_steps
 from runner.sweeps.compose import refuse
 from runner.sweeps.executors.result import Result, result
-from runner.sweeps.fingerprint import fingerprint
 
 SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
 SLICE_CELLS = 500  # beyond it, a step gains nothing, and the first cells are published later

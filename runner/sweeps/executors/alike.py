@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 
 from runner.config.cell import Cell
 from runner.config.schema import targets
-from runner.sweeps.fingerprint import code_of, own_code
+from runner.engine.fingerprint import code_of, own_code
 
 LIBRARIES = ("numpy", "torch")
 
@@ -22,7 +22,7 @@ def versions(cells: Iterable[Cell]) -> dict[str, str]:
             found[name] = version(name).partition("+")[0]  # the build may be another
         except PackageNotFoundError:
             found[name] = "not installed"
-    found["gradient-descent-runner"] = own_code().hex()[:12]
+    found["gradient-descent-runner"] = own_code(whole=True).hex()[:12]
     names = {name for cell in cells for name in targets(cell.values) if isinstance(name, str)}
     for name in sorted(names):
         if digest := _code(name):

@@ -11,13 +11,13 @@ from runner.config.cell import Cell
 from runner.dataset.samples import Dataset
 from runner.engine import drive, identity, stop
 from runner.engine.experiment import Experiment, compose
+from runner.engine.fingerprint import TAG
 from runner.engine.isolated import isolated
 from runner.engine.pruning import pruning
 from runner.engine.recording import Run
 from runner.engine.stack import Parts, stack
 from runner.record.journal import JournalError, Sink, Start
 from runner.sweeps.executors.result import Result, result
-from runner.sweeps.fingerprint import TAG
 
 
 class Work(NamedTuple):

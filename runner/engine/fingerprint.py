@@ -13,13 +13,23 @@ from importlib.machinery import PathFinder
 from pathlib import Path
 from types import ModuleType
 
+from runner.base.paths import PACKAGE
 from runner.config.cell import NOT_THE_EXPERIMENT
 from runner.config.schema import Values, targets
 
 TAG = "fingerprint"
 
-HERE = Path(__file__).resolve().parent
-NOT_THE_TRAJECTORY = ("tracking", "report")  # how it is kept and shown
+DECIDE = (
+    *("base/percell.py", "base/rows.py", "config/build.py", "dataset", "device.py", "engine"),
+    *("loss.py", "model", "objective", "optimizer.py", "schedule.py"),
+)
+"""The rooms and files of this package that a trajectory depends on."""
+
+SHOW = ("engine/dataset_input.py", "engine/fitted.py", "engine/identity.py")
+"""Of those, the files that only say what has run."""
+
+STUDIES = "runner.study."
+"""Modules whose functions are parts of their experiments, as a user's are."""
 
 NOT_IN_IT = ("device", *NOT_THE_EXPERIMENT)
 LIBRARIES = ("numpy", "runner", "sklearn", "torch")
@@ -37,10 +47,15 @@ def fingerprint(values: Values, data: str) -> str:
 
 
 @cache
-def own_code() -> bytes:
-    files = sorted(HERE.rglob("*.py"))
-    own = [path for path in files if path.relative_to(HERE).parts[0] not in NOT_THE_TRAJECTORY]
-    return hashlib.sha256(b"".join(path.read_bytes() for path in own)).digest()
+def own_code(package: Path = PACKAGE, *, whole: bool = False) -> bytes:
+    """Return a digest of this package's files: of those that decide a trajectory, or of all."""
+    digest = hashlib.sha256()
+    for path in sorted(package.rglob("*.py")):
+        name = path.relative_to(package).as_posix()
+        decides = f"{name}/".startswith(tuple(f"{room}/" for room in DECIDE)) and name not in SHOW
+        if whole or decides:
+            digest.update(path.read_bytes())
+    return digest.digest()
 
 
 @cache
@@ -50,7 +65,7 @@ def code_of(name: str) -> bytes:
     The module is imported first, so that the digest does not depend on what was imported before.
     Raises whatever that import raises.
     """
-    if name.split(".")[0] in LIBRARIES:
+    if name.split(".")[0] in LIBRARIES and not name.startswith(STUDIES):
         return b""
     digest = hashlib.sha256()
     for path in sorted(_files(_module_of(name))):
@@ -167,7 +182,7 @@ def _packages(name: str) -> Iterator[str]:
 @cache
 def _installed() -> list[Path]:
     places = ("stdlib", "platstdlib", "purelib", "platlib")
-    return [Path(sysconfig.get_path(place)).resolve() for place in places] + [HERE]
+    return [Path(sysconfig.get_path(place)).resolve() for place in places] + [PACKAGE]
 
 
 def _is_installed(path: Path) -> bool:
