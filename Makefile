@@ -32,7 +32,7 @@ test-slow: .venv/installed
 	$(BIN)/python -m pytest -n $(SLOW) --dist worksteal -m slow $(ARGS)
 
 test-bits: .venv/installed
-	$(BIN)/python -m tests.processors -q -n auto --dist worksteal $(ARGS)
+	$(BIN)/python -m tests.support.processors -q -n auto --dist worksteal $(ARGS)
 
 test-mlflow: $(MLFLOWS:%=.mlflow/%/tested)
 
@@ -40,7 +40,7 @@ $(MLFLOWS:%=.mlflow/%/tested): .mlflow/%/tested: .venv/installed
 	$(BIN)/python -m pip install --quiet --no-deps --upgrade --target .mlflow/$* \
 	  mlflow==$* mlflow-skinny==$* mlflow-tracing==$* $(WITH_$*)
 	PYTHONPATH=$(CURDIR)/.mlflow/$* $(BIN)/python -m pytest -n auto -W ignore -m "not slow" \
-	  tests/test_store.py $(ARGS)
+	  tests/tracking/test_store.py $(ARGS)
 
 .PHONY: $(MLFLOWS:%=.mlflow/%/tested)
 

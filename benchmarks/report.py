@@ -70,8 +70,8 @@ def marking() -> float:
     In the browser of the tests: from the event to the second frame after it, for in the first one
     the plots are painted.
     """
-    from tests.browser import chromium
-    from tests.pages import opened
+    from tests.support.browser import chromium
+    from tests.support.pages import opened
 
     with tempfile.TemporaryDirectory() as folder, chromium() as browser:
         values = f"lr=range(0.0005,{0.0005 * (MARKED / 2 + 0.5):.5f},0.0005)"

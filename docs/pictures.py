@@ -1,7 +1,7 @@
 """The README's pictures, made by the project's own commands: `make pictures`.
 
 They have a room of their own: they are looked at with the README, and nothing imports or installs
-them. They are taken as the tests look at the same pages, by `tests/browser.py`.
+them. They are taken as the tests look at the same pages, by `tests/support/browser.py`.
 """
 
 import io
@@ -15,9 +15,9 @@ from pathlib import Path
 
 from PIL import Image
 
-from tests.browser import PLOTS_ARE_DRAWN, chromium, visit
+from tests.cli.test_ui import address_in, chart, opened
 from tests.conftest import ROOT, unused_port
-from tests.test_ui import address_in, chart, opened
+from tests.support.browser import PLOTS_ARE_DRAWN, chromium, visit
 
 HERE = Path(__file__).resolve().parent
 SWEEP = (

@@ -16,8 +16,8 @@ from zlib import crc32
 import pytest
 
 from runner.base import project
-from tests.browser import chromium, installed
-from tests.waiting import PATIENCE, wait_for
+from tests.support.browser import chromium, installed
+from tests.support.waiting import PATIENCE, wait_for
 
 ROOT = Path(__file__).resolve().parents[1]
 
@@ -169,7 +169,7 @@ def here(tmp_path, monkeypatch):
 def environment():
     """The environment of a process that runs this checkout, from whichever folder; it draws none.
 
-    Drawing takes a second of each run's publisher; `tests/test_report.py` switches it on.
+    Drawing takes a second of each run's publisher; `tests/report/test_report.py` switches it on.
     """
     kept = {k: v for k, v in os.environ.items() if not k.startswith(("MLFLOW_", "HYDRA_"))}
     path = [str(ROOT), *filter(None, [os.environ.get("PYTHONPATH")])]  # another MLflow, say

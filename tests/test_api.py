@@ -23,8 +23,8 @@ from omegaconf import OmegaConf
 import runner as api
 from runner.config.words import words
 from runner.record.journals import Journals
-from tests.parts import Small
-from tests.waiting import PATIENCE
+from tests.support.parts import Small
+from tests.support.waiting import PATIENCE
 
 OFF = "tracking=off"  # no publisher: what is recorded is in the journals
 
@@ -329,7 +329,7 @@ def test_a_class_or_a_function_is_drawn_from_the_seed():
         assert starts[0] == starts[2] == [p.item() for p in torch.nn.Linear(1, 1).parameters()]
         assert starts[1] != starts[0]
     named = api.run(OFF, model=Small)
-    assert named.params["model._target_"] == "tests.parts.Small"
+    assert named.params["model._target_"] == "tests.support.parts.Small"
 
 
 def test_parts_of_every_kind():

@@ -11,10 +11,10 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tests.waiting import PATIENCE
+from tests.support.waiting import PATIENCE
 
 ROOT = Path(__file__).resolve().parents[1]
-TABLES = json.loads((ROOT / "tests" / "notebook.json").read_text())
+TABLES = json.loads((ROOT / "tests/engine/notebook.json").read_text())
 LOOPS = ("numpy", "autograd", "optimizer", "module")
 
 

@@ -1,6 +1,6 @@
 """What this project uses of Hydra that Hydra calls private: here, and nowhere else.
 
-A version of Hydra without it is refused in one message; `tests/test_hydra_inside.py` fails first.
+A version of Hydra without it is refused in one message; `test_hydra_inside.py` fails first.
 """
 
 from collections.abc import Iterator, Sequence

@@ -1,7 +1,7 @@
 """Whether somebody has changed what PyTorch's own classes do: hooks, wrappers, subclasses.
 
 Where nobody has, there are short cuts. PyTorch has no public way to ask, so its private names stand
-in this file alone, and `tests/test_hooked.py` fails first when they change.
+in this file alone, and `tests/engine/test_hooked.py` fails first when they change.
 """
 
 import inspect

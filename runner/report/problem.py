@@ -15,9 +15,9 @@ from runner import loss as losses
 from runner import model as models
 from runner.config import short_list
 from runner.config.build import build, only, swapped
+from runner.config.given import EPOCH_REDUCTION
 from runner.config.schema import ConfigError, Values
 from runner.dataset.samples import Dataset
-from runner.engine import reduction
 from runner.engine.draws import Draws
 from runner.engine.identity import DATA
 from runner.engine.parts import model_by_hand
@@ -36,7 +36,7 @@ DTYPES = ("float32", "float64")
 MSE = "torch.nn.MSELoss"
 PLAIN = ("runner.optimizer.descent", "torch.optim.SGD")
 
-REDUCTIONS = ("reduction", reduction.KEY)
+REDUCTIONS = ("reduction", EPOCH_REDUCTION)
 LOSS_KEYS = ("_target_", "delta", "gradient_reduction", *REDUCTIONS)
 """What a loss's node may say where the loss has a form by hand."""
 
