@@ -30,9 +30,10 @@ __all__ = ["ConfigError", "NotFound", "Run", "Sweep", "finish", "load", "run", "
 
 sys.meta_path.append(Moved())
 
-_MODULE = [*sys.orig_argv, "-m", ""][[*sys.orig_argv, "-m"].index("-m") + 1]
+MODULE = [*sys.orig_argv, "-m", ""][[*sys.orig_argv, "-m"].index("-m") + 1]
+"""What `python -m` was asked to start; empty where it was not."""
 
-if sys.argv[:1] == ["-m"] and _MODULE.partition(".")[0] == __name__:  # Python looks for it now
+if sys.argv[:1] == ["-m"] and MODULE.partition(".")[0] == __name__:  # Python looks for it now
     end_while_loading()  # until `runner.cli.entry` takes over, once all is imported
 
 _WHERE = {

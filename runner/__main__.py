@@ -7,6 +7,7 @@ import signal
 import sys
 import threading
 
+from runner import MODULE
 from runner.base import project
 from runner.base.signals import loaded
 from runner.sweeps import forking
@@ -40,10 +41,10 @@ def main() -> None:
 def leave() -> None:
     """End this process, which has done all it had to, without taking the interpreter apart.
 
-    Taking torch apart would last a tenth of a second. Where threads are left, or the output
-    cannot be written any more, Python ends the process as ever.
+    Taking torch apart would last a tenth of a second. Where somebody else waits for the end, a
+    profiler or a thread, or the output cannot be written any more, Python ends the process as ever.
     """
-    if threading.active_count() > 1:
+    if MODULE != "runner" or sys.flags.inspect or threading.active_count() > 1:
         return
     atexit._run_exitfuncs()
     try:
