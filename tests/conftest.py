@@ -28,7 +28,9 @@ SERVER = {"MLFLOW_SERVER_ENABLE_JOB_EXECUTION": "false", "MLFLOW_DISABLE_TELEMET
 
 def pytest_addoption(parser):
     """A test's share is that of its name: the same one at each commit."""
-    parser.addoption("--share", default="1/1", metavar="K/N", help="run the Kth of N shares")
+    parser.addoption(
+        "--share", default="1/1", metavar="K/N", help="of the slow tests, run the Kth of N shares"
+    )
 
 
 class AtOnce:
@@ -52,7 +54,7 @@ def pytest_configure(config):
 
 @pytest.hookimpl(tryfirst=True)  # before `-m` chooses by them
 def pytest_collection_modifyitems(config, items):
-    """Mark the cases that are not the one in n as slow; leave out what is in other shares."""
+    """Mark the cases that are not the one in n as slow; leave out slow ones of other shares."""
     seen = Counter()
     for one in items:
         marked = one.get_closest_marker("one_in")
@@ -62,7 +64,11 @@ def pytest_collection_modifyitems(config, items):
     share, shares = map(int, config.getoption("share").split("/"))
     if not 1 <= share <= shares:
         raise pytest.UsageError(f"--share: expected 1/{shares} to {shares}/{shares}")
-    mine = [one for one in items if crc32(one.nodeid.encode()) % shares == share - 1]
+    mine = [
+        one
+        for one in items
+        if not one.get_closest_marker("slow") or crc32(one.nodeid.encode()) % shares == share - 1
+    ]
     config.hook.pytest_deselected(items=[*set(items) - set(mine)])
     items[:] = mine
 

@@ -70,6 +70,7 @@ def assert_close(actual, expected, dtype):
         np.testing.assert_allclose(one, other, rtol=0, atol=allowed, err_msg=quantity)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("loss", LOSSES)
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
@@ -87,6 +88,7 @@ def test_loops_agree(model, dataset, optimizer, loss, dtype, compose_config):
         assert_close(other, reference, dtype)
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("dtype", ["float64", "float32"])
 @pytest.mark.parametrize("optimizer", OPTIMIZERS)
 @pytest.mark.parametrize("words", ["moons logistic", "blobs softmax", "polynomial polynomial"])

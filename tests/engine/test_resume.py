@@ -175,7 +175,7 @@ def test_killed_at_any_step_it_goes_on_bit_for_bit(name, point, whole):
 
 
 @pytest.mark.bits
-@pytest.mark.one_in(3)
+@pytest.mark.one_in(5)
 @pytest.mark.parametrize("name", EXPERIMENTS)
 def test_the_last_checkpoint_is_damaged(name, whole):
     runs = whole(name)

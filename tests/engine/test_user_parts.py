@@ -353,6 +353,7 @@ TAKEN = [
 ]
 
 
+@pytest.mark.one_in(3)
 @pytest.mark.parametrize("words", TAKEN, ids=lambda value: " ".join(value)[-50:])
 @pytest.mark.parametrize("rule", ["sgd", "adamw"])
 def test_a_sweep_of_a_users_parts_is_its_lone_runs(words, rule, composer, tmp_path):

@@ -457,6 +457,7 @@ def test_closed_forms_are_numpys(dataset, compose_config):
     assert closed_form.curvature(x) == pytest.approx(largest, rel=1e-12)
 
 
+@pytest.mark.one_in(2)
 @pytest.mark.parametrize(
     "optimizer",
     [

@@ -352,6 +352,7 @@ def test_a_study_of_ones_own(folder, monkeypatch, capsys):
     assert main(["halving", "--dir", "studies", "lr=0.4"]) == 0  # without --check
 
 
+@pytest.mark.slow
 def test_the_command_as_a_user_has_it(folder, monkeypatch, environment):
     own(folder, monkeypatch)
     listed = subprocess.run(

@@ -10,7 +10,6 @@ import sys
 from pathlib import Path
 
 PROCESSORS = {
-    "this one": {},
     "SSE3": {"OPENBLAS_CORETYPE": "Prescott"},
     "AVX2": {"OPENBLAS_CORETYPE": "Haswell"},
     "AVX2 for MKL": {"MKL_ENABLE_INSTRUCTIONS": "AVX2"},

@@ -67,6 +67,7 @@ def pipes(session, received, progress):
     return Pipes(session.journal)
 
 
+@pytest.mark.one_in(5)
 @pytest.mark.bits
 @pytest.mark.parametrize("other", [_Pool, pipes], ids=["pool", "pipes"])
 @pytest.mark.parametrize("sweep", SWEEPS)

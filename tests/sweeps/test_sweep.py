@@ -351,6 +351,7 @@ def test_a_grid_is_a_sweep_by_name(runner, tmp_path):
     assert done.stdout.startswith("6 cells: 1 stack (6)")
 
 
+@pytest.mark.slow
 def test_hydras_basic_launcher_and_sweeper_still_work(runner, tmp_path, store):
     """Each cell is then a run of its own, without a parent."""
     typed = ["-m", *QUICK, "lr=0.1,0.2", "hydra/launcher=basic"]
