@@ -21,12 +21,17 @@ from runner.base.moved import Moved
 from runner.base.signals import end_while_loading
 
 if TYPE_CHECKING:
-    from runner.cli.find import NotFound as NotFound
-    from runner.config.schema import ConfigError as ConfigError
+    from runner.errors import ConfigError as ConfigError
+    from runner.errors import JournalError as JournalError
+    from runner.errors import NotFound as NotFound
+    from runner.errors import RunnerError as RunnerError
+    from runner.errors import SourceError as SourceError
     from runner.results import Run as Run
     from runner.results import Sweep as Sweep
 
-__all__ = ["ConfigError", "NotFound", "Run", "Sweep", "finish", "load", "run", "sweep"]
+_ERRORS = ("ConfigError", "JournalError", "NotFound", "RunnerError", "SourceError")
+
+__all__ = [*_ERRORS, "Run", "Sweep", "finish", "load", "run", "sweep"]
 
 sys.meta_path.append(Moved())
 
@@ -37,8 +42,7 @@ if sys.argv[:1] == ["-m"] and MODULE.partition(".")[0] == __name__:  # Python lo
     end_while_loading()  # until `runner.cli.entry` takes over, once all is imported
 
 _WHERE = {
-    "ConfigError": "runner.config.schema",
-    "NotFound": "runner.cli.find",
+    **dict.fromkeys(_ERRORS, "runner.errors"),
     "Run": "runner.results",
     "Sweep": "runner.results",
 }

@@ -18,18 +18,19 @@ from runner.base.address import fault
 from runner.base.caller import call
 from runner.base.console import quietly
 from runner.cli import alone
-from runner.cli.find import NotFound, find_all
+from runner.cli.find import find_all
 from runner.config import given
 from runner.config.cell import Cell
 from runner.config.instead import settled, without_replaced
 from runner.config.run_name import within_sweep
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.config.settings import check_alone
 from runner.config.words import Words, labels, short, words
 from runner.device import threads_put_back
 from runner.engine.check import check
 from runner.engine.isolated import isolated, plain_modes
 from runner.engine.unused import refuse_unused
+from runner.errors import ConfigError, NotFound
 from runner.record.journals import Journals
 from runner.results import Run, Sweep
 from runner.sweeps import launch
@@ -90,7 +91,9 @@ def sweep(
         stack.enter_context(_called(asked.shown("runner.sweep"), verbose=verbose))
         source = many_cells(_checked(asked), config_dir)
         if len(combined) > 1 and source.is_search:
-            raise ConfigError("sweep.sampler: a search chooses among no objects: expected one each")
+            raise ConfigError(
+                "sweep.sampler", "a search chooses among no objects: expected one each"
+            )
         held = []
         for objects in combined:
             names = {part: name for part, (name, _) in objects.items()}
@@ -110,7 +113,7 @@ def sweep(
         # Processes of the caller's that nobody has asked for would be a surprise.
         settings = {**settings, "workers": settings["workers"] or 1}
         if asked.objects and settings["workers"] > 1:
-            raise ConfigError("sweep.workers: expected 1, for an object is in this process alone")
+            raise ConfigError("sweep.workers", "expected 1, for an object is in this process alone")
         stack.enter_context(_torch_state(cells))
         tracked = stack.enter_context(_session(cells[0]))
         ended = carry_out(source, settings, tracked)
@@ -219,11 +222,11 @@ def _checked(asked: Words) -> list[str]:
     for text in asked.overrides:
         key = text.lstrip("+~").partition("=")[0]
         if key.startswith(("hydra.", "hydra/")):
-            raise ConfigError(f"{text}: Hydra's own settings are for the command line")
+            raise ConfigError(text, "Hydra's own settings are for the command line")
         part = key.partition(".")[0].partition("@")[0]
         kept = [f"{part}.{name}" for name in given.KEPT.get(part, ())]
         if part in asked.objects and key not in kept:
-            raise ConfigError(f"{text}: {part} is an object in this call, and takes no such value")
+            raise ConfigError(text, f"{part} is an object in this call, and takes no such value")
         # The option in whose place it stands may have no such key.
         added = part in asked.objects and key in kept and not text.startswith(("+", "~"))
         overrides.append(f"++{text}" if added else text)
@@ -250,7 +253,7 @@ def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Valu
 
 def _refuse_a_dry_run(cell: Cell) -> None:
     if cell.values["sweep"]["dry_run"]:
-        raise ConfigError("sweep.dry_run: prints a plan, which is for the command line")
+        raise ConfigError("sweep.dry_run", "prints a plan, which is for the command line")
 
 
 def _hand_on(received: Sequence[str]) -> None:

@@ -28,6 +28,7 @@ from numpy.typing import NDArray
 
 from runner.base.rows import dots
 from runner.dataset.target import IGNORED
+from runner.errors import BadValue
 
 Array = NDArray[np.floating[Any]]
 Loss = Callable[[Array, Array], tuple[Any, Array]]
@@ -72,7 +73,7 @@ def huber(*, delta: float = 1.0, gradient_reduction: str = "mean") -> Loss:
     """`torch.nn.HuberLoss`: r^2 / 2 up to |r| = delta, delta * (|r| - delta / 2) beyond."""
     summed = _is_sum(gradient_reduction)
     if not delta > 0:
-        raise ValueError(f"delta: expected a number above 0, got {delta}")
+        raise BadValue("delta", expected="a number above 0", got=delta)
 
     def loss(prediction: Array, y: Array) -> tuple[Any, Array]:
         residual = prediction - y
@@ -190,7 +191,7 @@ def _divisor(y: Array, gradient_reduction: str) -> int:
 
 def _is_sum(gradient_reduction: str) -> bool:
     if gradient_reduction not in ("mean", "sum"):
-        raise ValueError(f"gradient_reduction: expected mean or sum, got {gradient_reduction}")
+        raise BadValue("gradient_reduction", expected="mean or sum", got=gradient_reduction)
     return gradient_reduction == "sum"
 
 

@@ -26,6 +26,7 @@ from typing import Any
 import numpy as np
 
 from runner.base.percell import PerCell
+from runner.errors import BadValue
 
 Update = Callable[..., tuple[Any, Any]]
 
@@ -81,7 +82,7 @@ def adam(
     _require_not_negative(lr=lr, eps=eps, weight_decay=weight_decay)
     beta1, beta2 = betas
     if not (0 <= beta1 < 1 and 0 <= beta2 < 1):
-        raise ValueError(f"betas: expected two numbers from 0 to below 1, got {beta1}, {beta2}")
+        raise BadValue("betas", f"expected two numbers from 0 to below 1, got {beta1}, {beta2}")
 
     def scale(state: Any) -> Any:
         epoch, _, square, highest = state
@@ -263,7 +264,7 @@ LARGEST_FLOAT32 = (2 - 2**-23) * 2.0**127
 def _require_not_negative(**values: float) -> None:
     for name, value in values.items():
         if not value >= 0:  # NaN too
-            raise ValueError(f"{name}: expected 0 or a number above it, got {value}")
+            raise BadValue(name, expected="0 or a number above it", got=value)
 
 
 BY_HAND: dict[str, Callable[..., Update]] = {

@@ -18,6 +18,8 @@ from typing import Any
 
 import numpy as np
 
+from runner.errors import BadValue
+
 Rule = Callable[[int, Any, Any, Any, Any], tuple[Any, Any]]
 
 
@@ -100,7 +102,7 @@ def one_cycle_lr(
 
     def lr_at(count: int) -> Any:
         if count > total_steps:
-            raise ValueError(f"schedule.total_steps: {total_steps} steps are over")
+            raise BadValue("schedule.total_steps", f"{total_steps} steps are over")
         began = 0.0
         for number, (end, start_lr, end_lr) in enumerate(phases, 1):
             if count <= end or number == len(phases):
@@ -190,7 +192,7 @@ def _of_count(
 def _require(**values: tuple[Any, str, Any]) -> None:
     for name, (holds, expected, got) in values.items():
         if not holds:
-            raise ValueError(f"{name}: expected {expected}, got {got}")
+            raise BadValue(name, expected=f"{expected}", got=got)
 
 
 ASK_LOSS: set[Callable[..., Any]] = {reduce_lr_on_plateau}

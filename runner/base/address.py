@@ -10,7 +10,6 @@ from urllib.parse import parse_qs, unquote
 
 from runner.base import project
 from runner.base.uri import without_credentials
-from runner.errors import RunnerError
 
 ADDRESS = "http://HOST:PORT or a database (sqlite:///mlruns/mlflow.db)"
 
@@ -35,10 +34,6 @@ DRIVERS = {
 
 The first is the one of an address that names none.
 """
-
-
-class NoPort(RunnerError):
-    """A server that cannot be started, and why."""
 
 
 LONGEST_EXPERIMENT = 500  # characters that MLflow takes

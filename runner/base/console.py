@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TextIO
 
 from runner.base import project
+from runner.errors import escaped
 
 WIDTH = 80
 """Columns: what every terminal and log file has."""
@@ -27,10 +28,6 @@ COLOURS = {
 }
 """Of outcomes, as terminals number them; the word says it as well."""
 
-# All controls but tab and line feed, what turns the direction of reading, and halves of characters.
-_CONTROLS = re.compile(
-    "[\0-\x08\x0b-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069\ud800-\udfff]"
-)
 _PAINTED = re.compile(rf"(\033\[(?:{'|'.join(COLOURS.values())})m[a-z_ ]+\033\[0m)")
 
 
@@ -95,11 +92,6 @@ def _print(line: str, stream: TextIO | None, *, drawn: bool = False) -> None:
         print(line.encode(encoding, "backslashreplace").decode(encoding), file=stream, flush=True)
     except OSError:
         silence(stream)
-
-
-def escaped(text: str) -> str:
-    """The text with control characters as Python writes them: a terminal obeys none of it."""
-    return _CONTROLS.sub(lambda found: found[0].encode("unicode_escape").decode(), text)
 
 
 def harmless(error: BaseException) -> None:

@@ -8,18 +8,18 @@ from runner.base.failure import summary
 from runner.base.signals import signals
 from runner.cli.run_lines import Console
 from runner.config.cell import Cell
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.engine import identity, stop
 from runner.engine.check import check
-from runner.engine.checkpoint import Unreadable
 from runner.engine.draws import Draws
 from runner.engine.drive import execute
 from runner.engine.experiment import Experiment, compose
 from runner.engine.fingerprint import TAG, fingerprint
 from runner.engine.recording import Run
 from runner.engine.unused import refuse_unused
-from runner.record.journal import JournalError, Sink
+from runner.errors import ConfigError, JournalError, Unreadable
+from runner.record.journal import Sink
 from runner.record.spacing import Spacing
 from runner.tracking.session import Session, Settings, session
 
@@ -66,7 +66,9 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
         try:
             execute(experiment, [start], limits, journal, *told, every=every)
         except Unreadable as error:
-            raise ConfigError(f"checkpoint.every: expected null, for this run: {error}") from error
+            raise ConfigError(
+                "checkpoint.every", f"expected null, for this run: {error}"
+            ) from error
         look.close()
         [done] = ended
         tell_end(experiment, data, done, start.name, journal, cell.values["tracking"])

@@ -10,13 +10,13 @@ from types import TracebackType
 
 import hydra
 from hydra.core.hydra_config import HydraConfig
-from hydra.errors import CompactHydraException, HydraException
+from hydra.errors import HydraException
 from hydra.types import RunMode
 from omegaconf import DictConfig
 
 from runner.base import project
 from runner.base.caller import rewritten
-from runner.base.console import escaped, harmless
+from runner.base.console import harmless
 from runner.base.paths import CONF
 from runner.cli.alone import run
 from runner.cli.entry import FULL_ERROR
@@ -26,7 +26,7 @@ from runner.config.refused import message_with_place
 from runner.config.schema import followers, plain, register
 from runner.config.settings import check_alone
 from runner.engine.initial import pinned
-from runner.record.journal import JournalError
+from runner.errors import RunnerError, escaped
 
 project.folder()  # in a process of a launcher of Hydra's, before a job changes it
 register()
@@ -45,9 +45,10 @@ def main() -> None:
         with _raised_by_hydra():
             _job()
     except Exception as error:
-        if isinstance(error, CompactHydraException) or not (begun := _since_it_began(error)):
+        is_ours = isinstance(error, RunnerError)
+        if is_ours or not (begun := _since_it_began(error)):
             message = message_with_place(error, sys.argv[1:])
-            is_foreseen = isinstance(error, CompactHydraException | HydraException)
+            is_foreseen = is_ours or isinstance(error, HydraException)
             hint = "" if is_foreseen else f"\nSet {FULL_ERROR}=1 to see where."
             sys.exit(escaped(f"{message}{hint}"))
         harmless(error)
@@ -74,15 +75,12 @@ def job(config: DictConfig) -> float:
     # to a run is in its tags.
     with suppress(OSError):  # there is none, as a rule
         Path(project.folder(), hydra_config.sweep.dir, "multirun.yaml").unlink()
-    try:
-        with chdir("."):  # the next job begins where this one did
-            values, overrides = pinned(settled(plain(config))), hydra_config.overrides.task
-            choices = chosen(hydra_config.runtime.choices, overrides)
-            cell = Cell(values, choices, overrides, follows=followers(config))
-            check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
-            return run(cell)
-    except JournalError as error:  # a full disk, say: a message, not a traceback
-        raise CompactHydraException(str(error)) from error
+    with chdir("."):  # the next job begins where this one did
+        values, overrides = pinned(settled(plain(config))), hydra_config.overrides.task
+        choices = chosen(hydra_config.runtime.choices, overrides)
+        cell = Cell(values, choices, overrides, follows=followers(config))
+        check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
+        return run(cell)
 
 
 @contextmanager

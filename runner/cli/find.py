@@ -5,17 +5,13 @@ from argparse import ArgumentParser
 from collections.abc import Iterator, Sequence
 from difflib import get_close_matches
 
-from runner.errors import RunnerError
+from runner.errors import NotFound
 from runner.record.journals import Journals
 from runner.record.run import Run, Source
 from runner.tracking.bounded import BOUNDED
 
 SHOWN = 5
 """So many candidates are told."""
-
-
-class NotFound(RunnerError):
-    """No run, or several, for what was typed; what would do."""
 
 
 def take_word(parser: ArgumentParser) -> None:

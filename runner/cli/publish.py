@@ -7,10 +7,11 @@ from pathlib import Path
 
 from runner.base import project
 from runner.base.address import fault
-from runner.base.console import complain, escaped, say
+from runner.base.console import complain, say
 from runner.base.uri import is_of_here, recorded, with_credentials, without_credentials
 from runner.cli.entry import enter
 from runner.cli.follow import follow
+from runner.errors import JournalError, escaped
 from runner.record import journal
 from runner.record.journal import FOLDER
 from runner.tracking.bounded import BOUNDED
@@ -125,7 +126,7 @@ def status() -> int:
         written = journal.is_being_written(path)
         try:
             found = journal.summaries(path)
-        except journal.JournalError as error:
+        except JournalError as error:
             complain(str(error))
             damaged = True
             continue

@@ -15,8 +15,7 @@ from runner.base.console import complain, say
 from runner.cli.entry import enter
 from runner.cli.find import find
 from runner.cli.text import as_csv, printed
-from runner.config.schema import ConfigError
-from runner.errors import RunnerError
+from runner.errors import ConfigError, RunnerError
 from runner.report.comparison import Comparison, compare
 
 PAUSE = 3.0  # seconds until a page is written anew, and read again

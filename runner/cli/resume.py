@@ -12,16 +12,17 @@ from runner.base.signals import signals
 from runner.base.uri import with_credentials
 from runner.cli.alone import raise_failure, tell_end
 from runner.cli.entry import enter
-from runner.cli.find import NotFound, find_one
+from runner.cli.find import find_one
 from runner.cli.run_lines import Console
 from runner.config import short_list
 from runner.config.build import only
 from runner.config.cell import Cell
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.engine import identity, stop
 from runner.engine.going_on import Before, Horizon, check_foreign, go_on, read, unit
 from runner.engine.recording import Run
 from runner.engine.scheduled import HORIZONS
+from runner.errors import ConfigError, NotFound
 from runner.record import journal
 from runner.record.journal import Journal, Start
 from runner.record.run import Run as Found
@@ -139,7 +140,7 @@ def refuse_another(typed: Sequence[str]) -> None:
     for key in (text.partition("=")[0] for text in typed):
         if key not in (*LONGER, *REACHES) and key.split(".")[0] not in KEPT:
             known = ", ".join([*LONGER, *sorted(REACHES)])
-            raise ConfigError(f"{key}: would be another run; one that goes on may change {known}")
+            raise ConfigError(key, f"would be another run; one that goes on may change {known}")
 
 
 def values(start: Start, typed: Sequence[str], asked: Values) -> tuple[Values, Values]:
@@ -180,7 +181,7 @@ def _whole(key: str, text: str) -> int | None:
     try:
         return int(text)
     except ValueError:
-        raise ConfigError(f"{key}: expected a whole number, or null, got {text}") from None
+        raise ConfigError(key, expected="a whole number, or null", got=text) from None
 
 
 def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Values) -> str | None:
@@ -194,7 +195,7 @@ def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Valu
         most = limits["max_steps"]
         further = limits["epochs"] > epochs and (most is None or before.steps < most)
         if keys & {"epochs", "max_steps"} and not further:
-            raise ConfigError(f"{said}: expected more epochs or steps than that")
+            raise ConfigError(said, "expected more epochs or steps than that")
         return None if further else f"{said}; epochs=... takes it further"
     if found.outcome == "converged":
         return None if "tolerance" in keys else f"{said}; tolerance=... takes it further"

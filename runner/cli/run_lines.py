@@ -8,9 +8,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.base.console import escaped, on_terminal, say
+from runner.base.console import on_terminal, say
 from runner.engine.epoch import RIGHT, UNSEEN, UNSEEN_RIGHT, Seen
 from runner.engine.program.step import Step
+from runner.errors import escaped
 from runner.model import parameter_names
 
 SHOWN = (RIGHT, UNSEEN, UNSEEN_RIGHT)

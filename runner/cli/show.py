@@ -12,12 +12,13 @@ import numpy as np
 
 from runner.base import project
 from runner.base.address import fault
-from runner.base.console import closing_block, complain, escaped, painted, say, show
+from runner.base.console import closing_block, complain, painted, say, show
 from runner.base.seeds import is_seed
 from runner.cli.entry import enter
 from runner.cli.find import find_all, take_word
 from runner.engine.identity import DATA
 from runner.engine.stop import OUTCOMES, is_ranked
+from runner.errors import escaped
 from runner.record.differing import differing, of_setting
 from runner.record.place import page_path
 from runner.record.run import Run

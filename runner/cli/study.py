@@ -12,8 +12,7 @@ import runner
 from runner.base import project
 from runner.base.console import say
 from runner.cli.entry import enter
-from runner.config.schema import ConfigError
-from runner.errors import RunnerError
+from runner.errors import ConfigError, RunnerError
 from runner.study import found
 from runner.study.carry_out import carry_out
 from runner.study.claim import AT_LEAST, AT_MOST, Claim, Findings

@@ -13,24 +13,25 @@ import hydra
 from hydra.errors import InstantiationException
 
 from runner.base.failure import said
-from runner.config.schema import ConfigError, is_number
+from runner.config.schema import is_number
+from runner.errors import BadValue, ConfigError
 
 
 def target(where: str, node: Mapping[str, Any]) -> Callable[..., Any]:
     """The class or function that the node's `_target_` names."""
     name = node.get("_target_")
     if not isinstance(name, str):
-        raise ConfigError(f"{where}._target_: expected the name of a class or function, got {name}")
+        raise ConfigError(f"{where}._target_", expected="the name of a class or function", got=name)
     if (names := _names.get()) is not None and name not in names:
-        raise ConfigError(f"{where}: {name} is not on the short list of what may be built: --trust")
+        raise ConfigError(where, f"{name} is not on the short list of what may be built: --trust")
     try:
         found = _named(name)
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the import of somebody's module raises
-        raise ConfigError(f"{where}._target_: {name} cannot be loaded: {said(error)}") from error
+        raise ConfigError(f"{where}._target_", f"{name} cannot be loaded: {said(error)}") from error
     if not callable(found):
-        raise ConfigError(f"{where}._target_: {name} is not a class or function")
+        raise ConfigError(f"{where}._target_", f"{name} is not a class or function")
     function: Callable[..., Any] = found
     return function
 
@@ -58,21 +59,21 @@ def build(where: str, node: Mapping[str, Any], *arguments: Any, **given: Any) ->
     keywords = {key: value for key, value in node.items() if key != "_target_"}
     is_plain, is_limited = _is_plain(keywords), _names.get() is not None
     if is_limited and not is_plain:
-        raise ConfigError(f"{where}: holds more than plain values, which may not be built: --trust")
+        raise ConfigError(where, "holds more than plain values, which may not be built: --trust")
     try:
         if is_plain and (is_limited or node["_target_"] in _instantiated):
             return function(*arguments, **given, **deepcopy(keywords))
         make = hydra.utils.instantiate({"_convert_": "all", **node, "_partial_": True})
         made = make if is_partial else make(*arguments, **given)
     except InstantiationException as error:  # of a nested node, which Hydra names
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(where, f"{error}") from error
     except KeyboardInterrupt:
         raise
     except BaseException as error:  # whatever the constructor of somebody's class raises
-        if _tells_its_key(node, error):
-            raise ConfigError(f"{where}.{error}") from error
+        if isinstance(error, BadValue) and error.key and node["_target_"].startswith("runner."):
+            raise ConfigError.about(f"{where}.{error.key}", error) from error
         why = f"{known_as(node)} refused its values: {said(error)}"
-        raise ConfigError(f"{where}: {why}") from error
+        raise ConfigError(where, f"{why}") from error
     _instantiated.add(node["_target_"])
     return made
 
@@ -83,23 +84,17 @@ def swapped(node: Mapping[str, Any], by_hand: Mapping[str, Any]) -> dict[str, An
     return dict(node, **({"_target_": f"{hand.__module__}.{hand.__qualname__}"} if hand else {}))
 
 
-def _tells_its_key(node: Mapping[str, Any], error: BaseException) -> bool:
-    """Whether a part of ours says which of its values it is that it refuses."""
-    ours = node["_target_"].startswith("runner.") and isinstance(error, ValueError)
-    keys = {parameter.name for parameter in declared(node["_target_"]) or ()}
-    return ours and {*str(error).partition(": ")[0].split(" and ")} <= keys
-
-
 def _is_partial(where: str, node: Mapping[str, Any], function: Callable[..., Any]) -> bool:
     """Whether the target is left to be called. Raises ConfigError where nobody would call it."""
     asked = node.get("_partial_", False)
     if not isinstance(asked, bool):
-        raise ConfigError(f"{where}._partial_: expected true or false, got {asked!r}")
+        raise ConfigError(f"{where}._partial_", expected="true or false", got=repr(asked))
     makes = isinstance(function, type) or node["_target_"].startswith("runner.")
     if asked and (not _is_function(where) or makes):
         raise ConfigError(
-            f"{where}._partial_: expected what {node['_target_']} makes, got a partial of it; "
-            "true is for a part that is a function itself: a loss, an objective, a measure"
+            f"{where}._partial_",
+            f"expected what {node['_target_']} makes, got a partial of it; "
+            "true is for a part that is a function itself: a loss, an objective, a measure",
         )
     return asked
 

@@ -23,7 +23,8 @@ from runner.config.cell import Cell, chosen
 from runner.config.hydra_inside import apply
 from runner.config.instead import settled
 from runner.config.refused import nameless
-from runner.config.schema import ConfigError, Values, followers, plain, plain_node
+from runner.config.schema import Values, followers, plain, plain_node
+from runner.errors import ConfigError
 
 FROM_ENVIRONMENT = re.compile(r"\$\{(oc|runner)\.env:[^$]*\}")
 
@@ -132,7 +133,7 @@ class Composer:
         config = self._loader.load_sweep_config(self._master, overrides)
         HydraConfig.instance().set_config(config)  # where ${hydra:...} looks
         if self._refuse_grids and config.hydra.sweeper != self._master.hydra.sweeper:
-            raise ConfigError("hydra.sweeper: an option sets a sweep of its own, within a sweep")
+            raise ConfigError("hydra.sweeper", "an option sets a sweep of its own, within a sweep")
         choices = dict(config.hydra.runtime.choices)
         with open_dict(config):
             del config["hydra"]

@@ -7,7 +7,8 @@ from typing import Any
 from omegaconf import OmegaConf
 
 from runner.base.paths import CONF
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
+from runner.errors import ConfigError
 
 USUAL = {"dataset": "line", "model": "scalar", "loss": "mse"}
 """What `conf/config.yaml` has for those that it stands in the place of."""
@@ -26,8 +27,9 @@ def settled(values: Values) -> Values:
     for part in USUAL:
         if values[part] is not None and values[part] != _usual(part):
             raise ConfigError(
-                f"{part}: an objective stands in its place, and something else in this config "
-                f"names or changes it, {values[part].get('_target_', values[part])}: one of both"
+                part,
+                f"an objective stands in its place, and something else in this config "
+                f"names or changes it, {values[part].get('_target_', values[part])}: one of both",
             )
     return {**values, **dict.fromkeys(USUAL)}
 

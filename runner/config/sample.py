@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 
 from runner.base.seeds import is_seed
 from runner.config.samplers import sampler as sampler_of
-from runner.config.schema import ConfigError
 from runner.config.settings import SAMPLERS
+from runner.errors import ConfigError
 
 DIGITS = 3
 """So many significant digits a value of an interval has, as a person would write it."""
@@ -60,15 +60,17 @@ def sampling(chosen: Mapping[str, Any]) -> Sampling:
     if sampler not in SAMPLERS:
         sampler_of(str(sampler), 0)
     if samples is not None and (not isinstance(samples, int) or samples < 1):
-        raise ConfigError(f"sweep.samples: expected 1 or more, or null, got {samples}")
+        raise ConfigError("sweep.samples", expected="1 or more, or null", got=samples)
     if batch is not None and (not isinstance(batch, int) or batch < 1):
-        raise ConfigError(f"sweep.batch: expected 1 or more, or null, got {batch}")
+        raise ConfigError("sweep.batch", expected="1 or more, or null", got=batch)
     if not isinstance(seed, int) or seed < 0:
-        raise ConfigError(f"sweep.seed: expected 0 or more, got {seed}")
+        raise ConfigError("sweep.seed", expected="0 or more", got=seed)
     groups = zipped if isinstance(zipped, list) else [] if zipped is None else [zipped]
     groups = groups if groups and isinstance(groups[0], list) else [groups] if groups else []
     if any(not isinstance(one, list) or len(one) < 2 for one in groups):
-        raise ConfigError("sweep.zip: expected two keys or more, [lr,batch_size], or several such")
+        raise ConfigError(
+            "sweep.zip", "expected two keys or more, [lr,batch_size], or several such"
+        )
     named = [[str(key) for key in own] for own in groups]
     return Sampling(str(sampler), samples, named, seed, batch)
 
@@ -78,14 +80,14 @@ def cells(how: Sampling, axes: Sequence[Axis], most: int) -> Iterator[list[tuple
     if how.sampler == "grid":
         wheels = _wheels(how, [_spaced(axis, how.samples) for axis in axes])
         if how.batch:
-            raise ConfigError("sweep.batch: is of a search: sweep.sampler=tpe, say")
+            raise ConfigError("sweep.batch", "is of a search: sweep.sampler=tpe, say")
         if how.samples is not None and not any(axis.interval for axis in axes):
-            raise ConfigError("sweep.samples: expected an interval(...) of which to take them")
+            raise ConfigError("sweep.samples", "expected an interval(...) of which to take them")
         _count([len(wheel) for wheel in wheels], most)
         yield from (_flat(turn) for turn in itertools.product(*wheels))
         return
     if how.batch:
-        raise ConfigError(f"sweep.batch: is of a search, and {how.sampler} learns nothing")
+        raise ConfigError("sweep.batch", f"is of a search, and {how.sampler} learns nothing")
     of = space(how, axes)
     _count([how.samples or 0, *(len(wheel) for wheel in of.seeds)], most)
     for shares in _shares(how, len(of.scales) + len(of.wheels)):
@@ -136,9 +138,9 @@ def _wheels(how: Sampling, axes: Sequence[Axis]) -> list[list[Turn]]:
     by_key = {axis.key: axis for axis in axes}
     told = [key for group in how.zipped for key in group]
     if twice := [key for key in told if told.count(key) > 1]:
-        raise ConfigError(f"sweep.zip: {twice[0]} is named twice")
+        raise ConfigError("sweep.zip", f"{twice[0]} is named twice")
     if missing := [key for key in told if key not in by_key]:
-        raise ConfigError(f"sweep.zip: {missing[0]} is not swept")
+        raise ConfigError("sweep.zip", f"{missing[0]} is not swept")
     wheels: dict[int, list[Turn]] = {
         axis.place: [[(axis.place, text)] for text in axis.texts]
         for axis in axes
@@ -148,7 +150,7 @@ def _wheels(how: Sampling, axes: Sequence[Axis]) -> list[list[Turn]]:
         own = [by_key[key] for key in group]
         if len({len(axis.texts) for axis in own}) > 1:
             sizes = ", ".join(f"{axis.key} has {len(axis.texts)}" for axis in own)
-            raise ConfigError(f"sweep.zip: expected as many values of each, but {sizes}")
+            raise ConfigError("sweep.zip", f"expected as many values of each, but {sizes}")
         rows = zip(*(axis.texts for axis in own), strict=True)
         places = [axis.place for axis in own]
         wheels[min(places)] = [list(zip(places, row, strict=True)) for row in rows]
@@ -165,7 +167,7 @@ def _spaced(axis: Axis, samples: int | None) -> Axis:
             "or a choice(...) or a range(...)"
         )
     if samples == 1:
-        raise ConfigError("sweep.samples: expected 2 or more, for both ends of the interval")
+        raise ConfigError("sweep.samples", "expected 2 or more, for both ends of the interval")
     scale, shares = Scale(axis), np.linspace(0, 1, samples)
     for digits in range(DIGITS, ALL_DIGITS + 1):
         values = [scale.at(share, digits) for share in shares]
@@ -177,14 +179,14 @@ def _spaced(axis: Axis, samples: int | None) -> Axis:
 def space(how: Sampling, axes: Sequence[Axis]) -> Space:
     """What is drawn of; what is zipped is drawn as one. Raises ConfigError."""
     if how.samples is None:
-        raise ConfigError(f"sweep.samples: expected how many cells {how.sampler} is to draw")
+        raise ConfigError("sweep.samples", f"expected how many cells {how.sampler} is to draw")
     drawn = [axis for axis in axes if not is_seed(axis.key)]
     crossed = [axis for axis in axes if is_seed(axis.key)]
     if endless := [axis.key for axis in crossed if axis.interval]:
         raise ConfigError(f"{endless[0]}: expected a range(...), for each sample has every seed")
     zipped = {key for group in how.zipped for key in group}
     if bad := [axis.key for axis in drawn if axis.interval and axis.key in zipped]:
-        raise ConfigError(f"sweep.zip: {bad[0]} is an interval, of which {how.sampler} draws")
+        raise ConfigError("sweep.zip", f"{bad[0]} is an interval, of which {how.sampler} draws")
     of_seeds = [group for group in how.zipped if all(map(is_seed, group))]
     others = how._replace(zipped=[group for group in how.zipped if group not in of_seeds])
     scales = [Scale(axis) for axis in drawn if axis.interval]

@@ -4,8 +4,8 @@ import inspect
 import warnings
 from typing import Any
 
-from runner.config.schema import ConfigError
 from runner.config.settings import SAMPLERS
+from runner.errors import ConfigError
 
 NOT_BY_ROUNDS = ("bruteforce",)
 """What ends a study by itself, and is a grid"""
@@ -20,7 +20,7 @@ def sampler(name: str, seed: int) -> Any:
         from optuna.exceptions import ExperimentalWarning
     except ImportError:
         also = f"or with Optuna ({INSTALL}) tpe, cmaes, gp and others"
-        raise ConfigError(f"sweep.sampler: expected one of {own}, {also}; got {name}") from None
+        raise ConfigError("sweep.sampler", f"expected one of {own}, {also}; got {name}") from None
     there = {
         known.removesuffix("Sampler").lower(): made
         for known in samplers.__all__
@@ -29,7 +29,7 @@ def sampler(name: str, seed: int) -> Any:
     there = {key: made for key, made in there.items() if key not in (*SAMPLERS, *NOT_BY_ROUNDS)}
     if name not in there:
         known = ", ".join([own, *sorted(there)])
-        raise ConfigError(f"sweep.sampler: expected one of {known}; got {name}")
+        raise ConfigError("sweep.sampler", f"expected one of {known}; got {name}")
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", ExperimentalWarning)  # of samplers as old as Optuna 3

@@ -9,20 +9,10 @@ from enum import Enum
 from typing import Any
 
 from hydra.core.config_store import ConfigStore
-from hydra.errors import CompactHydraException
 from omegaconf import MISSING, DictConfig, OmegaConf
 from omegaconf.errors import OmegaConfBaseException
 
-from runner.base.console import escaped
-from runner.errors import RunnerError
-
-
-class ConfigError(RunnerError, CompactHydraException):
-    """What is wrong in a config, where, and what would do; Hydra prints it without a traceback."""
-
-    def __str__(self) -> str:
-        return escaped(super().__str__())
-
+from runner.errors import ConfigError
 
 Values = dict[str, Any]
 """A composed config, or a node of one, as plain Python values: every interpolation resolved."""

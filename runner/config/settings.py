@@ -2,7 +2,8 @@
 
 from collections.abc import Iterator
 
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
+from runner.errors import ConfigError
 
 VALIDATED = "final_val_loss"
 
@@ -30,26 +31,33 @@ MINIMISED = ("final_loss", "best_loss", VALIDATED, "epochs_run")
 """What a run has at its end, and a search can look for the least of"""
 
 
-def faults(settings: Values) -> Iterator[str]:
-    """What is wrong with the settings of a sweep."""
+def faults(settings: Values) -> Iterator[ConfigError]:
+    """Yield what is wrong with the settings of a sweep."""
     stack, workers, count = settings["stack"], settings["workers"], settings["verify"]
     if stack != "auto" and not isinstance(stack, bool):
-        yield f"sweep.stack: expected auto, true or false, got {stack!r}"
+        yield ConfigError("sweep.stack", expected="auto, true or false", got=repr(stack))
     if workers is not None and workers < 1:
-        yield f"sweep.workers: expected 1 or more, or null, got {workers}"
+        yield ConfigError("sweep.workers", expected="1 or more, or null", got=workers)
     if count < 0:
-        yield f"sweep.verify: expected 0 or a number of cells, got {count}"
+        yield ConfigError("sweep.verify", expected="0 or a number of cells", got=count)
     wanted, prune = settings["minimise"], settings["prune"]
     if wanted not in MINIMISED:
-        yield f"sweep.minimise: expected one of {', '.join(MINIMISED)}, got {wanted}"
+        expected = f"one of {', '.join(MINIMISED)}"
+        yield ConfigError("sweep.minimise", expected=expected, got=wanted)
     if prune not in (None, "median"):
-        yield f"sweep.prune: expected median or null, got {prune}"
+        yield ConfigError("sweep.prune", expected="median or null", got=prune)
     elif prune and wanted == "epochs_run":
-        yield "sweep.prune: expected a loss to be minimised, for it compares epochs by it"
+        yield ConfigError(
+            "sweep.prune", "expected a loss to be minimised, for it compares epochs by it"
+        )
     elif not prune and wanted != "final_loss" and settings["sampler"] in SAMPLERS:
-        yield "sweep.minimise: is of a search, or of sweep.prune: sweep.sampler=tpe, say"
+        yield ConfigError(
+            "sweep.minimise", "is of a search, or of sweep.prune: sweep.sampler=tpe, say"
+        )
     elif prune and settings["stack"] is False:
-        yield "sweep.prune: compares the cells of a stack, and sweep.stack=false makes none"
+        yield ConfigError(
+            "sweep.prune", "compares the cells of a stack, and sweep.stack=false makes none"
+        )
 
 
 def check_alone(settings: Values, *, is_swept: bool) -> None:
@@ -59,17 +67,16 @@ def check_alone(settings: Values, *, is_swept: bool) -> None:
     its plan either; a run by itself can. Raises ConfigError.
     """
     wrong = list(faults(settings))
-    said = {text.partition(":")[0] for text in wrong}
+    named = {fault.key for fault in wrong}
     for key, default in DEFAULTS.items():
         always = WHICH_CELLS if is_swept else ("dry_run",)
         is_honoured = settings[key] == default or key in always
-        if is_honoured or f"sweep.{key}" in said:
+        if is_honoured or f"sweep.{key}" in named:
             continue
         if is_swept:
-            wrong.append(f"sweep.{key}: only hydra/launcher=stacks, the default, can honour it")
+            why = "only hydra/launcher=stacks, the default, can honour it"
         else:
-            wrong.append(
-                f"sweep.{key}: is for a sweep, and this is a single run: add -m, or leave it"
-            )
+            why = "is for a sweep, and this is a single run: add -m, or leave it"
+        wrong.append(ConfigError(f"sweep.{key}", why))
     if wrong:
-        raise ConfigError("\n".join(wrong))
+        raise ConfigError("\n".join(map(str, wrong)))

@@ -10,8 +10,9 @@ from typing import Any
 from runner import loss as losses
 from runner import model as models
 from runner import optimizer, schedule
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.dataset.prepare import KEYS
+from runner.errors import ConfigError
 
 
 def _in(package: str, names: str) -> frozenset[str]:
@@ -117,7 +118,7 @@ def _nodes(group: str, node: Any) -> Iterator[tuple[str, Any]]:
 
 def _check_node(where: str, node: Any, names: frozenset[str]) -> None:
     if not isinstance(node, Mapping):
-        raise ConfigError(f"{where}: expected a part, got {node!r:.80}")
+        raise ConfigError(where, expected="a part", got=f"{node!r:.80}")
     name = node.get("_target_")
     if name not in names:
         raise _not_listed(name)
@@ -138,7 +139,7 @@ def _not_listed(name: object) -> ConfigError:
 
 
 def _too_large(what: str, most: int) -> ConfigError:
-    return ConfigError(f"{what}: expected {most:,} at most of a run that may not be yours: --trust")
+    return ConfigError(what, f"expected {most:,} at most of a run that may not be yours: --trust")
 
 
 def _check_plain(where: str, key: object, value: Any) -> None:
@@ -146,7 +147,7 @@ def _check_plain(where: str, key: object, value: Any) -> None:
     if key == "_target_":
         raise _not_listed(value)
     if not isinstance(key, str) or key.startswith("_"):
-        raise ConfigError(f"{where}: such a key may not be built: --trust")
+        raise ConfigError(where, "such a key may not be built: --trust")
     if isinstance(value, Mapping):
         for inner, one in value.items():
             _check_plain(f"{where}.{inner}", inner, one)
@@ -154,7 +155,7 @@ def _check_plain(where: str, key: object, value: Any) -> None:
         for one in value:
             _check_plain(where, "", one)
     elif value is not None and not isinstance(value, str | int | float | bool):
-        raise ConfigError(f"{where}: a {type(value).__name__} may not be built: --trust")
+        raise ConfigError(where, f"a {type(value).__name__} may not be built: --trust")
 
 
 def size(node: Mapping[str, Any]) -> int:

@@ -12,8 +12,9 @@ from hydra.errors import HydraException
 from runner.config import sample
 from runner.config.refused import message, shortly
 from runner.config.sample import Axis, Sampling
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.config.settings import DEFAULTS
+from runner.errors import ConfigError
 
 MOST_CELLS = 10**6
 """More of them would not fit in memory."""
@@ -36,7 +37,7 @@ class Split(NamedTuple):
         """The overrides of each cell. Raises ConfigError."""
         if self.how.is_search:
             which = f"sweep.sampler={self.how.sampler}"
-            raise ConfigError(f"{which}: only hydra/launcher=stacks, the default, can search")
+            raise ConfigError(which, "only hydra/launcher=stacks, the default, can search")
         return [self.overrides(turn) for turn in sample.cells(self.how, self.axes, MOST_CELLS)]
 
 
@@ -64,7 +65,7 @@ def split(overrides: Sequence[Override], chosen: Values = DEFAULTS) -> Split:
 def batches(cells: Sequence[list[str]], most: int | None) -> list[list[list[str]]]:
     """Cells in batches of `most` cells. Raises ConfigError."""
     if most is not None and most < 1:
-        raise ConfigError(f"hydra.sweeper.max_batch_size: expected 1 or more, or null, got {most}")
+        raise ConfigError("hydra.sweeper.max_batch_size", expected="1 or more, or null", got=most)
     size = most or len(cells)
     return [list(cells[at : at + size]) for at in range(0, len(cells), size)]
 
@@ -119,18 +120,18 @@ def _choices(one: Override) -> list[str]:
     """The override for each of its values; none for an interval. Raises ConfigError."""
     line = shortly(str(one.input_line))
     if one.key_or_group == "grid":
-        raise ConfigError(f"{line}: a grid is a sweep by itself: expected one, without a comma")
+        raise ConfigError(line, "a grid is a sweep by itself: expected one, without a comma")
     if isinstance(one.value(), IntervalSweep):
         return []
     if not one.is_discrete_sweep():
-        raise ConfigError(f"{line}: has no end of values: expected a choice(...) or a range(...)")
+        raise ConfigError(line, "has no end of values: expected a choice(...) or a range(...)")
     _check_range(one, line)
     try:
         texts = list(one.sweep_string_iterator())
     except Exception as error:  # of Hydra's, or of Python's range
-        raise ConfigError(f"{line}: {message(error)}") from error
+        raise ConfigError(line, f"{message(error)}") from error
     if not texts:
-        raise ConfigError(f"{line}: has no value, so that the sweep has no cell{_instead(one)}")
+        raise ConfigError(line, f"has no value, so that the sweep has no cell{_instead(one)}")
     return [f"{one.get_key_element()}={text}" for text in texts]
 
 
@@ -141,12 +142,12 @@ def _check_range(one: Override, line: str) -> None:
         return
     bounds = [float(bound) for bound in (swept.start, swept.stop, swept.step) if bound is not None]
     if not all(map(math.isfinite, bounds)):
-        raise ConfigError(f"{line}: expected finite bounds and a finite step")
+        raise ConfigError(line, "expected finite bounds and a finite step")
     start, stop, step = swept.start or 0, swept.stop or 0, swept.step
     if step == 0:
-        raise ConfigError(f"{line}: expected a step other than 0")
+        raise ConfigError(line, "expected a step other than 0")
     if (stop - start) / step > MOST_CELLS:
-        raise ConfigError(f"{line}: has more than {MOST_CELLS} values, which is the most")
+        raise ConfigError(line, f"has more than {MOST_CELLS} values, which is the most")
 
 
 def _instead(one: Override) -> str:

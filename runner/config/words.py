@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.config.given import PARTS, SAMPLES, is_object
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 
 PLAIN = re.compile(r"[A-Za-z_][\w./@:%-]*", re.ASCII)
 """What Hydra's grammar takes for a word without quotes."""
@@ -43,16 +43,16 @@ def words(typed: Sequence[str], keywords: Mapping[str, Any], *, swept: bool) -> 
         if not isinstance(word, str):
             raise ConfigError(f"expected words as on the command line, 'lr=0.1' say, got {word!r}")
         if word.startswith("-") and not re.match(r"[\w.-]+=", word):
-            raise ConfigError(f"{word}: expected words of the form key=value, and no options")
+            raise ConfigError(word, "expected words of the form key=value, and no options")
     overrides, objects = list(typed), {}
     for key, value in keywords.items():
         of_the_sweep = key == "sweep" or key.startswith("sweep.")  # each is one for all of it
         several = _values(key, value) if swept and not of_the_sweep else [value]
         if not several:
-            raise ConfigError(f"{key}: expected one value or more to sweep, got none")
+            raise ConfigError(key, "expected one value or more to sweep, got none")
         given = [one for one in several if is_object(key, one)]
         if given and len(given) < len(several):
-            raise ConfigError(f"{key}: expected options or objects to sweep, got both")
+            raise ConfigError(key, "expected options or objects to sweep, got both")
         if given:
             objects[key] = given
         else:
@@ -117,8 +117,9 @@ def _text(key: str, value: Any) -> str:
     if isinstance(value, list | tuple | range | set | frozenset):
         return f"[{', '.join(_text(key, one) for one in value)}]"
     raise ConfigError(
-        f"{key}: expected a number, a text, true or false, None, or a list or mapping of these, "
-        f"got {value!r}; an object can stand for {', '.join(PARTS)}"
+        key,
+        f"expected a number, a text, true or false, None, or a list or mapping of these, "
+        f"got {value!r}; an object can stand for {', '.join(PARTS)}",
     )
 
 

@@ -13,6 +13,7 @@ from pyarrow import compute, csv, parquet
 
 from runner.dataset.numbers import shortly
 from runner.dataset.target import NUMBER, TEXT
+from runner.errors import BadValue
 
 Names = str | Sequence[str]
 
@@ -35,7 +36,7 @@ def unpacked(place: Path, path: str, size: int, *, packed: bool) -> bytes:
         with pa.input_stream(str(place), compression="detect" if packed else None) as stream:
             content: bytes = stream.read(size)
     except OSError as error:  # as pyarrow says it of a damaged file as well
-        raise ValueError(f"path: {path} cannot be read: {shortly(error)}") from error
+        raise BadValue("path", f"{path} cannot be read: {shortly(error)}") from error
     return content
 
 
@@ -55,7 +56,7 @@ def of_text(
             ),
         )
     except pa.ArrowException as error:
-        raise ValueError(f"path: {path} cannot be read as CSV: {shortly(error)}") from error
+        raise BadValue("path", f"{path} cannot be read as CSV: {shortly(error)}") from error
 
 
 def of_parquet(content: bytes, path: str) -> tuple[pa.Table, list[str]]:
@@ -66,7 +67,7 @@ def of_parquet(content: bytes, path: str) -> tuple[pa.Table, list[str]]:
     try:
         table = parquet.read_table(pa.BufferReader(content))
     except (pa.ArrowException, OSError) as error:
-        raise ValueError(f"path: {path} cannot be read as Parquet: {shortly(error)}") from error
+        raise BadValue("path", f"{path} cannot be read as Parquet: {shortly(error)}") from error
     try:
         levels = (table.schema.pandas_metadata or {}).get("index_columns", [])
         index = [level for level in levels if level in table.column_names]
@@ -97,36 +98,38 @@ def divided(
     """
     there = table.column_names
     if twice := sorted({name for name in there if there.count(name) > 1}):
-        raise ValueError(f"path: {path} has several columns called {', '.join(map(repr, twice))}")
+        raise BadValue("path", f"{path} has several columns called {', '.join(map(repr, twice))}")
     targets = _existing(names(target, "target"), there, "target")
     if not targets:
-        raise ValueError(f"target: expected the name of a column: {', '.join(there)}")
+        raise BadValue("target", f"expected the name of a column: {', '.join(there)}")
     if features is None:
         chosen = [name for name in there if name not in targets and name not in index]
         if unnamed := [
             number for number, name in enumerate(there, 1) if name in chosen and not name.strip()
         ]:
-            raise ValueError(
-                f"features: column {unnamed[0]} of {path} has no name, as an index that pandas has "
-                "written: name the features, or write the file with index=False"
+            raise BadValue(
+                "features",
+                f"column {unnamed[0]} of {path} has no name, as an index that pandas has "
+                "written: name the features, or write the file with index=False",
             )
     else:
         chosen = _existing(names(features, "features"), there, "features")
     if both := [name for name in chosen if name in targets]:
-        raise ValueError(f"features: {both[0]} is the target")
+        raise BadValue("features", f"{both[0]} is the target")
     if not chosen:
-        raise ValueError("features: expected the name of a column at least")
+        raise BadValue("features", "expected the name of a column at least")
     if not table.num_rows:
-        raise ValueError(f"path: {path} has no rows")
+        raise BadValue("path", f"{path} has no rows")
     categories = _existing(sorted({*names(categorical, "categorical")}), there, "categorical")
     if others := [name for name in categories if name not in chosen]:
-        raise ValueError(f"categorical: {others[0]} is none of the features")
+        raise BadValue("categorical", f"{others[0]} is none of the features")
     for key, columns in (("features", chosen), ("target", targets)):
         for name in columns:
             if pa.types.is_nested(table[name].type):
-                raise ValueError(
-                    f"{key}: the column {name} holds {table[name].type}, several values in each "
-                    "row: leave it out, or write a column of numbers for each of them"
+                raise BadValue(
+                    key,
+                    f"the column {name} holds {table[name].type}, several values in each "
+                    "row: leave it out, or write a column of numbers for each of them",
                 )
     frame = table.select(chosen).to_pandas(ignore_metadata=True)
     for name in chosen:
@@ -141,7 +144,7 @@ def names(value: Names | None, key: str) -> list[str]:
     """Return names of columns as a list. Raises ValueError for what is none."""
     listed = [value] if isinstance(value, str) else [] if value is None else value
     if not isinstance(listed, list | tuple) or not all(isinstance(name, str) for name in listed):
-        raise ValueError(f"{key}: expected names of columns, got {value!r}")
+        raise BadValue(key, expected="names of columns", got=repr(value))
     return list(listed)
 
 
@@ -151,9 +154,9 @@ def _existing(columns: Sequence[str], there: Sequence[str], key: str) -> list[st
         if name not in there:
             near = get_close_matches(name, there, 1)
             meant = f"; {near[0]} perhaps" if near else ""
-            raise ValueError(f"{key}: no column {name}, only {', '.join(there)[:300]}{meant}")
+            raise BadValue(key, f"no column {name}, only {', '.join(there)[:300]}{meant}")
     if twice := [name for name in columns if list(columns).count(name) > 1]:
-        raise ValueError(f"{key}: {twice[0]} is named twice")
+        raise BadValue(key, f"{twice[0]} is named twice")
     return list(columns)
 
 
@@ -189,7 +192,7 @@ def _read(column: pa.ChunkedArray, kind: str | None, decimal: str, name: str) ->
         for row, text in enumerate(texts, 1):
             if _numbers(pa.chunked_array([[text]], pa.string()), decimal) is None:
                 message = f"expected numbers in {name}, got {text!r} in row {row}"
-                raise ValueError(f"target_type: {message}")
+                raise BadValue("target_type", f"{message}")
     distinct = {*texts} - {None}
     if kind is None and distinct and distinct <= {*TRUE, *FALSE}:
         values = [None if text is None else text in TRUE for text in texts]
@@ -243,6 +246,6 @@ def _text(table: pa.Table, name: str) -> Series:
     try:
         return _without(compute.cast(column, pa.string()), [""]).to_pandas()
     except (pa.ArrowInvalid, pa.ArrowNotImplementedError) as error:
-        raise ValueError(
-            f"categorical: {name} holds {column.type}, which is no category"
+        raise BadValue(
+            "categorical", f"{name} holds {column.type}, which is no category"
         ) from error

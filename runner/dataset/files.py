@@ -12,6 +12,7 @@ import numpy as np
 
 from runner.base import project
 from runner.dataset.numbers import shortly
+from runner.errors import BadValue
 
 if TYPE_CHECKING:
     from pandas import DataFrame
@@ -50,22 +51,23 @@ def csv(
     for name, value in (("separator", separator), ("decimal", decimal)):
         is_one = isinstance(value, str) and len(value.encode()) == 1
         if not is_one or not (value.isprintable() or value == "\t"):
-            raise ValueError(f"{name}: expected one character, got {value!r}")
+            raise BadValue(name, expected="one character", got=repr(value))
     if separator == decimal:
-        raise ValueError(f"separator and decimal: expected two characters, got {decimal!r} twice")
+        raise BadValue("separator and decimal", f"expected two characters, got {decimal!r} twice")
     content = _as_utf8(content, encoding, path)
     if b"\0" in content[:100_000]:
-        raise ValueError(
-            f"path: {path} is no text: it holds bytes that are 0 (.gz and .bz2 are unpacked; "
-            "encoding=utf-16 is another one's)"
+        raise BadValue(
+            "path",
+            f"{path} is no text: it holds bytes that are 0 (.gz and .bz2 are unpacked; "
+            "encoding=utf-16 is another one's)",
         )
     if not content.strip():
-        raise ValueError(f"path: {path} is empty")
+        raise BadValue("path", f"{path} is empty")
     texts = [*columns.names(categorical, "categorical"), *columns.names(target, "target")]
     table = columns.of_text(content, path, separator, decimal, texts)
     if table.num_columns == 1 and (other := _other_separator(table.column_names[0], separator)):
         only = table.column_names[0]
-        raise ValueError(f"path: {path} has one column, {only}: dataset.separator={other} perhaps")
+        raise BadValue("path", f"{path} has one column, {only}: dataset.separator={other} perhaps")
     x, targets = columns.divided(table, path, target, features, categorical)
     return x, columns.read(targets, target_type, decimal)
 
@@ -75,11 +77,12 @@ def _as_utf8(content: bytes, encoding: str, path: str) -> bytes:
     try:
         return content.decode(encoding).encode()
     except (LookupError, TypeError) as error:
-        raise ValueError(f"encoding: expected one that Python has, got {encoding!r}") from error
+        raise BadValue("encoding", expected="one that Python has", got=repr(encoding)) from error
     except UnicodeError as error:
-        raise ValueError(
-            f"path: {path} is no text in {encoding}: {shortly(error)}: "
-            "dataset.encoding=latin-1, or whatever it is in"
+        raise BadValue(
+            "path",
+            f"{path} is no text in {encoding}: {shortly(error)}: "
+            "dataset.encoding=latin-1, or whatever it is in",
         ) from error
 
 
@@ -111,24 +114,24 @@ def npz(*, path: str, x: str = "x", y: str = "y") -> tuple[Any, Any]:
                 raise ValueError(f"there is no array {missing[0]}, only {', '.join(there)}")
             return arrays[x], arrays[y]
     except Exception as error:  # NumPy raises whatever zipfile and its own readers do
-        raise ValueError(f"path: {path} cannot be read as .npz: {shortly(error)}") from error
+        raise BadValue("path", f"{path} cannot be read as .npz: {shortly(error)}") from error
 
 
 def _regular(path: str) -> Path:
     """The file, absolute. Raises ValueError unless there is one, of a size that can be held."""
     if not isinstance(path, str) or not path or "\0" in path:
-        raise ValueError(f"path: expected the path of a file, got {path!r}")
+        raise BadValue("path", expected="the path of a file", got=repr(path))
     place = project.folder() / Path(path).expanduser()
     try:
         if not place.exists():
-            raise ValueError(f"path: there is no file {path} in {project.folder()}")
+            raise BadValue("path", f"there is no file {path} in {project.folder()}")
         if not place.is_file():  # to read from a pipe may take for ever
-            raise ValueError(f"path: {path} is no file")
+            raise BadValue("path", f"{path} is no file")
         size = place.stat().st_size
     except OSError as error:
-        raise ValueError(f"path: {path} cannot be read: {error.strerror}") from error
+        raise BadValue("path", f"{path} cannot be read: {error.strerror}") from error
     if size > (most := _most_bytes()):
-        raise ValueError(f"path: {path} has {size:,} bytes, and there is room for {most:,}")
+        raise BadValue("path", f"{path} has {size:,} bytes, and there is room for {most:,}")
     return place
 
 
@@ -139,7 +142,7 @@ def _content(path: str, *, packed: bool = True) -> tuple[Path, bytes]:
     place, most = _regular(path), _most_bytes()
     content = columns.unpacked(place, path, most + 1, packed=packed)
     if len(content) > most:
-        raise ValueError(f"path: {path} unpacks to more than the {most:,} bytes that have room")
+        raise BadValue("path", f"{path} unpacks to more than the {most:,} bytes that have room")
     return place, content
 
 

@@ -6,6 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.dataset.numbers import numbers
+from runner.errors import BadValue
 
 Array = NDArray[np.floating[Any]]
 Classes = NDArray[np.int64]
@@ -19,9 +20,9 @@ def points(*, x: list[Any], y: list[Any]) -> tuple[list[Any], list[Any]]:
 def chebyshev(*, degree: int, samples: int) -> tuple[Array, Array]:
     """So many even points of [-1, 1], and on them the Chebyshev polynomial T of that degree."""
     if degree < 0:
-        raise ValueError(f"degree: expected 0 or more, got {degree}")
+        raise BadValue("degree", expected="0 or more", got=degree)
     if samples < 1:
-        raise ValueError(f"samples: expected 1 or more, got {samples}")
+        raise BadValue("samples", expected="1 or more", got=samples)
     x = np.linspace(-1, 1, samples)
     return x, np.polynomial.Chebyshev.basis(degree)(x)
 
@@ -71,12 +72,13 @@ def least_squares(
     """
     _require(samples=samples, noise=noise, seed=seed)
     if features < 2 or samples <= features:
-        raise ValueError(
-            f"features and samples: expected 2 features or more, and more samples than features, "
-            f"got {features} and {samples}"
+        raise BadValue(
+            "features and samples",
+            f"expected 2 features or more, and more samples than features, "
+            f"got {features} and {samples}",
         )
     if not 1 <= condition < 1 / np.finfo(np.float64).eps:
-        raise ValueError(f"condition: expected a number from 1 to below 4.5e15, got {condition}")
+        raise BadValue("condition", expected="a number from 1 to below 4.5e15", got=condition)
     rng = np.random.default_rng(seed)
     drawn = rng.normal(size=(samples, features))
     left, _ = np.linalg.qr(drawn - drawn.mean(axis=0))
@@ -95,9 +97,10 @@ def blobs(
     """
     _require(samples=samples, spread=spread, seed=seed)
     if clouds < 2 or clouds > samples or features < 1:
-        raise ValueError(
-            "clouds and features: expected 2 clouds or more, a sample for each, and a feature, "
-            f"got {clouds} clouds, {samples} samples and {features} features"
+        raise BadValue(
+            "clouds and features",
+            "expected 2 clouds or more, a sample for each, and a feature, "
+            f"got {clouds} clouds, {samples} samples and {features} features",
         )
     rng = np.random.default_rng(seed)
     centres = rng.uniform(-5, 5, (clouds, features))
@@ -109,7 +112,7 @@ def moons(*, samples: int, noise: float, seed: int) -> tuple[Array, Classes]:
     """Two half circles that reach into each other, the classes 0 and 1 in turn."""
     _require(samples=samples, noise=noise, seed=seed)
     if samples < 2:
-        raise ValueError(f"samples: expected 2 or more, one for each class, got {samples}")
+        raise BadValue("samples", expected="2 or more, one for each class", got=samples)
     rng = np.random.default_rng(seed)
     y = np.arange(samples) % 2
     angle = rng.uniform(0, np.pi, samples)
@@ -125,9 +128,10 @@ def separable(*, margin: float, features: int, samples: int, seed: int) -> tuple
     """
     _require(samples=samples, margin=margin, seed=seed)
     if samples < 2 or features < 1:
-        raise ValueError(
-            "samples and features: expected 2 samples or more, one for each class, and a feature, "
-            f"got {samples} and {features}"
+        raise BadValue(
+            "samples and features",
+            "expected 2 samples or more, one for each class, and a feature, "
+            f"got {samples} and {features}",
         )
     rng = np.random.default_rng(seed)
     normal = rng.normal(size=features)
@@ -141,7 +145,7 @@ def separable(*, margin: float, features: int, samples: int, seed: int) -> tuple
 def _list(given: Any, name: str) -> Array:
     own = numbers(given, name)
     if own.ndim != 1 or not len(own) or not np.isfinite(own).all():
-        raise ValueError(f"{name}: expected a list of finite numbers, got {given}")
+        raise BadValue(name, expected="a list of finite numbers", got=given)
     return own
 
 
@@ -155,9 +159,9 @@ def _require(
 ) -> None:
     """Refuse what nothing can be drawn with."""
     if samples < 1:
-        raise ValueError(f"samples: expected 1 or more, got {samples}")
+        raise BadValue("samples", expected="1 or more", got=samples)
     if low is not None and high is not None and not low < high:
-        raise ValueError(f"low and high: expected low below high, got {low} and {high}")
+        raise BadValue("low and high", f"expected low below high, got {low} and {high}")
     for name, value in (*not_negative.items(), ("seed", seed)):
         if not value >= 0:
-            raise ValueError(f"{name}: expected 0 or a number above it, got {value}")
+            raise BadValue(name, expected="0 or a number above it", got=value)

@@ -7,6 +7,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.errors import BadValue
+
 Array = NDArray[np.floating[Any]]
 
 
@@ -17,7 +19,7 @@ def numbers(given: Any, name: str) -> Array:
     """
     hidden = np.count_nonzero(np.ma.getmaskarray(given)) if np.ma.isMaskedArray(given) else 0
     if hidden:
-        raise ValueError(f"{name}: holds missing values: {hidden} are masked")
+        raise BadValue(name, f"holds missing values: {hidden} are masked")
     try:
         array = np.asarray(given, None if hasattr(given, "dtype") else object)
         strange = () if array.dtype.kind in "iufb" else filter(_is_no_number, array.flat)
@@ -25,7 +27,7 @@ def numbers(given: Any, name: str) -> Array:
             raise ValueError(f"expected numbers, in lists of equal length, got {value!r}")
         return array.astype(np.float64)
     except (OverflowError, RuntimeError, TypeError, ValueError) as error:
-        raise ValueError(f"{name}: {error}") from error
+        raise BadValue(name, f"{error}") from error
 
 
 def _is_no_number(value: Any) -> bool:
@@ -57,8 +59,9 @@ def finite(values: Array, name: str, dtype: str, columns: Any = None) -> Array:
     if (lost := ~np.isfinite(cast)).any():
         at = np.argwhere(lost)[0].tolist()
         column = f", column {columns[at[1]] if columns else at[1] + 1}" if len(at) > 1 else ""
-        raise ValueError(
-            f"{name}: holds NaN, infinity or a number too large for {dtype}: "
-            f"{float(values[tuple(at)])!r} in row {at[0] + 1}{column}"
+        raise BadValue(
+            name,
+            f"holds NaN, infinity or a number too large for {dtype}: "
+            f"{float(values[tuple(at)])!r} in row {at[0] + 1}{column}",
         )
     return cast

@@ -11,6 +11,7 @@ from runner.dataset.samples import Dataset, Samples, digest
 from runner.dataset.split import split
 from runner.dataset.table import Table, is_frame, table
 from runner.dataset.target import IGNORED, NUMBER, TEXT, Target, are_numbered, known, target
+from runner.errors import BadValue
 
 Array = NDArray[np.floating[Any]]
 
@@ -44,6 +45,9 @@ class Wishes(NamedTuple):
     seed: int = 0
     """From which that share is drawn"""
 
+
+VALIDATION = "validation_data"
+"""What the keys of validation data begin with"""
 
 KEYS = ("standardize", "missing", "classes", "target_type", "probe")
 """The keys of every dataset's node; the rest is its function's own."""
@@ -88,8 +92,8 @@ def prepare(given: tuple[Any, Any], wishes: Wishes, unseen: tuple[Any, Any] | No
     x, y = finite(x, "x", dtype, names), _typed(trained.y, "y", dtype)
     validation = None
     if tried is not None:
-        unseen_x = finite(more.pop(), "validation: x", dtype, names)
-        validation = Samples(unseen_x, _typed(tried.y, "validation: y", dtype))
+        unseen_x = finite(more.pop(), f"{VALIDATION}.x", dtype, names)
+        validation = Samples(unseen_x, _typed(tried.y, f"{VALIDATION}.y", dtype))
     told = digest(x, y, point, *(validation or ()))
     of = trained.y.classes, validation, trained.x.names, scale, wishes.degree
     return Dataset(x, y, point, told, *of)
@@ -97,15 +101,15 @@ def prepare(given: tuple[Any, Any], wishes: Wishes, unseen: tuple[Any, Any] | No
 
 def _check(wishes: Wishes) -> None:
     if not isinstance(wishes.standardize, bool):
-        raise ValueError(f"standardize: expected true or false, got {wishes.standardize!r}")
+        raise BadValue("standardize", expected="true or false", got=repr(wishes.standardize))
     if wishes.missing is not None and wishes.missing not in MISSING:
         words = ", ".join(MISSING)
-        raise ValueError(f"missing: expected null or one of {words}, got {wishes.missing!r}")
+        raise BadValue("missing", expected=f"null or one of {words}", got=repr(wishes.missing))
     if wishes.classes is not None and not isinstance(wishes.classes, bool):
-        raise ValueError(f"classes: expected true, false or null, got {wishes.classes!r}")
+        raise BadValue("classes", expected="true, false or null", got=repr(wishes.classes))
     if wishes.target_type not in (None, NUMBER, TEXT):
-        raise ValueError(
-            f"target_type: expected {NUMBER}, {TEXT} or null, got {wishes.target_type!r}"
+        raise BadValue(
+            "target_type", expected=f"{NUMBER}, {TEXT} or null", got=repr(wishes.target_type)
         )
 
 
@@ -116,21 +120,22 @@ def _check_ignored(label: str | None, *parts: Part | None) -> None:
         return
     if not any(part is not None and (part.y.values == IGNORED).any() for part in parts):
         shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
-        raise ValueError(
-            f"y: no sample has the label {label}, which loss.ignore_index names, only {shown}"
+        raise BadValue(
+            "y", f"no sample has the label {label}, which loss.ignore_index names, only {shown}"
         )
 
 
 def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> Part:
     """The samples, those left out that are to be: as they are otherwise."""
-    x_name, y_name = ("x", "y") if like is None else ("validation: x", "validation: y")
+    x_name, y_name = ("x", "y") if like is None else (f"{VALIDATION}.x", f"{VALIDATION}.y")
     if is_frame(given[0]) and is_frame(given[1]) and not given[0].index.equals(given[1].index):
         first, second = given[0].index, given[1].index
         at = next((f"row {n}: {a} and {b}" for n, (a, b) in _pairs(first, second) if a != b), "")
-        raise ValueError(
-            f"{x_name} and {y_name}: the indexes of their rows differ"
+        raise BadValue(
+            f"{x_name} and {y_name}",
+            "the indexes of their rows differ"
             + (f" ({at})" if at else f" ({len(first)} and {len(second)} rows)")
-            + ": y.loc[x.index] has y in the order of x, y.to_numpy() takes the rows as they stand"
+            + ": y.loc[x.index] has y in the order of x, y.to_numpy() takes the rows as they stand",
         )
     x = table(given[0], x_name, None if like is None else like.x)
     missing: Any = np.isnan(x.values).any(axis=1)
@@ -141,16 +146,17 @@ def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> P
     elif missing.any() and x.names and wishes.missing is None:
         row, column = np.argwhere(np.isnan(x.values))[0]
         choices = ", ".join(MISSING if x.is_number[column] else MISSING[:1])
-        raise ValueError(
-            f"{x_name}: nothing stands in row {row + 1}, column {x.called(column)}: "
-            f"missing={choices} would do"
+        raise BadValue(
+            x_name,
+            f"nothing stands in row {row + 1}, column {x.called(column)}: "
+            f"missing={choices} would do",
         )
     elif is_frame(raw) and (lost := _missing(raw, len(raw))).any():
         row = int(lost.argmax()) + 1
-        raise ValueError(f"{y_name}: nothing stands in row {row}: missing=drop would do")
+        raise BadValue(y_name, f"nothing stands in row {row}: missing=drop would do")
     if not len(x.values):
         left = ", now that rows are dropped where something is missing" if len(missing) else ""
-        raise ValueError(f"{x_name}: there are no samples{left}")
+        raise BadValue(x_name, f"there are no samples{left}")
     if like is None:
         are_classes = bool(wishes.classes) or wishes.target_type == TEXT
         ignored = wishes.ignored
@@ -158,12 +164,13 @@ def _part(given: tuple[Any, Any], wishes: Wishes, like: Part | None = None) -> P
     else:
         y = known(raw, wishes.wanted, y_name, like.y, wishes.ignored)
     if x.values.size == 0 or len(y.values) != len(x.values):
-        raise ValueError(
-            f"{x_name} and {y_name}: expected the shapes (samples,) or (samples, features), and "
-            f"(samples,) or (samples, outputs), got {x.values.shape} and {y.values.shape}"
+        raise BadValue(
+            f"{x_name} and {y_name}",
+            f"expected the shapes (samples,) or (samples, features), and "
+            f"(samples,) or (samples, outputs), got {x.values.shape} and {y.values.shape}",
         )
     if like is not None and y.values.shape[1:] != like.y.values.shape[1:]:
-        raise ValueError(f"{y_name}: expected as many outputs as for training")
+        raise BadValue(y_name, "expected as many outputs as for training")
     return Part(x, y)
 
 
@@ -183,7 +190,7 @@ def _stated(raw: Any, kind: str | None, name: str) -> Any:
         return texts[:, 0] if texts.ndim == 2 and texts.shape[1] == 1 else texts
     text = next((one for one in values.reshape(-1) if isinstance(one, str)), None)
     if text is not None:
-        raise ValueError(f"target_type: expected numbers in {name}, got the text {text[:80]!r}")
+        raise BadValue("target_type", f"expected numbers in {name}, got the text {text[:80]!r}")
     return raw
 
 
@@ -222,12 +229,12 @@ def _probe(probe: Any, x: Table) -> Array | None:
         return None
     if isinstance(probe, Mapping):
         if {*map(str, probe)} != {*x.names}:
-            raise ValueError(f"probe: expected a value for each of {', '.join(x.names)}")
+            raise BadValue("probe", f"expected a value for each of {', '.join(x.names)}")
         probe = [probe[name] for name in x.names]
     point = numbers(probe, "probe")
     if point.ndim > 1 or point.size != x.values.shape[1]:
         wanted = x.values.shape[1]
-        raise ValueError(f"probe: expected {wanted} number(s), one a feature, got {probe}")
+        raise BadValue("probe", expected=f"{wanted} number(s), one a feature", got=probe)
     return point.reshape(1, -1)
 
 
@@ -238,9 +245,9 @@ def _filled(of: Table, x: Array, more: list[Array], how: str) -> tuple[Array, li
         lost = lost | np.isnan(one).any(axis=0)
     for column in np.flatnonzero(lost & ~of.is_number):
         named = of.called(int(column))
-        raise ValueError(f"missing={how} is for numbers, and {named} is a category: missing=drop")
+        raise BadValue("missing", f"{how} is for numbers, and {named} is a category: missing=drop")
     if (empty := np.isnan(x).all(axis=0)).any():
-        raise ValueError(f"x: column {of.called(int(empty.argmax()))} has no number at all")
+        raise BadValue("x", f"column {of.called(int(empty.argmax()))} has no number at all")
     with np.errstate(over="ignore"):
         fill = np.nanmean(x, axis=0) if how == "mean" else np.nanmedian(x, axis=0)
     made = [np.where(np.isnan(one), fill, one) for one in (x, *more)]
@@ -253,13 +260,13 @@ def _scale(of: Table, x: Array) -> tuple[Array, Array]:
         mean, deviation = x.mean(axis=0), x.std(axis=0)
     if not np.isfinite(deviation[of.is_number]).all():
         finite(x, "x", "float64", of.names)  # which of them is no number
-        raise ValueError("x: holds numbers that are too large to be standardized")
+        raise BadValue("x", "holds numbers that are too large to be standardized")
     # Of equal numbers, the mean may differ from them in the last bit, and so has a deviation.
     constant = of.is_number & (deviation <= ROUNDING * np.abs(x).max(axis=0))
     if constant.any():
         which = [of.names[at] if of.names else int(at) for at in np.flatnonzero(constant)]
         others = f" and {len(which) - 5} more" if len(which) > 5 else ""
-        raise ValueError(f"standardize: features {which[:5]}{others} are constant; set it to false")
+        raise BadValue("standardize", f"features {which[:5]}{others} are constant; set it to false")
     return np.where(of.is_number, mean, 0), np.where(of.is_number, deviation, 1)
 
 

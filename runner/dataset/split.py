@@ -6,6 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.errors import BadValue
+
 Index = NDArray[np.int64]
 
 LARGEST_SEED = 2**32 - 1
@@ -24,16 +26,18 @@ def split(
     if labels is not None:
         _, counts = np.unique(labels, return_counts=True)
         if counts.min() < 2:
-            raise ValueError(
-                "y: there is a class with one sample, which cannot be for training and for "
-                "validation: leave it out, or give validation data of its own"
+            raise BadValue(
+                "y",
+                "there is a class with one sample, which cannot be for training and for "
+                "validation: leave it out, or give validation data of its own",
             )
     count, least = math.ceil(share * samples), 1 if labels is None else len(counts)
     if not least <= count <= samples - least:
         why = f" of {least} classes" if labels is not None else ""
-        raise ValueError(
-            f"validation: a share of {share} of {samples} samples{why} cannot be: {count} would be "
-            f"for validation and {samples - count} for training"
+        raise BadValue(
+            "validation",
+            f"a share of {share} of {samples} samples{why} cannot be: {count} would be "
+            f"for validation and {samples - count} for training",
         )
     from sklearn.model_selection import train_test_split
 

@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.dataset.numbers import is_missing, numbers
+from runner.errors import BadValue
 
 Array = NDArray[np.floating[Any]]
 
@@ -52,8 +53,8 @@ def table(given: Any, name: str, like: Table | None = None) -> Table:
         x = numbers(given, name)
         x = x[:, None] if x.ndim == 1 else x
         if x.ndim != 2:
-            raise ValueError(
-                f"{name}: expected the shape (samples,) or (samples, features), got {x.shape}"
+            raise BadValue(
+                name, expected="the shape (samples,) or (samples, features)", got=x.shape
             )
         made = Table(x, (), np.ones(x.shape[1], bool))
     return made if like is None else _in_order(made, like, name)
@@ -64,7 +65,7 @@ def _of_frame(frame: Any, name: str) -> Table:
         frame = frame.to_frame()
     names = [str(column) for column in frame.columns]
     if twice := sorted({one for one in names if names.count(one) > 1}):
-        raise ValueError(f"{name}: several columns are called {', '.join(twice)}")
+        raise BadValue(name, f"several columns are called {', '.join(twice)}")
     columns: list[Array] = []
     told: list[str] = []
     sources: list[str] = []
@@ -82,7 +83,7 @@ def _of_frame(frame: Any, name: str) -> Table:
             sources.append(label)
             are_numbers.append(True)
     if twice := [one for one, count in Counter(told).items() if count > 1]:
-        raise ValueError(f"{name}: several categories are called {', '.join(twice)}")
+        raise BadValue(name, f"several categories are called {', '.join(twice)}")
     values = np.stack(columns, axis=1) if columns else np.empty((len(frame), 0))
     return Table(values, tuple(told), np.array(are_numbers, bool), tuple(sources))
 
@@ -108,9 +109,10 @@ def _numbers(series: Any, name: str, label: str) -> Array:
             continue
         if not isinstance(value, bool | np.bool_ | Real | Decimal):
             where = first_text(series)
-            raise ValueError(
-                f"{name}: the column {label} holds {where}, which is no number: name the column "
-                "in categorical (of a DataFrame, make it a category), or leave it out"
+            raise BadValue(
+                name,
+                f"the column {label} holds {where}, which is no number: name the column "
+                "in categorical (of a DataFrame, make it a category), or leave it out",
             )
         made[row] = float(value)
     return made
@@ -134,17 +136,17 @@ def _in_order(own: Table, like: Table, name: str) -> Table:
     if not like.names and not own.names:
         if own.values.shape[1] != like.values.shape[1]:
             there, here = like.values.shape[1], own.values.shape[1]
-            raise ValueError(f"{name}: expected {there} features as for training, got {here}")
+            raise BadValue(name, expected=f"{there} features as for training", got=here)
         return own
     at = {column: number for number, column in enumerate(own.names)}
     if strange := _first(own.names, like.names):
-        raise ValueError(f"{name}: holds {strange}, which the training data have not")
+        raise BadValue(name, f"holds {strange}, which the training data have not")
     columns = []
     for number, column in enumerate(like.names):
         if column in at:
             columns.append(own.values[:, at[column]])
         elif like.is_number[number]:
-            raise ValueError(f"{name}: there is no column {column}, which the training data have")
+            raise BadValue(name, f"there is no column {column}, which the training data have")
         else:
             columns.append(np.zeros(len(own.values)))  # nothing here is of that category
     return Table(np.stack(columns, axis=1), like.names, like.is_number, like.sources)

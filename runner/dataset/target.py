@@ -8,6 +8,7 @@ from numpy.typing import NDArray
 
 from runner.dataset.numbers import numbers
 from runner.dataset.table import first_text, is_frame
+from runner.errors import BadValue
 
 NUMBERS = "numbers"
 ONE_OF_TWO = "one of two classes"
@@ -63,7 +64,7 @@ def target(
             return Target(values, ())
         if values.ndim == 2:
             if wanted != CLASSES or _are_whole(values):
-                raise ValueError(f"{name}: expected one class a sample, got {values.shape[1]}")
+                raise BadValue(name, expected="one class a sample", got=values.shape[1])
             return Target(values, ())
         if wanted == ONE_OF_TWO and not are_classes and _are_shares(values):
             return Target(values, ())
@@ -71,7 +72,7 @@ def target(
             return Target(values, ())
         if not _are_whole(values):
             odd = values[values != np.round(values)][0]
-            raise ValueError(f"{name}: the loss takes classes, and {odd:g} is none")
+            raise BadValue(name, f"the loss takes classes, and {odd:g} is none")
         labels = _whole(given, values)
         if not are_classes:
             _check_few(len({*labels.tolist()}), len(labels), wanted, name)
@@ -89,14 +90,16 @@ def _check_few(classes: int, samples: int, wanted: str, name: str) -> None:
     Where they are more than half as many as the samples scikit-learn warns of them, too.
     """
     if wanted == ONE_OF_TWO and classes > 2:
-        raise ValueError(
-            f"{name}: the loss tells two classes apart, and here are {classes} numbers: "
-            "loss=mse, or for classes loss=cross_entropy"
+        raise BadValue(
+            name,
+            f"the loss tells two classes apart, and here are {classes} numbers: "
+            "loss=mse, or for classes loss=cross_entropy",
         )
     if 2 * classes > samples and classes > 2:
-        raise ValueError(
-            f"{name}: the loss takes classes, and here are {classes} numbers in {samples} samples: "
-            "loss=mse, or +dataset.classes=true where they are classes"
+        raise BadValue(
+            name,
+            f"the loss takes classes, and here are {classes} numbers in {samples} samples: "
+            "loss=mse, or +dataset.classes=true where they are classes",
         )
 
 
@@ -107,23 +110,26 @@ def _of_classes(labels: NDArray[Any], wanted: str, name: str, ignored: str | Non
     classes = tuple(map(str, distinct[counts]))
     if wanted == ANYTHING and distinct.dtype.kind in "iO" and distinct[counts][:1] < 0:
         first = classes[0]
-        raise ValueError(
-            f"{name}: holds the label {first}, and a user-defined loss takes classes by their "
+        raise BadValue(
+            name,
+            f"holds the label {first}, and a user-defined loss takes classes by their "
             f"numbers from 0: +loss.ignore_index={first} where such samples have no class (the "
-            f"loss then takes {IGNORED} for it), else number the classes from 0"
+            f"loss then takes {IGNORED} for it), else number the classes from 0",
         )
     shown = ", ".join(classes[:5]) + (", ..." if len(classes) > 5 else "")
     if len(classes) < 2:
-        raise ValueError(f"{name}: expected several classes, and all are {shown}")
+        raise BadValue(name, f"expected several classes, and all are {shown}")
     if wanted == ONE_OF_TWO and len(classes) > 2:
-        raise ValueError(
-            f"{name}: the loss tells two classes apart, and here are {len(classes)} ({shown}): "
-            "loss=cross_entropy, with model=softmax or model=mlp"
+        raise BadValue(
+            name,
+            f"the loss tells two classes apart, and here are {len(classes)} ({shown}): "
+            "loss=cross_entropy, with model=softmax or model=mlp",
         )
     if wanted in (NUMBERS, SIGNS) and len(classes) > 2:
-        raise ValueError(
-            f"{name}: the loss takes numbers, and here are {len(classes)} classes ({shown}): "
-            "loss=cross_entropy, with model=softmax or model=mlp"
+        raise BadValue(
+            name,
+            f"the loss takes numbers, and here are {len(classes)} classes ({shown}): "
+            "loss=cross_entropy, with model=softmax or model=mlp",
         )
     codes = 2 * codes - 1 if wanted == SIGNS else codes
     kind = np.float64 if wanted in (ONE_OF_TWO, NUMBERS, SIGNS) else np.int64
@@ -135,13 +141,13 @@ def known(given: Any, wanted: str, name: str, like: Target, ignored: str | None 
     if not like.classes:
         like_training = target(given, wanted, name)
         if like_training.classes:
-            raise ValueError(f"{name}: holds classes, and the training data have numbers")
+            raise BadValue(name, "holds classes, and the training data have numbers")
         return like_training
     labels = _labels(given, name)
     if labels is None:
         values = _values(given, name)
         if values.ndim != 1:
-            raise ValueError(f"{name}: expected one class a sample, got {values.shape[1:]}")
+            raise BadValue(name, expected="one class a sample", got=values.shape[1:])
         labels = _whole(given, values) if _are_whole(values) else values
     first = -1 if wanted == SIGNS else 0
     codes = {label: first + number * (1 - first) for number, label in enumerate(like.classes)}
@@ -152,7 +158,7 @@ def known(given: Any, wanted: str, name: str, like: Target, ignored: str | None 
     names = [text if text in codes else truth.get(text, text) for text in texts]
     if strange := [text for text, label in zip(texts, names, strict=True) if label not in codes]:
         shown = ", ".join(like.classes[:5])
-        raise ValueError(f"{name}: {strange[0]} is none of the classes trained on ({shown})")
+        raise BadValue(name, f"{strange[0]} is none of the classes trained on ({shown})")
     numbered = np.array([codes[label] for label in names], like.values.dtype)
     return Target(numbered[places], like.classes)
 
@@ -168,13 +174,13 @@ def _values(given: Any, name: str) -> NDArray[Any]:
         except (TypeError, ValueError) as error:
             columns = [given] if given.ndim == 1 else [one for _, one in given.items()]
             where = next(filter(None, map(first_text, columns)))
-            raise ValueError(f"{name}: expected numbers, got {where}: {OF_TEXT}") from error
+            raise BadValue(name, f"expected numbers, got {where}: {OF_TEXT}") from error
     else:
         values = numbers(given, name)
     values = values[:, 0] if values.ndim == 2 and values.shape[1] == 1 else values
     if values.ndim not in (1, 2):
-        raise ValueError(
-            f"{name}: expected the shape (samples,) or (samples, outputs), got {values.shape}"
+        raise BadValue(
+            name, expected="the shape (samples,) or (samples, outputs)", got=values.shape
         )
     return values
 
@@ -197,7 +203,7 @@ def _labels(given: Any, name: str) -> NDArray[Any] | None:
         return None
     for row, one in enumerate(labels.tolist(), 1):
         if not isinstance(one, OF_CLASSES):
-            raise ValueError(f"{name}: holds {one!r} in row {row}, among classes that are text")
+            raise BadValue(name, f"holds {one!r} in row {row}, among classes that are text")
     told: NDArray[Any] = labels.astype(str)
     return told
 

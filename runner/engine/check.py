@@ -9,10 +9,11 @@ import numpy as np
 
 from runner.base.address import tracking_faults
 from runner.config import instead
-from runner.config.schema import ConfigError, Values, is_number, leaves
+from runner.config.schema import Values, is_number, leaves
 from runner.dataset.prepare import KEYS
 from runner.dataset.split import LARGEST_SEED
 from runner.engine.measured import faults as measured_faults
+from runner.errors import ConfigError
 from runner.record.spacing import LEAST_POINTS
 
 MOST_THREADS = 256

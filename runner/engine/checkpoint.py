@@ -13,17 +13,13 @@ import numpy as np
 
 from runner.base import project
 from runner.base.console import complain
-from runner.errors import RunnerError
+from runner.errors import Unreadable
 from runner.record.journal import FOLDER
 
 KEPT = 2
 """Of a run, or of a stack by the name of its first, the newest so many: one may be damaged."""
 
 DIGEST_BYTES = 32
-
-
-class Unreadable(RunnerError):
-    """A checkpoint that is damaged, or that holds what is no plain data."""
 
 
 class Checkpoints:

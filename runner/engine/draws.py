@@ -8,11 +8,12 @@ import numpy as np
 
 from runner import device
 from runner.config.build import build, known_as
-from runner.config.schema import ConfigError, Values
-from runner.dataset.prepare import KEYS, Wishes, prepare
+from runner.config.schema import Values
+from runner.dataset.prepare import KEYS, VALIDATION, Wishes, prepare
 from runner.dataset.samples import Dataset, digest
 from runner.dataset.target import ANYTHING, CLASSES, ONE_OF_TWO, TEXT
 from runner.engine import labels, task
+from runner.errors import BadValue, ConfigError
 from runner.model import POLYNOMIAL
 
 CSV = "runner.dataset.csv"
@@ -50,8 +51,10 @@ class Draws:
                 other = self._samples("validation_data", unseen, TEXT)
             try:
                 self._prepared[key] = prepare(own, wishes, other)
-            except ValueError as error:
-                raise ConfigError(_placed(str(error))) from error
+            except BadValue as error:
+                raise ConfigError.about(_placed(error.key), error) from error
+            except ValueError as error:  # of NumPy's or scikit-learn's
+                raise ConfigError("dataset", str(error)) from error
         return self._prepared[key]
 
     def _none(self, values: Values) -> Dataset:
@@ -73,7 +76,7 @@ class Draws:
             made = build(where, own)
             if not isinstance(made, tuple | list) or len(made) != 2:
                 target, kind = known_as(node), type(made).__name__
-                raise ConfigError(f"{where}: expected {target} to return (x, y), got {kind}")
+                raise ConfigError(where, expected=f"{target} to return (x, y)", got=kind)
             self._drawn[key] = (made[0], made[1])
         return self._drawn[key]
 
@@ -109,7 +112,7 @@ def _wishes(values: Mapping[str, Any]) -> Wishes:
     if model.get("_target_") == POLYNOMIAL:
         degree = model.get("degree")
         if not isinstance(degree, int) or isinstance(degree, bool) or degree < 1:
-            raise ConfigError(f"model.degree: expected a whole number of 1 or more, got {degree}")
+            raise ConfigError("model.degree", expected="a whole number of 1 or more", got=degree)
     return Wishes(
         dtype=values["dtype"],
         wanted=task.wanted(values["loss"]),
@@ -121,9 +124,6 @@ def _wishes(values: Mapping[str, Any]) -> Wishes:
     )
 
 
-def _placed(fault: str) -> str:
-    """The fault of a prepared dataset, with the name of the node that it is about."""
-    if fault.startswith("validation: a share"):
-        return fault
-    node = "validation_data" if fault.startswith("validation: ") else "dataset"
-    return f"{node}.{fault.removeprefix('validation: ')}"
+def _placed(key: str) -> str:
+    """Return the key of the config that a key of the prepared samples stands for."""
+    return key if key.partition(".")[0] in ("validation", VALIDATION) else f"dataset.{key}"

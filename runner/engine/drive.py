@@ -53,7 +53,7 @@ def execute(
     The whole state is kept after `every` so many steps, from which what is `resumed` goes on. Of a
     stack, `pruning` may give cells up.
 
-    Raises JournalError, and checkpoint.Unreadable, before a run begins, for a state that cannot be
+    Raises JournalError, and Unreadable, before a run begins, for a state that cannot be
     read back.
     """
     limits = limits.above(experiment.least)

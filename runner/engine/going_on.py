@@ -10,10 +10,9 @@ from typing import Any, NamedTuple
 from runner.base.console import complain
 from runner.base.uri import is_of_here, recorded, without_credentials
 from runner.config import short_list
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.engine import checkpoint, fingerprint, identity, stop
-from runner.engine.checkpoint import Unreadable
 from runner.engine.draws import Draws
 from runner.engine.drive import Resumed, execute
 from runner.engine.experiment import Experiment, compose
@@ -22,8 +21,9 @@ from runner.engine.recording import Known, Look, Tell
 from runner.engine.scheduled import changed, check_reach, node_of, reach_of
 from runner.engine.setup import setup
 from runner.engine.stack import prepare, stack
+from runner.errors import ConfigError, JournalError, Unreadable
 from runner.record import plain
-from runner.record.journal import End, File, Journal, JournalError, Reader, Start
+from runner.record.journal import End, File, Journal, Reader, Start
 from runner.record.tally import CUT_OFF
 
 CHANGES = "resumed.json"
@@ -80,11 +80,12 @@ def check_foreign(name: str, runs: Sequence[Before], changes: Sequence[str]) -> 
         short_list.check(plain.of_json(before.start.config))
         texts = [text for one in before.changes for text in one["changes"]]
         if odd := [text for text in texts if not PLAIN_CHANGE.fullmatch(text)]:
-            raise ConfigError(f"{name}: was changed by {odd[0][:80]!r}: --trust")
+            raise ConfigError(name, f"was changed by {odd[0][:80]!r}: --trust")
         if not is_of_here(recorded(before.start.store)) and "tracking.uri" not in keys:
             raise ConfigError(
-                f"{name}: its journal was not written here, and is meant for "
-                f"{without_credentials(before.start.store)}: tracking.uri=..., or --trust"
+                name,
+                f"its journal was not written here, and is meant for "
+                f"{without_credentials(before.start.store)}: tracking.uri=..., or --trust",
             )
 
 

@@ -2,8 +2,9 @@
 
 import numpy as np
 
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.engine.program import SCALAR
+from runner.errors import ConfigError
 from runner.model import BY_HAND
 from runner.record.column import PARAMETERS, tensor_edges
 from runner.record.journals import Journals
@@ -29,7 +30,7 @@ def pinned(values: Values) -> Values:
     run = _found(told.removeprefix(RUN))
     steps = run.trajectory().parameters[0]
     if not len(steps):
-        raise ConfigError(f"model.initial: {run.name} has recorded no parameters")
+        raise ConfigError("model.initial", f"{run.name} has recorded no parameters")
     return {**values, "model": {**node, "initial": f"{RUN}{run.id}{AFTER}{steps[-1]}"}}
 
 
@@ -43,7 +44,7 @@ def resolved(node: Values) -> Values:
     trajectory = run.trajectory()
     column, (steps, values) = trajectory.column(PARAMETERS), trajectory.parameters
     if column is None or after not in map(str, steps.tolist()):
-        raise ConfigError(f"model.initial: {run.name} has no parameters after step {after}")
+        raise ConfigError("model.initial", f"{run.name} has no parameters after step {after}")
     [vector] = values[steps == int(after)]
     parts = np.split(vector, tensor_edges(column.tensors))
     is_linear = node["_target_"] in BY_HAND and "w" in column.tensors and node["_target_"] != SCALAR
@@ -56,5 +57,5 @@ def _found(word: str) -> Run:
     found = Journals().found(word) if word else []
     if len(found) != 1:
         many = f"is the beginning of {len(found)} ids" if found else "no such run here"
-        raise ConfigError(f"model.initial: {word!r}: {many}; a run's id or its name would do")
+        raise ConfigError("model.initial", f"{word!r}: {many}; a run's id or its name would do")
     return found[0]

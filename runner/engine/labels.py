@@ -11,10 +11,11 @@ from functools import cache, partial
 from typing import Any
 
 from runner.config.build import build
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.dataset.target import IGNORED, are_numbered
 from runner.engine import task
+from runner.errors import ConfigError
 
 IGNORING = ("CrossEntropyLoss", "NLLLoss", "cross_entropy", "nll_loss")
 """PyTorch's losses that ignore a label: -100 unless another one is set."""
@@ -46,7 +47,7 @@ def ignored(node: Values) -> str | None:
         except ConfigError:  # the run says it once it builds the loss
             return None
     if len(labels - {str(IGNORED)}) > 1:
-        raise ConfigError(f"loss: expected one label that is ignored, got {', '.join(labels)}")
+        raise ConfigError("loss", expected="one label that is ignored", got=", ".join(labels))
     return max(labels, key=lambda label: label != str(IGNORED), default=None)
 
 
@@ -96,8 +97,9 @@ def renumbered(loss: Any, node: Values, data: Dataset) -> object:
             continue
         if names & {*BY_PLACE} and weight.numel() > 1:
             raise ConfigError(
-                "loss.weight: a binary cross entropy gives it to places of a batch, whatever "
-                "samples are there: pos_weight weighs the second of two classes"
+                "loss.weight",
+                "a binary cross entropy gives it to places of a batch, whatever "
+                "samples are there: pos_weight weighs the second of two classes",
             )
         if names & {*WEIGHING} and data.classes and not is_said:
             _check_position(WEIGHT, data)
@@ -150,11 +152,11 @@ def _by_label(key: str, value: Mapping[object, float], data: Dataset) -> list[fl
     weights = {str(label): weight for label, weight in value.items()}
     labels = data.classes[1:] if key == OF_SECOND and len(data.classes) == 2 else data.classes
     if not labels:
-        raise ConfigError(f"loss.{key}: names labels, and the target is numbers")
+        raise ConfigError(f"loss.{key}", "names labels, and the target is numbers")
     if {*weights} != {*labels}:
         shown = ", ".join(labels[:10]) + (", ..." if len(labels) > 10 else "")
         which = f"{shown}, the second of the two" if key == OF_SECOND else f"each label, {shown}"
-        raise ConfigError(f"loss.{key}: expected a number for {which}, got {', '.join(weights)}")
+        raise ConfigError(f"loss.{key}", expected=f"a number for {which}", got=", ".join(weights))
     return [weights[label] for label in labels]
 
 
@@ -167,8 +169,9 @@ def _check_position(key: str, data: Dataset) -> None:
     )
     more = ", ..." if len(data.classes) > 5 else ""
     raise ConfigError(
-        f"loss.{key}: goes by position, and the labels are not 0, 1, ...: name them, "
-        f"'+loss.{key}={{{labels}{more}}}'"
+        f"loss.{key}",
+        f"goes by position, and the labels are not 0, 1, ...: name them, "
+        f"'+loss.{key}={{{labels}{more}}}'",
     )
 
 

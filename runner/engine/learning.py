@@ -11,7 +11,7 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 from torch.nn.parameter import is_lazy
 
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError, NotTrained
 from runner.model import network as networks
 
 NOT_TRAINED = (
@@ -19,10 +19,6 @@ NOT_TRAINED = (
     "tensor without requires_grad, or a parameter of the model"
 )
 """What is wrong with parameters of a loss or an objective."""
-
-
-class NotTrained(ConfigError):
-    """A loss or an objective has something to learn itself."""
 
 
 def check_parameters(name: str, model: Module, dtype: torch.dtype) -> None:
@@ -55,12 +51,14 @@ def check_model(name: str, model: Module, x: Tensor) -> None:
     A copy is asked, as a step does; what raises there is left to the step.
     """
     if lazy := [path for path, value in model.named_parameters() if is_lazy(value)]:
-        raise ConfigError(f"model: {name}: {lazy[0]} has no shape, for the model does not use it")
+        raise ConfigError("model", f"{name}: {lazy[0]} has no shape, for the model does not use it")
     parameters = list(model.parameters())
     if not parameters:
         return
     if not any(parameter.requires_grad for parameter in parameters):
-        raise ConfigError(f"model: of the parameters of {name} none learns: requires_grad is False")
+        raise ConfigError(
+            "model", f"of the parameters of {name} none learns: requires_grad is False"
+        )
     if (tried := networks.copied(model)) is model:  # it cannot be copied
         return
     registered = {id(parameter) for parameter in tried.parameters()}
@@ -71,13 +69,14 @@ def check_model(name: str, model: Module, x: Tensor) -> None:
             return
     if others := [tensor for tensor in reached if id(tensor) not in registered]:
         raise ConfigError(
-            f"model: {name} uses {_shown(others[0])} that wants a gradient and is not one of its "
+            "model",
+            f"{name} uses {_shown(others[0])} that wants a gradient and is not one of its "
             "parameters, so it would neither be trained nor recorded: make it a torch.nn.Parameter "
-            "of the module, or a module in a ModuleList, or detach it"
+            "of the module, or a module in a ModuleList, or detach it",
         )
     if not reached:
         raise ConfigError(
-            f"model: what {name} returns has no gradient by its parameters, so nothing learns"
+            "model", f"what {name} returns has no gradient by its parameters, so nothing learns"
         )
 
 
@@ -106,9 +105,10 @@ def check_optimizer(name: str, optimizer: Any, named: Mapping[str, Any]) -> None
     learning = {key: parameter for key, parameter in named.items() if parameter.requires_grad}
     if missing := [key for key, parameter in learning.items() if id(parameter) not in updated]:
         raise ConfigError(
-            f"optimizer: {name} leaves out {', '.join(missing)}, so nothing would train them: "
+            "optimizer",
+            f"{name} leaves out {', '.join(missing)}, so nothing would train them: "
             "+optimizer.groups=[{params: PATTERN, frozen: true}] says that they stay as they are, "
-            "and so does requires_grad=False in the model"
+            "and so does requires_grad=False in the model",
         )
 
 

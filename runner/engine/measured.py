@@ -9,7 +9,7 @@ from numpy.typing import NDArray
 from runner import loss as losses
 from runner import model as models
 from runner.config.build import build, known_as, swapped
-from runner.config.schema import ConfigError, Values, is_number
+from runner.config.schema import Values, is_number
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
 from runner.engine import parts
@@ -20,6 +20,7 @@ from runner.engine.measure.problem import Calculus, Problem
 from runner.engine.reduction import class_weights
 from runner.engine.setup import Setup, refused
 from runner.engine.task import wanted
+from runner.errors import ConfigError
 from runner.objective import optimum
 from runner.objective.minimised import MODEL, Minimised
 from runner.objective.optimum import Optimum
@@ -85,8 +86,9 @@ def measuring(
     for name, one in taken.items():
         if one.every > of[0].most_steps:
             raise ConfigError(
-                f"measure.{name}: is taken after every {one.every} steps, and there are "
-                f"{of[0].most_steps} at most: measure.every=1, say"
+                f"measure.{name}",
+                f"is taken after every {one.every} steps, and there are "
+                f"{of[0].most_steps} at most: measure.every=1, say",
             )
     problem = Problem(calculus, batches, known, program.scale)
     seeds = np.array([one.seed for one in of])
@@ -128,7 +130,7 @@ def _instrument(name: str, node: Values) -> Instrument:
         return made
     if not callable(made):
         what = "a runner.measure.Instrument, or a function of a moment"
-        raise ConfigError(f"measure.{name}: expected {known_as(node)} to make {what}")
+        raise ConfigError(f"measure.{name}", f"expected {known_as(node)} to make {what}")
     return Instrument(made)
 
 

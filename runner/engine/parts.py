@@ -9,13 +9,14 @@ from runner import loss as losses
 from runner import model as models
 from runner.config.build import build, known_as, swapped
 from runner.config.given import EPOCH_REDUCTION
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
 from runner.engine import labels, program, reduction, task
 from runner.engine.batches import FullBatch
 from runner.engine.reduction import Reduction
 from runner.engine.setup import Setup, refused
+from runner.errors import ConfigError
 from runner.loss import correct_above, correct_by_scores
 from runner.objective import Objective
 from runner.objective.minimised import (
@@ -54,7 +55,7 @@ def objective(node: Values) -> Objective:
     if isinstance(made, Objective):
         return made
     if not callable(made):
-        raise ConfigError(f"objective: expected {known_as(node)} to make a function of w")
+        raise ConfigError("objective", f"expected {known_as(node)} to make a function of w")
     return of_function(made)
 
 
@@ -74,8 +75,9 @@ def check_objective(of: Setup, model: Any, w: Array) -> None:
         trial.check_objective(name, model.objective.value, w, of.device)
     elif model.objective.gradient is None:
         raise ConfigError(
-            f"objective: {name} has no gradient by hand: gradient=autograd, or have it return a "
-            "runner.objective.Objective that has one"
+            "objective",
+            f"{name} has no gradient by hand: gradient=autograd, or have it return a "
+            "runner.objective.Objective that has one",
         )
 
 
@@ -115,7 +117,7 @@ def network(
             node[key] = count
     made = build("model", node)
     if not isinstance(made, torch.nn.Module):
-        raise ConfigError(f"model._target_: expected a torch.nn.Module, got {made!r}")
+        raise ConfigError("model._target_", expected="a torch.nn.Module", got=repr(made))
     learning.check_parameters(known_as(node), made, getattr(torch, dtype))
     made.to(device=device_name, dtype=getattr(torch, dtype))
     x = torch.tensor(data.x[:SAMPLES_TRIED], device=device_name)
@@ -139,7 +141,7 @@ def network_start(
         with refused("model."):
             networks.start(made, node.get("initial"))
     if not tensors:
-        raise ConfigError(f"model: {known_as(node)} has no parameters to learn")
+        raise ConfigError("model", f"{known_as(node)} has no parameters to learn")
     if faults := naming.meeting(tensors):
         raise ConfigError("\n".join(f"model: {fault}: rename it" for fault in faults))
     return tensors, networks.values(made)
@@ -213,7 +215,7 @@ def reduction_of(of: Setup, loss: object, y: Any, shape: tuple[int, ...]) -> Red
     """
     stated = of.loss.get(EPOCH_REDUCTION)
     if stated is not None and stated not in ("mean", "sum"):
-        raise ConfigError(f"loss.{EPOCH_REDUCTION}: expected mean or sum, got {stated}")
+        raise ConfigError(f"loss.{EPOCH_REDUCTION}", expected="mean or sum", got=stated)
     if of.loss["_target_"] == LOSS or of.epoch_steps == 1:
         return reduction.MEAN
     if stated is not None:
@@ -224,9 +226,10 @@ def reduction_of(of: Setup, loss: object, y: Any, shape: tuple[int, ...]) -> Red
     rule = trial.reduction(loss, trial.predictions(first, shape, of.dtype), first)
     if rule is None:
         raise ConfigError(
-            f"loss: {known_as(of.loss)} is neither a mean over the samples of a batch nor their "
+            "loss",
+            f"{known_as(of.loss)} is neither a mean over the samples of a batch nor their "
             "sum, so the loss of an epoch does not follow from those of its batches: "
             f"batch_size=null takes all samples at once, +loss.{EPOCH_REDUCTION}=mean takes the "
-            "batches' mean all the same"
+            "batches' mean all the same",
         )
     return rule

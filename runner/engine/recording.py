@@ -17,7 +17,8 @@ from runner.engine.experiment import Experiment
 from runner.engine.patience import Patience
 from runner.engine.program.step import Step
 from runner.engine.recorder import Figures, Recorder
-from runner.record.journal import End, File, JournalError, Rows, Sink
+from runner.errors import JournalError
+from runner.record.journal import End, File, Rows, Sink
 
 CHUNK_SECONDS = 0.5  # what is collected is handed on when it is so old
 WRITING_SHARE = 0.1  # but writing is to take no more than this share of the time

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from runner import schedule as schedules
 from runner.config.build import build, declared, known_as, swapped, target
-from runner.config.schema import ConfigError, Values, is_number
+from runner.config.schema import Values, is_number
 from runner.engine.program import CONSTANT
 from runner.engine.program import SCHEDULES as OURS
 from runner.engine.rates import (
@@ -27,6 +27,7 @@ from runner.engine.rates import (
     loaded_pytorch,
 )
 from runner.engine.setup import Setup, refused
+from runner.errors import ConfigError
 from runner.schedule import Rule
 
 Index = NDArray[np.int64]
@@ -45,11 +46,11 @@ def node_of(of: Setup) -> tuple[Values, str]:
     node = dict(of.schedule)
     if node.get("_target_") == CONSTANT and len(node) > 1:
         if "every" in node:
-            raise ConfigError("schedule.every: a constant rate never changes; name a schedule")
+            raise ConfigError("schedule.every", "a constant rate never changes; name a schedule")
         build("schedule", node)  # which refuses the other keys
     every = node.pop("every", None)
     if every not in (STEP, EPOCH, None):
-        raise ConfigError(f"schedule.every: expected step or epoch, got {every}")
+        raise ConfigError("schedule.every", expected="step or epoch", got=every)
     every = _how_often(every, of.epoch_steps, asks_loss=_rule_asks_loss(node))
     reach = reach_of(of, every)
     made = {k: reach if k in HORIZONS and v is None else v for k, v in node.items()}
@@ -63,7 +64,7 @@ def _how_often(every: str | None, epoch_steps: int, *, asks_loss: bool) -> str:
     Within an epoch of several steps there is no loss to look at. Raises ConfigError.
     """
     if every == STEP and asks_loss and epoch_steps > 1:
-        raise ConfigError("schedule.every: expected epoch, for at its end it looks at the loss")
+        raise ConfigError("schedule.every", "expected epoch, for at its end it looks at the loss")
     return every or (EPOCH if asks_loss else STEP)
 
 
@@ -83,7 +84,7 @@ def check_reach(node: Values, reach: int) -> None:
     """Refuse a cycle that is over before the run may be. Raises ConfigError."""
     most = node.get("total_steps")
     if str(node.get("_target_")) == CYCLE and isinstance(most, int) and 0 < most < reach:
-        raise ConfigError(f"schedule.total_steps: expected {reach} or more, all steps, got {most}")
+        raise ConfigError("schedule.total_steps", expected=f"{reach} or more, all steps", got=most)
 
 
 def by_hand(of: Setup) -> Rates:
@@ -100,8 +101,9 @@ def first_of(node: Values) -> float:
     [default] = [p.default for p in declared(node["_target_"]) or () if p.name == "lr"] or [None]
     if not is_number(lr := node.get("lr", default)):
         raise ConfigError(
-            f"optimizer.lr: expected a number, with which the schedule begins, got {lr}: "
-            f"schedule=constant, or let {known_as(node)} take lr"
+            "optimizer.lr",
+            f"expected a number, with which the schedule begins, got {lr}: "
+            f"schedule=constant, or let {known_as(node)} take lr",
         )
     return float(lr)
 
@@ -134,7 +136,9 @@ def changed(rates: Rates, of: Setup, optimizer: Any, at: int, taken: int) -> Rat
     """
     node, every = node_of(of)
     if node["_target_"] not in schedules.BY_HAND:
-        raise ConfigError(f"schedule: {node['_target_']} takes no other horizon once it has begun")
+        raise ConfigError(
+            "schedule", f"{node['_target_']} takes no other horizon once it has begun"
+        )
     rule = build("schedule", swapped(node, schedules.BY_HAND))
     if optimizer is not None:
         return Changed(rates, OfGroups(rule, optimizer, every), at, taken)
@@ -144,7 +148,7 @@ def changed(rates: Rates, of: Setup, optimizer: Any, at: int, taken: int) -> Rat
 def _scheduler(node: Values, optimizer: Any) -> Any:
     """The scheduler that the node describes, with those that it is put together of, if it is."""
     if not isinstance(node, dict):
-        raise ConfigError(f"schedule.schedulers: expected a node with _target_, got {node!r}")
+        raise ConfigError("schedule.schedulers", expected="a node with _target_", got=repr(node))
     target("schedule", node)
     node, given = dict(node), {"optimizer": optimizer}
     if isinstance(parts := node.pop("schedulers", None), list):
@@ -154,7 +158,7 @@ def _scheduler(node: Values, optimizer: Any) -> Any:
     made = build("schedule", node, *(given[name] for name in order))
     if not callable(getattr(made, "step", None)):
         kind = type(made).__name__
-        raise ConfigError(f"schedule: expected one of torch.optim.lr_scheduler, got {kind}")
+        raise ConfigError("schedule", expected="one of torch.optim.lr_scheduler", got=kind)
     return made
 
 

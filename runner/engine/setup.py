@@ -9,12 +9,13 @@ from contextlib import contextmanager
 from typing import NamedTuple
 
 from runner import device
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.engine import initial, program
 from runner.engine.batches import Order, starts
 from runner.engine.draws import Draws
 from runner.engine.stop import most_steps
+from runner.errors import ConfigError
 from runner.objective.minimised import LOSS, MODEL
 
 
@@ -82,18 +83,21 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
         data = Draws().dataset(values)
     if data.probe is not None and data.outputs > 1:
         raise ConfigError(
-            f"dataset.probe: expected null, for a model of {data.outputs} outputs predicts as many"
+            "dataset.probe",
+            f"expected null, for a model of {data.outputs} outputs predicts as many",
         )
     if matched == "numpy" and data.ignores:
         raise ConfigError(
-            "loss.ignore_index: no loss by hand ignores samples: gradient=autograd, or leave out "
-            "those with that label"
+            "loss.ignore_index",
+            "no loss by hand ignores samples: gradient=autograd, or leave out "
+            "those with that label",
         )
     size = values["batch_size"]
     if size is not None and size > len(data.x):
         raise ConfigError(
-            f"batch_size: expected at most {len(data.x)}, all samples for training, got {size}; "
-            "null is all at once"
+            "batch_size",
+            f"expected at most {len(data.x)}, all samples for training, got {size}; "
+            "null is all at once",
         )
     return Setup(
         loop=matched,

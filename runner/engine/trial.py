@@ -14,11 +14,11 @@ from torch import Tensor
 from torch.nn import Module, Parameter
 
 from runner.base.failure import said
-from runner.config.schema import ConfigError
 from runner.dataset.samples import Dataset
 from runner.engine import learning
 from runner.engine.program.pytorch import Stepper
 from runner.engine.reduction import Reduction, candidates, tried
+from runner.errors import ConfigError, NotTrained
 from runner.model import network as networks
 
 SHARES = ("KLDivLoss", "MultiLabelMarginLoss", "kl_div", "multilabel_margin_loss")
@@ -38,7 +38,7 @@ def output_shape(name: str, model: Module, x: Tensor, data: Dataset) -> tuple[in
     with refused(f"model: {name} does not fit the dataset: "):
         made = networks.output(model, x)
     if not isinstance(made, Tensor):
-        raise ConfigError(f"model: expected {name} to return a tensor, got {_kind(made)}")
+        raise ConfigError("model", expected=f"{name} to return a tensor", got=_kind(made))
     samples, outputs = len(x), data.outputs
     serve = [(samples, outputs)] if outputs > 1 else [(samples,), (samples, 1)]
     if len(data.classes) == 2 and outputs == 2:
@@ -47,9 +47,9 @@ def output_shape(name: str, model: Module, x: Tensor, data: Dataset) -> tuple[in
         wanted = "one number a sample" if outputs == 1 else f"{outputs} numbers a sample"
         shapes = " or ".join(map(str, serve))
         hint = "" if data.classes or made.ndim != 2 else f"; {OF_CLASSES}"
-        raise ConfigError(f"model: expected {wanted}, {shapes}, got {tuple(made.shape)}{hint}")
+        raise ConfigError("model", f"expected {wanted}, {shapes}, got {tuple(made.shape)}{hint}")
     if not made.is_floating_point():
-        raise ConfigError(f"model: expected numbers of {x.dtype}, got {made.dtype}")
+        raise ConfigError("model", expected=f"numbers of {x.dtype}", got=made.dtype)
     return tuple(made.shape[1:])
 
 
@@ -72,9 +72,9 @@ def check_objective(name: str, value: Callable[[Any], Any], start: Any, device_n
             found = value(w)
         if not isinstance(found, Tensor) or found.numel() != 1:
             got = tuple(found.shape) if isinstance(found, Tensor) else _kind(found)
-            raise ConfigError(f"objective: expected {name} to return one number, got {got}")
+            raise ConfigError("objective", expected=f"{name} to return one number", got=got)
         if not found.requires_grad:
-            raise ConfigError(f"objective: {name} does not depend on its parameters by PyTorch")
+            raise ConfigError("objective", f"{name} does not depend on its parameters by PyTorch")
         learning.check_alone(f"objective: {name}", found, w)
         with refused(f"objective: {name} has no gradient: "):
             torch.autograd.grad(found, w)
@@ -83,11 +83,12 @@ def check_objective(name: str, value: Callable[[Any], Any], start: Any, device_n
 def check_loss(name: str, loss: Any, like: Tensor, y: Tensor) -> None:
     """Try the loss of y on such predictions. Raises ConfigError unless it can be minimised."""
     if not callable(loss):
-        raise ConfigError(f"loss: expected {name} to make a function of prediction and y")
+        raise ConfigError("loss", f"expected {name} to make a function of prediction and y")
     if _is_of_shares(loss) and y.numel() == len(y):
         raise ConfigError(
-            f"loss: {name} takes a number for each class, and y is one number a sample: "
-            "loss=mse, or another loss of such numbers"
+            "loss",
+            f"{name} takes a number for each class, and y is one number a sample: "
+            "loss=mse, or another loss of such numbers",
         )
     learning.check_module_of_loss(name, loss)
     with torch.random.fork_rng([]):
@@ -126,7 +127,7 @@ def _slopes_elsewhere(name: str, loss: Any, like: Tensor, y: Tensor) -> Iterator
     for prediction in [half, *(like + far for far in AROUND[1:])]:
         try:
             yield _slope(name, loss, prediction, y)
-        except learning.NotTrained:
+        except NotTrained:
             raise
         except ConfigError:
             continue
@@ -138,9 +139,9 @@ def _slope(name: str, loss: Any, prediction: Tensor, y: Tensor) -> bool:
     with refused(f"loss: {name} does not fit the dataset: "):
         value = networks.copied(loss)(own, y)
     if not isinstance(value, Tensor):
-        raise ConfigError(f"loss: expected {name} to return a tensor, got {_kind(value)}")
+        raise ConfigError("loss", expected=f"{name} to return a tensor", got=_kind(value))
     if value.numel() != 1:
-        raise ConfigError(f"loss: expected one number, got the shape {tuple(value.shape)}")
+        raise ConfigError("loss", f"expected one number, got the shape {tuple(value.shape)}")
     if not value.requires_grad:
         return False
     learning.check_alone(f"loss: {name}", value, own)
@@ -172,7 +173,7 @@ def wants_closure(
         optimizer = trial.optimizer()
         if not callable(getattr(optimizer, "step", None)):
             kind = _kind(optimizer)
-            raise ConfigError(f"optimizer: expected {name} to make one of torch.optim, got {kind}")
+            raise ConfigError("optimizer", expected=f"{name} to make one of torch.optim", got=kind)
         taken = inspect.signature(optimizer.step).parameters.get("closure")
         if wants.closure is not None or (taken is not None and taken.default is taken.empty):
             closure = wants.closure is not False
@@ -186,8 +187,8 @@ def wants_closure(
                 return True
             if not wants.create_graph and trial.with_graph().serves(closure=False):
                 raise ConfigError(
-                    f"optimizer: {name} differentiates the gradient: "
-                    "+optimizer.takes={create_graph: true}"
+                    "optimizer",
+                    f"{name} differentiates the gradient: +optimizer.takes={{create_graph: true}}",
                 ) from None
             raise
 

@@ -11,9 +11,10 @@ from typing import Any
 
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.refused import shortly
-from runner.config.schema import ConfigError, Values, leaves
+from runner.config.schema import Values, leaves
 from runner.engine import parts, scheduled
 from runner.engine.program import CONSTANT
+from runner.errors import ConfigError
 from runner.objective.minimised import MODEL
 
 LR = "lr"

@@ -7,9 +7,10 @@ from typing import Any, NamedTuple
 
 from runner import optimizer as rules
 from runner.config.build import build, known_as, swapped
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.engine.program import CONSTANT
 from runner.engine.setup import Setup
+from runner.errors import ConfigError
 from runner.optimizer import Clip, clip_by_norm, clip_by_value, clipped
 
 OWN = ("groups", "takes", "by_hand")
@@ -35,7 +36,7 @@ def by_hand(of: Setup) -> rules.Update:
         )
     update = build("optimizer", swapped(without_own(of.optimizer), rules.BY_HAND))
     if not callable(update):
-        raise ConfigError(f"optimizer: expected a rule (w, gradient, state, lr), got {update!r}")
+        raise ConfigError("optimizer", expected="a rule (w, gradient, state, lr)", got=repr(update))
     _check_rule(update, of)
     return clipped(update, clip_by_hand(of.clip, of.clip_value))
 
@@ -59,7 +60,7 @@ def _check_rule(update: Any, of: Setup) -> None:
         inspect.signature(update).bind(*arguments)
     except TypeError as error:
         taken = "(w, gradient, state, lr), lr with a default"
-        raise ConfigError(f"optimizer: expected a rule of {taken}: {error}") from error
+        raise ConfigError("optimizer", f"expected a rule of {taken}: {error}") from error
 
 
 class Takes(NamedTuple):
@@ -78,19 +79,22 @@ def takes(node: Values) -> Takes:
     """From `optimizer.takes`. Raises ConfigError."""
     told = node.get("takes") or {}
     if not isinstance(told, Mapping):
-        raise ConfigError(f"optimizer.takes: expected a mapping, got {told!r}; {ADVICE}")
+        raise ConfigError("optimizer.takes", f"expected a mapping, got {told!r}; {ADVICE}")
     for key in SWITCHES:
         if not isinstance(told.get(key, False), bool):
-            raise ConfigError(f"optimizer.takes.{key}: expected true or false, got {told[key]!r}")
+            raise ConfigError(
+                f"optimizer.takes.{key}", expected="true or false", got=repr(told[key])
+            )
     marks = told.get("marks", [])
     if not (isinstance(marks, list) and all(isinstance(mark, str) for mark in marks)):
-        raise ConfigError(f"optimizer.takes.marks: expected names, got {marks!r}")
+        raise ConfigError("optimizer.takes.marks", expected="names", got=repr(marks))
     given = {key: what for key, what in told.items() if key not in (*SWITCHES, "marks")}
     for key, what in given.items():
         if what not in GIVEN:
             raise ConfigError(
-                f"optimizer.takes.{key}: expected closure, create_graph or marks, or a keyword of "
-                f"the class's own with one of {', '.join(GIVEN)}, got {what!r}"
+                f"optimizer.takes.{key}",
+                f"expected closure, create_graph or marks, or a keyword of "
+                f"the class's own with one of {', '.join(GIVEN)}, got {what!r}",
             )
     return Takes(told.get("closure"), told.get("create_graph", False), marks, given)
 
@@ -107,30 +111,30 @@ def groups(node: Values, names: Sequence[str]) -> list[Group]:
     """From `optimizer.groups`: first those that no group names. Raises ConfigError."""
     told = node.get("groups") or []
     if not isinstance(told, list) or not all(isinstance(one, Mapping) for one in told):
-        raise ConfigError("optimizer.groups: expected a list of {params: PATTERN, lr: ..., ...}")
+        raise ConfigError("optimizer.groups", "expected a list of {params: PATTERN, lr: ..., ...}")
     left, made = list(names), []
     for number, one in enumerate(told):
         where = f"optimizer.groups[{number}]"
         patterns = one.get("params")
         patterns = [patterns] if isinstance(patterns, str) else patterns
         if not isinstance(patterns, list) or not all(isinstance(text, str) for text in patterns):
-            raise ConfigError(f"{where}.params: expected a pattern of names, or a list of them")
+            raise ConfigError(f"{where}.params", "expected a pattern of names, or a list of them")
         frozen = one.get("frozen", False)
         if not isinstance(frozen, bool):
-            raise ConfigError(f"{where}.frozen: expected true or false, got {frozen!r}")
+            raise ConfigError(f"{where}.frozen", expected="true or false", got=repr(frozen))
         own = [name for name in left if any(fnmatchcase(name, text) for text in patterns)]
         if not own:
             there = ", ".join(left) or "those that are left"
-            raise ConfigError(f"{where}.params: {', '.join(patterns)} names none of {there}")
+            raise ConfigError(f"{where}.params", f"{', '.join(patterns)} names none of {there}")
         left = [name for name in left if name not in own]
         options = {key: value for key, value in one.items() if key not in ("params", "frozen")}
         if frozen and options:
-            raise ConfigError(f"{where}: what is frozen has no {', '.join(options)}")
+            raise ConfigError(where, f"what is frozen has no {', '.join(options)}")
         made.append(Group(own, options, frozen))
     rest = [Group(left, {}, frozen=False)] if left else []
     found = [*rest, *made]
     if all(group.frozen for group in found):
-        raise ConfigError("optimizer.groups: all parameters are frozen, so nothing learns")
+        raise ConfigError("optimizer.groups", "all parameters are frozen, so nothing learns")
     return found
 
 
@@ -192,7 +196,7 @@ def _made(
         "epochs": of.epochs,
     }
     if module is None and "module" in wants.given.values():
-        raise ConfigError("optimizer.takes: there is a module where model=linear, say, makes one")
+        raise ConfigError("optimizer.takes", "there is a module where model=linear, say, makes one")
     given = {key: known[what] for key, what in wants.given.items()}
     by_name = {"parameters", "named_parameters", "module"} & {*wants.given.values()}
     try:
@@ -209,7 +213,7 @@ def _check_values(where: str, node: Values, options: Mapping[str, Any], like: An
     try:
         build("optimizer", {**without_own(node), **options}, some)
     except ConfigError as error:
-        raise ConfigError(f"{where}: {error}") from error
+        raise ConfigError(where, f"{error}") from error
 
 
 def _check_groups(made: Any, parts: Sequence[Group], wants: Takes) -> None:
@@ -218,8 +222,9 @@ def _check_groups(made: Any, parts: Sequence[Group], wants: Takes) -> None:
     for group in parts:
         if strange := [key for key in group.options if key not in known]:
             raise ConfigError(
-                f"optimizer.groups: {strange[0]} is no value of {type(made).__name__}, only "
-                f"{', '.join(sorted(known))}; a mark of its own: optimizer.takes.marks"
+                "optimizer.groups",
+                f"{strange[0]} is no value of {type(made).__name__}, only "
+                f"{', '.join(sorted(known))}; a mark of its own: optimizer.takes.marks",
             )
 
 

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.errors import BadValue
 from runner.model import start
 
 Array = NDArray[np.floating[Any]]
@@ -41,9 +42,9 @@ class Linear:
         initial: Mapping[str, Any] | None = None,
     ) -> None:
         if in_features not in (None, features):
-            raise ValueError(f"in_features: the dataset has {features}, got {in_features}")
+            raise BadValue("in_features", f"the dataset has {features}, got {in_features}")
         if out_features not in (None, outputs):
-            raise ValueError(f"out_features: the dataset wants {outputs}, got {out_features}")
+            raise BadValue("out_features", f"the dataset wants {outputs}, got {out_features}")
         self.features, self.outputs = features, outputs
         self.bias = bias
         self.initial = by_name(initial, ("weight", "bias"))
@@ -160,8 +161,8 @@ def by_name(initial: Any, names: Iterable[str]) -> dict[str, Any]:
         return {}
     if not isinstance(initial, Mapping) or initial.keys() - {*names}:
         got = ", ".join(map(str, initial)) if isinstance(initial, Mapping) else initial
-        raise ValueError(
-            f"initial: expected values by name ({', '.join(names)}), or run:NAME, got {got}"
+        raise BadValue(
+            "initial", expected=f"values by name ({', '.join(names)}), or run:NAME", got=got
         )
     return dict(initial)
 
@@ -182,7 +183,7 @@ def filled(values: Array, name: str, given: Any) -> Array:
     except (OverflowError, ValueError):  # too large for any float; too few or too many
         pass
     several = f", or {values.size} of them" if values.size != 1 else ""
-    raise ValueError(f"{name}: expected a finite number of {values.dtype}{several}, got {given!r}")
+    raise BadValue(name, expected=f"a finite number of {values.dtype}{several}", got=repr(given))
 
 
 def _is_no_number(value: Any) -> bool:  # NumPy would make numbers of text, true and false

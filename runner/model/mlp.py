@@ -6,6 +6,8 @@ from typing import Any
 
 from torch import nn
 
+from runner.errors import BadValue
+
 INITIALISATIONS = (
     "default",
     "xavier_uniform",
@@ -37,13 +39,13 @@ def mlp(
     the activation, as far as PyTorch knows one (Glorot and Bengio 2010; He and others 2015).
     """
     if not isinstance(widths, list | tuple) or not all(map(_is_width, widths)):
-        raise ValueError(f"widths: expected a list of whole numbers of 1 or more, got {widths}")
+        raise BadValue("widths", expected="a list of whole numbers of 1 or more", got=widths)
     found = getattr(nn, activation, None)
     if not (isinstance(found, type) and issubclass(found, nn.Module)):
-        raise ValueError(f"activation: expected a class of torch.nn (ReLU, Tanh), got {activation}")
+        raise BadValue("activation", expected="a class of torch.nn (ReLU, Tanh)", got=activation)
     if initialisation not in INITIALISATIONS:
         known = ", ".join(INITIALISATIONS)
-        raise ValueError(f"initialisation: expected one of {known}, got {initialisation}")
+        raise BadValue("initialisation", expected=f"one of {known}", got=initialisation)
     sizes = [in_features, *widths, out_features]
     layers: list[nn.Module] = []
     for number, (inputs, outputs) in enumerate(pairwise(sizes)):

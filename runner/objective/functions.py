@@ -15,6 +15,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.errors import BadValue
 from runner.objective.contract import Array, Objective
 
 
@@ -222,7 +223,7 @@ def require_dimension(dimension: int, least: int) -> None:
     """Refuse what is no whole number, or too small a one."""
     whole = isinstance(dimension, int) and not isinstance(dimension, bool)
     if not whole or dimension < least:
-        raise ValueError(f"dimension: expected a whole number of {least} or more, got {dimension}")
+        raise BadValue("dimension", expected=f"a whole number of {least} or more", got=dimension)
 
 
 def cube(edge: float, dimension: int) -> Array:

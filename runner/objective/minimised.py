@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.errors import BadValue
 from runner.model import Tensors, filled
 from runner.objective.contract import Objective
 
@@ -33,7 +34,7 @@ class Minimised:
         if count is None and isinstance(start, Sequence) and not isinstance(start, str):
             count = len(start)
         if not count:
-            raise ValueError("start: expected a list of values, for it tells no start of its own")
+            raise BadValue("start", "expected a list of values, for it tells no start of its own")
         self.parameters = count
 
     @property
@@ -63,9 +64,10 @@ class Minimised:
             drawn: Array = np.random.default_rng(seed).uniform(low, high).astype(dtype)
             return drawn
         if isinstance(self._start, str):
-            raise ValueError(
-                f"start: expected usual, drawn, or the values, as far as it tells these; got "
-                f"{self._start}"
+            raise BadValue(
+                "start",
+                f"expected usual, drawn, or the values, as far as it tells these; got "
+                f"{self._start}",
             )
         return filled(np.zeros(self.parameters, dtype), "start", self._start)
 

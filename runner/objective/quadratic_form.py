@@ -5,6 +5,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.errors import BadValue
 from runner.objective.contract import Array, Objective
 from runner.objective.functions import cube, require_dimension
 
@@ -29,11 +30,11 @@ def quadratic(
     """
     require_dimension(dimension, 1)
     if not 1 <= condition < 1 / np.finfo(np.float64).eps:
-        raise ValueError(f"condition: expected a number from 1 to below 4.5e15, got {condition}")
+        raise BadValue("condition", expected="a number from 1 to below 4.5e15", got=condition)
     if dimension == 1 and condition != 1:
-        raise ValueError(f"condition: expected 1 where dimension is 1, got {condition}")
+        raise BadValue("condition", expected="1 where dimension is 1", got=condition)
     if not 0 < curvature < np.inf:
-        raise ValueError(f"curvature: expected a finite number above 0, got {curvature}")
+        raise BadValue("curvature", expected="a finite number above 0", got=curvature)
     matrix = np.diag(curvature * np.geomspace(1, 1 / condition, dimension))
     if rotation is not None:
         turn = _orthogonal(dimension, rotation)
@@ -58,7 +59,7 @@ def quadratic(
 def _orthogonal(dimension: int, seed: int) -> Array:
     """A random orthogonal matrix, a function of the seed."""
     if not isinstance(seed, int) or isinstance(seed, bool) or seed < 0:
-        raise ValueError(f"rotation: expected null or a whole number of 0 or more, got {seed}")
+        raise BadValue("rotation", expected="null or a whole number of 0 or more", got=seed)
     drawn = np.random.default_rng(seed).normal(size=(dimension, dimension))
     q, r = np.linalg.qr(drawn)
     made: Array = q * np.sign(np.diagonal(r))

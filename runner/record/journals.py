@@ -9,9 +9,10 @@ from sys import intern
 from typing import Any
 
 from runner.base import project
+from runner.errors import JournalError
 from runner.record import journal, plain
 from runner.record.column import Column, declared
-from runner.record.journal import End, File, JournalError, Reader, Record, Start
+from runner.record.journal import End, File, Reader, Record, Start
 from runner.record.run import Run, cell_number, cell_rows, never_begun
 from runner.record.tally import Tally
 from runner.record.trajectory import Trajectory, assembled

@@ -13,7 +13,7 @@ from typing import Any
 
 import yaml
 
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 
 MOST_LEVELS = 32
 MOST_BYTES = 2**20

@@ -11,7 +11,6 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.errors import RunnerError
 from runner.record.column import BEST
 from runner.record.trajectory import Trajectory, assembled
 
@@ -51,10 +50,6 @@ class Run:
     def is_sweep(self) -> bool:
         """Whether it is a sweep's own run."""
         return "plan" in self.tags and "cells" in self.tags
-
-
-class SourceError(RunnerError):
-    """A place where runs are kept that cannot be read."""
 
 
 class Source(Protocol):

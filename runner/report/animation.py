@@ -11,7 +11,7 @@ from matplotlib.animation import FuncAnimation, PillowWriter
 from PIL import Image, ImageSequence
 
 from runner.base.colour import colour
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.report.comparison import Comparison
 from runner.report.drawn import label
 from runner.report.paths import paths

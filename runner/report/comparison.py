@@ -8,11 +8,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base import seeds
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError, NoForm
 from runner.record.differing import PARAM, differing, varying
 from runner.record.run import FIGURES, KNOWN, Run, cell_rows
 from runner.report.line import Line, line_by_table, line_of
-from runner.report.problem import NoForm, Problem, problem
+from runner.report.problem import Problem, problem
 from runner.report.setting import Setting, first, grouped
 
 Array = NDArray[np.floating[Any]]

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from runner.config.schema import ConfigError
 from runner.engine import parts
 from runner.engine.draws import Draws
+from runner.errors import ConfigError
 from runner.model import network as networks
 from runner.report.problem import Problem, parts_of
 

@@ -13,8 +13,8 @@ from bokeh.resources import Resources
 from markupsafe import Markup
 
 from runner.base import project
-from runner.config.schema import ConfigError
 from runner.engine.stop import OUTCOMES
+from runner.errors import ConfigError
 from runner.record.column import LOSS
 from runner.record.place import page_path, write_whole
 from runner.record.run import Run

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.record.run import Run
 from runner.report.problem import is_plain
 

@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError, NoForm
 from runner.objective.closed_form import LeastSquares
 from runner.objective.minima import Minima
 from runner.record.run import Run
@@ -15,7 +15,7 @@ from runner.report.comparison import Comparison
 from runner.report.drawn import label, thin
 from runner.report.landscape import Landscape, landscape
 from runner.report.plane import Plane, plane
-from runner.report.problem import NoForm, Problem, of_network, problem
+from runner.report.problem import Problem, of_network, problem
 
 Array = NDArray[np.floating[Any]]
 

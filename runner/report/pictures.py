@@ -10,7 +10,7 @@ from matplotlib.ticker import MaxNLocator
 from numpy.typing import NDArray
 
 from runner.base.colour import colour
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.record.column import PARAMETERS
 from runner.record.run import Run
 from runner.record.trajectory import Trajectory

@@ -16,12 +16,13 @@ from runner import model as models
 from runner.config import short_list
 from runner.config.build import build, only, swapped
 from runner.config.given import EPOCH_REDUCTION
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.engine.draws import Draws
 from runner.engine.identity import DATA
 from runner.engine.parts import model_by_hand
 from runner.engine.parts import objective as objective_of
+from runner.errors import ConfigError, NoForm
 from runner.objective import closed_form, optimum
 from runner.objective.minima import Minima
 from runner.record.column import PARAMETERS
@@ -89,10 +90,6 @@ class Problem(NamedTuple):
             )
 
 
-class NoForm(ConfigError):
-    """A model or a loss that has no form by hand."""
-
-
 @contextmanager
 def parts_of(text: str, *, trust: bool) -> Iterator[Values]:
     """Give the parts that the JSON holds, to be built in the block, by the short list alone.
@@ -127,7 +124,7 @@ def _parts(run: Run) -> dict[str, Any]:
     if strange := [part for part in needed if not _is_part(config.get(part))]:
         raise ConfigError(f"the run's config has no {', '.join(strange)} that could be built")
     if config.get("dtype") not in DTYPES:
-        raise ConfigError(f"dtype: expected one of {', '.join(DTYPES)}, got {config.get('dtype')}")
+        raise ConfigError("dtype", expected=f"one of {', '.join(DTYPES)}", got=config.get("dtype"))
     parts = {part: config.get(part) for part in (*PARTS, "objective", "dtype")}
     if config.get("objective"):
         parts["parameters"] = len(run.trajectory().names(PARAMETERS))
@@ -148,7 +145,7 @@ def _matching(run: Run, parts: dict[str, Any], build_it: Callable[[str, bool], P
             f"what it fits cannot be built: {type(error).__name__}: {error}"
         ) from error
     if run.tags.get(DATA, made.data.digest) != made.data.digest:
-        raise ConfigError("dataset: its function gives other samples now than it gave the run")
+        raise ConfigError("dataset", "its function gives other samples now than it gave the run")
     return made
 
 

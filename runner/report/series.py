@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base import seeds
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.record.column import (
     BATCH_LOSS,
     EVALUATIONS,

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.config.cell import Cell
-from runner.config.schema import ConfigError
 from runner.config.words import words as overrides
+from runner.errors import ConfigError
 from runner.study.found import Study
 from runner.sweeps.composing import many_cells
 
@@ -61,9 +61,10 @@ def _check_seeds(study: Study, words: Sequence[str]) -> None:
             if len(seeds) < count:
                 shown = ", ".join(map(str, seeds))
                 raise ConfigError(
-                    f"{place}: {key}: expected at least {count} different seeds, because its "
+                    place,
+                    f"{key}: expected at least {count} different seeds, because its "
                     f"tolerances are for all of them together, got {len(seeds)}: {shown}; type "
-                    f"'seed=range({FIRST},{FIRST + most})', or no seed for those of the study"
+                    f"'seed=range({FIRST},{FIRST + most})', or no seed for those of the study",
                 )
 
 
@@ -73,7 +74,7 @@ def _cells(place: str, values: Mapping[str, Any], words: Sequence[str]) -> Seque
     try:
         return many_cells(overrides(grid, settings, swept=True).overrides, None).span
     except ConfigError as error:
-        raise ConfigError(f"{place}: {error}") from error
+        raise ConfigError(place, f"{error}") from error
 
 
 def _key(word: str) -> str:

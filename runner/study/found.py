@@ -12,7 +12,7 @@ from yaml import YAMLError
 
 from runner.base.failure import said
 from runner.base.paths import CONF
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.study.claim import Findings
 
 KEYS = ("theory", "experiments", "common")
@@ -54,13 +54,13 @@ def find(name: str, own: Path | None = None) -> Study:
     paths = [folder / f"{name}.yaml" for folder in folders(own)]
     path = next((path for path in paths if path.is_file()), None)
     if path is None:
-        raise ConfigError(f"{name}: no such study; there are {', '.join(known)}")
+        raise ConfigError(name, f"no such study; there are {', '.join(known)}")
     try:
         node: Any = OmegaConf.to_container(OmegaConf.load(path), resolve=True)
     except (OmegaConfBaseException, YAMLError, OSError) as error:
-        raise ConfigError(f"{path}: {said(error)}") from error
+        raise ConfigError(path, f"{said(error)}") from error
     if not isinstance(node, dict) or not isinstance(node.get("experiments"), dict):
-        raise ConfigError(f"{path}: expected theory: MODULE and experiments: {{NAME: {{...}}}}")
+        raise ConfigError(path, "expected theory: MODULE and experiments: {NAME: {...}}")
     module = _theory(path, node.get("theory"))
     title, _, text = inspect.cleandoc(module.__doc__ or name).partition("\n\n")
     experiments = {
@@ -93,16 +93,16 @@ def _check_needed(place: str, seeds: Any) -> None:
     """Raise ConfigError unless `seeds` says of keys how many values each needs."""
     is_mapping = isinstance(seeds, dict) and all(isinstance(key, str) for key in seeds)
     if not is_mapping or not all(type(count) is int and count > 0 for count in seeds.values()):
-        raise ConfigError(f"{place}: expected {{KEY: HOW MANY}}, {{seed: 8}} say, got {seeds}")
+        raise ConfigError(place, expected="{KEY: HOW MANY}, {seed: 8} say", got=seeds)
 
 
 def _theory(path: Path, name: Any) -> Any:
     if not isinstance(name, str):
-        raise ConfigError(f"{path}: theory: expected the name of a module, got {name}")
+        raise ConfigError(path, f"theory: expected the name of a module, got {name}")
     try:
         module = importlib.import_module(name)
     except Exception as error:  # whatever somebody's module raises
-        raise ConfigError(f"{path}: theory: {name} cannot be loaded: {said(error)}") from error
+        raise ConfigError(path, f"theory: {name} cannot be loaded: {said(error)}") from error
     if not callable(getattr(module, "check", None)):
-        raise ConfigError(f"{path}: theory: {name} has no function check(runs, values)")
+        raise ConfigError(path, f"theory: {name} has no function check(runs, values)")
     return module

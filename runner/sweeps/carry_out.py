@@ -13,16 +13,16 @@ from runner.base.console import say
 from runner.base.signals import signals
 from runner.base.uri import recorded
 from runner.config.cell import Cell
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.engine import identity
+from runner.errors import ConfigError, JournalError, ProcessEnded
 from runner.record.column import declared, epoch_steps
-from runner.record.journal import JournalError, summaries
+from runner.record.journal import summaries
 from runner.record.place import page_path
 from runner.sweeps import parent, table, verify
 from runner.sweeps.done import done
 from runner.sweeps.executors import Executor, Local, Pool, Result, Work
 from runner.sweeps.executors.local import needs_other_process
-from runner.sweeps.executors.pool import ProcessEnded
 from runner.sweeps.plan import Plan, Unit, plan
 from runner.sweeps.plan_lines import lines
 from runner.sweeps.progress import Progress

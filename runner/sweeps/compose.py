@@ -10,9 +10,9 @@ from runner.config.cell import Cell
 from runner.config.composer import Composer
 from runner.config.refused import message
 from runner.config.run_name import within_sweep
-from runner.config.schema import ConfigError
 from runner.engine.initial import pinned
 from runner.engine.unused import shown
+from runner.errors import ConfigError
 
 SHOWN = 5
 """So many bad cells are told one by one."""

@@ -27,9 +27,10 @@ from runner.config.composer import Composer
 from runner.config.hydra_inside import kept, loader, search_path
 from runner.config.instead import settled
 from runner.config.refused import message_with_place
-from runner.config.schema import ConfigError, followers, plain, plain_node, register
+from runner.config.schema import followers, plain, plain_node, register
 from runner.config.split import split, with_their_options
 from runner.engine.initial import pinned
+from runner.errors import ConfigError
 from runner.sweeps.compose import compose, composed
 from runner.sweeps.search import searched
 from runner.sweeps.source import Source, all_at_once
@@ -99,7 +100,7 @@ def _loader(config_dir: str | Path | None) -> ConfigLoader:
     if config_dir is not None:
         folder = Path(config_dir).expanduser().absolute()
         if not folder.is_dir():
-            raise ConfigError(f"config_dir: {folder}: there is no such folder")
+            raise ConfigError("config_dir", f"{folder}: there is no such folder")
         first = SearchPathQuery(provider="schema")
         path.prepend(provider="command-line", path=f"file://{folder}", anchor=first)
     return loader(path)

@@ -8,17 +8,16 @@ from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
 from hydra.core.utils import JobReturn, JobStatus, env_override
-from hydra.errors import CompactHydraException
 from omegaconf import DictConfig, OmegaConf
 
 from runner.config.cell import Cell
 from runner.config.composer import Composer
-from runner.config.schema import ConfigError, Values
+from runner.config.schema import Values
 from runner.config.settings import VALIDATED
 from runner.config.settings import faults as settings_faults
 from runner.config.split import Split
 from runner.engine.unused import refuse_unused
-from runner.record.journal import JournalError
+from runner.errors import ConfigError, RunnerError
 from runner.sweeps.carry_out import Ended, MakeExecutor, carry_out
 from runner.sweeps.compose import compose, composed
 from runner.sweeps.executors import Engine, Executor
@@ -56,7 +55,7 @@ def search(
 ) -> list[JobReturn]:
     """The same of cells that follow from what came of others; their results in their order."""
     if most is not None:
-        raise ConfigError("hydra.sweeper.max_batch_size: is sweep.batch where a search goes on")
+        raise ConfigError("hydra.sweeper.max_batch_size", "is sweep.batch where a search goes on")
     composer = Composer(loader, master, refuse_grids=True)
     compose = partial(composed, composer)
     made = searched(split, compose)
@@ -71,7 +70,7 @@ def _carried_out(source: Source, master: DictConfig, engine: Engine | None) -> E
     cells = source.span
     chosen = settings(cells)
     if engine and cells[0].values["checkpoint"]["every"]:
-        raise ConfigError("checkpoint.every: expected null, for checkpoints stay on one machine")
+        raise ConfigError("checkpoint.every", "expected null, for checkpoints stay on one machine")
     tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
     own: Any = OmegaConf.to_container(master.hydra.job.env_set)
     try:
@@ -81,8 +80,6 @@ def _carried_out(source: Source, master: DictConfig, engine: Engine | None) -> E
         make = _executors(engine, tracked) if engine and tracked else None
         with env_override(own):  # as for each job alone
             ended = carry_out(source, chosen, tracked, make)
-    except JournalError as error:  # a full disk, say: a message, not a traceback
-        raise CompactHydraException(str(error)) from error
     finally:
         if engine:
             engine.close()
@@ -108,7 +105,7 @@ def settings(cells: Sequence[Cell]) -> Values:
         if any(cell.values[node] != cells[0].values[node] for cell in cells)
     ]
     chosen: Values = cells[0].values["sweep"]
-    faults += settings_faults(chosen)
+    faults += map(str, settings_faults(chosen))
     validated = cells[0].values["validation"] or cells[0].values["validation_data"]
     if chosen["minimise"] == VALIDATED and not validated:
         faults.append(f"sweep.minimise={VALIDATED}: expected validation=..., of which it is")
@@ -132,7 +129,7 @@ def _returned(
         if r is None or r.outcome == "failed":
             job.status = JobStatus.FAILED
             why = r.reason if r else "not run: another cell failed before"
-            job.return_value = CompactHydraException(why)
+            job.return_value = RunnerError(why)
         else:
             job.status = JobStatus.COMPLETED
             job.return_value = math.inf if r.outcome == "diverged" else r.final_loss

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner.config.cell import Cell
-from runner.config.schema import ConfigError
 from runner.dataset.samples import Dataset
 from runner.engine.check import check
 from runner.engine.draws import Draws
@@ -14,6 +13,7 @@ from runner.engine.experiment import compose
 from runner.engine.fingerprint import fingerprint
 from runner.engine.stack import Parts, impossible, prepare, refusal, slower
 from runner.engine.stop import most_steps
+from runner.errors import ConfigError
 from runner.sweeps.compose import refuse
 from runner.sweeps.executors.result import Result, result
 

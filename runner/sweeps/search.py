@@ -16,8 +16,8 @@ from runner.base.console import say
 from runner.config.cell import Cell
 from runner.config.sample import Sampling, Space, space
 from runner.config.samplers import sampler
-from runner.config.schema import ConfigError
 from runner.config.split import Split
+from runner.errors import ConfigError
 from runner.sweeps.executors.result import Result
 from runner.sweeps.source import Rounds, Source
 

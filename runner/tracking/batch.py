@@ -1,6 +1,6 @@
 """What a publisher writes into a store at once: parts of any number of runs."""
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
@@ -95,18 +95,6 @@ class Batch:
             {run: end for run, end in self.ends.items() if run not in runs},
             self.again - runs.keys(),
         )
-
-
-class Refused(Exception):
-    """Runs that the store will not take, however often they are tried, each with the reason.
-
-    Those in `deleted` it has had, and somebody deleted them there: nothing is left to do for them.
-    """
-
-    def __init__(self, reasons: dict[str, str], deleted: Iterable[str] = ()) -> None:
-        super().__init__("; ".join(reasons.values()))
-        self.reasons = reasons
-        self.deleted = frozenset(deleted)
 
 
 class Store(Protocol):

@@ -21,6 +21,7 @@ import sqlalchemy as sa
 from sqlalchemy.dialects import postgresql, sqlite
 
 from runner.base.address import LONGEST_EXPERIMENT
+from runner.errors import RunsRefused
 from runner.record.journal import End, Start
 from runner.record.naming import text
 from runner.tracking import experiment
@@ -33,7 +34,6 @@ from runner.tracking.batch import (
     STATUS,
     Artifact,
     Batch,
-    Refused,
     pairs,
 )
 from runner.tracking.columns import Column, by_key, insert_points
@@ -88,7 +88,7 @@ class BulkStore:
             placed = beside.submit(self._place, batch.artifacts)  # takes longer than the rows
             deleted, homeless = self._refusals(connection, batch, starts)
             if deleted or homeless:
-                raise Refused(deleted | homeless, deleted)
+                raise RunsRefused(deleted | homeless, deleted)
             params = ((r, pairs(s.params, LONGEST_PARAM)) for r, s in batch.starts.items())
             first = ((r, _first_tags(s)) for r, s in batch.starts.items())
             execute(connection, self._add[RUNS], list(starts.values()))
@@ -145,7 +145,7 @@ class BulkStore:
             except _NoExperiment as error:
                 reasons[run] = str(error)
         if reasons:
-            raise Refused(reasons)
+            raise RunsRefused(reasons)
         return rows
 
     def _row(self, run: str, start: Start) -> dict[str, Any]:

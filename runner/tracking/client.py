@@ -11,6 +11,7 @@ from mlflow.entities import Dataset, DatasetInput, InputTag, Metric, Param, RunT
 from mlflow.exceptions import MlflowException
 from mlflow.protos.databricks_pb2 import INVALID_STATE
 
+from runner.errors import RunsRefused
 from runner.record.journal import End, Start
 from runner.record.naming import key, text
 from runner.tracking import experiment
@@ -26,7 +27,6 @@ from runner.tracking.batch import (
     Artifact,
     Batch,
     Points,
-    Refused,
     pairs,
 )
 
@@ -81,7 +81,7 @@ class ClientStore:
         self._make(((run, self._go_on) for run in batch.again), reasons)
         self._make(((run, self._end, end) for run, end in batch.ends.items()), reasons)
         if reasons:
-            raise Refused(reasons, filter(self._is_deleted, reasons))
+            raise RunsRefused(reasons, filter(self._is_deleted, reasons))
 
     def _make(self, calls: Iterable[Call], reasons: dict[str, str]) -> None:
         """Make the calls, a few at once; add to `reasons` the runs that MLflow will never take."""

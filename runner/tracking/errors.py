@@ -6,14 +6,6 @@ from dataclasses import dataclass, field
 import sqlalchemy as sa
 
 
-class GivenUp(Exception):
-    """The store gave no answer for too long; what it has not got stays in the journals."""
-
-
-class JournalGone(GivenUp):
-    """A journal was deleted, or its folder moved, while it was being published."""
-
-
 @dataclass
 class Report:
     """What became of the runs in the journals."""

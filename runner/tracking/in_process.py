@@ -5,7 +5,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 
 URI, NAME, ID = "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_EXPERIMENT_ID"
 
@@ -42,6 +42,6 @@ def _said() -> dict[str, str]:
             variables[NAME] = mlflow.get_experiment(number).name
         except Exception as error:  # whatever a store says that does not have it
             raise ConfigError(
-                f"tracking.experiment: {ID}={number} cannot be looked up ({error}): name it"
+                "tracking.experiment", f"{ID}={number} cannot be looked up ({error}): name it"
             ) from error
     return variables

@@ -4,9 +4,9 @@ import threading
 from concurrent.futures import Future
 from pathlib import Path
 
+from runner.errors import GivenUp
 from runner.tracking.batch import Store
 from runner.tracking.create import create
-from runner.tracking.errors import GivenUp
 from runner.tracking.files import Files
 from runner.tracking.moved import mend
 from runner.tracking.sql import open_engine

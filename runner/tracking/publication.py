@@ -13,17 +13,9 @@ from typing import Any
 import numpy as np
 import yaml
 
+from runner.errors import JournalError, JournalUnavailable
 from runner.record.column import Column
-from runner.record.journal import (
-    End,
-    File,
-    JournalError,
-    JournalUnavailable,
-    Reader,
-    Record,
-    Rows,
-    Start,
-)
+from runner.record.journal import End, File, Reader, Record, Rows, Start
 from runner.tracking.batch import JOURNAL_TAG, Artifact, Batch, Points, Write
 from runner.tracking.open_run import OpenRun
 from runner.tracking.parquet import write_trajectory

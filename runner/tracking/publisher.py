@@ -16,10 +16,10 @@ from filelock import FileLock, Timeout
 
 from runner.base import project
 from runner.base.uri import recorded, scrubbed
+from runner.errors import GivenUp, JournalGone, JournalUnavailable, RunsRefused
 from runner.record import journal
-from runner.record.journal import JournalUnavailable
-from runner.tracking.batch import Batch, Refused, Store
-from runner.tracking.errors import GivenUp, JournalGone, Report, brief, is_for_good
+from runner.tracking.batch import Batch, Store
+from runner.tracking.errors import Report, brief, is_for_good
 from runner.tracking.files import Files
 from runner.tracking.opening import opened
 from runner.tracking.publication import Publication
@@ -248,7 +248,7 @@ class Publisher:
                 self._store.write(batch)
             except GivenUp:
                 raise
-            except Refused as refused:
+            except RunsRefused as refused:
                 log.error("%s", refused)
                 self._refused |= refused.reasons
                 self._deleted |= refused.deleted

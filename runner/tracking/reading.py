@@ -21,6 +21,7 @@ from mlflow.exceptions import MlflowException
 
 from runner.base.address import fault
 from runner.base.uri import LOCAL, scrubbed, without_credentials
+from runner.errors import SourceError
 from runner.record import plain
 from runner.record.column import (
     FIGURES,
@@ -32,7 +33,7 @@ from runner.record.column import (
     standard,
 )
 from runner.record.naming import key
-from runner.record.run import Run, SourceError, cell_number, cell_rows, never_begun
+from runner.record.run import Run, cell_number, cell_rows, never_begun
 from runner.record.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.moved import path_here

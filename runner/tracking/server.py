@@ -15,9 +15,9 @@ from types import TracebackType
 from mlflow import MlflowClient
 
 from runner.base import project
-from runner.base.address import NoPort
 from runner.base.signals import signals
 from runner.base.uri import scrubbed
+from runner.errors import NoPort
 from runner.record.run import Run
 from runner.tracking.pages import place
 

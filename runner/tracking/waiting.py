@@ -10,7 +10,8 @@ from pathlib import Path
 from filelock import FileLock, Timeout
 
 from runner.base.uri import scrubbed
-from runner.tracking.errors import GivenUp, brief
+from runner.errors import GivenUp
+from runner.tracking.errors import brief
 
 PAUSE_SECONDS = 0.5  # before a store that gave no answer is tried again
 PATIENCE_SECONDS = 4.0  # without an answer, once nothing more will come

@@ -10,9 +10,10 @@ import pytest
 import torch
 
 from runner.base import project
-from runner.config.schema import ConfigError, plain
+from runner.config.schema import plain
 from runner.engine.experiment import compose
 from runner.engine.program.step import is_finite
+from runner.errors import ConfigError
 
 CONF = Path(__file__).resolve().parents[2] / "conf"
 OPTIONS = sorted(path.relative_to(CONF).with_suffix("") for path in CONF.rglob("*.yaml"))

@@ -17,8 +17,9 @@ from runner.base.paths import CONF
 from runner.config.cell import chosen
 from runner.config.composer import Composer
 from runner.config.refused import message
-from runner.config.schema import ConfigError, plain, register
+from runner.config.schema import plain, register
 from runner.config.split import split, with_their_options
+from runner.errors import ConfigError
 
 NUMBERS = ["0", "1", "3", "0.1", "0.25", "-1", "1e-3", "1e-300", "1e38", "nan", "007", "1_0"]
 REFERENCES = ["${lr}", "${seed}", "${optimizer.lr}", "${.lr}", "${hydra:job.name}", "${nowhere}"]

@@ -5,7 +5,7 @@ import pytest
 from scipy.stats import qmc
 
 import runner
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 
 WORDS = ("gradient=by_hand", "model=linear", "dataset=noisy_line", "tracking=off", "epochs=1")
 LOG = "lr=tag(log,interval(1e-4,1))"

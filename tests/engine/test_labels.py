@@ -10,7 +10,7 @@ from torch import nn
 from torch.nn import functional
 
 import runner
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("here", "one_thread")
 QUIET = ("tracking=off", "print_every=0", "tolerance=0", "model=softmax", "loss=cross_entropy")

@@ -13,9 +13,9 @@ from sklearn.preprocessing import StandardScaler
 import runner
 from runner import objective
 from runner.base.paths import CONF
-from runner.config.schema import ConfigError
 from runner.engine import measure
 from runner.engine.measure import spectrum
+from runner.errors import ConfigError
 from runner.record.column import norms
 from runner.record.journals import Journals
 

@@ -15,7 +15,7 @@ from runner import objective
 from runner.base.paths import CONF
 from runner.config import instead
 from runner.config.build import build
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.objective.minima import Minima
 
 NAMES = sorted(path.stem for path in (CONF / "objective").glob("*.yaml"))

@@ -11,8 +11,8 @@ from pytorch_optimizer.optimizer import OPTIMIZER_LIST
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import StandardScaler
 
-from runner.config.schema import ConfigError
 from runner.engine.experiment import compose
+from runner.errors import ConfigError
 
 WORDS = ["dataset=iris", "model=mlp", "loss=cross_entropy", "batch_size=32", "lr=0.01"]
 STEPS = 12

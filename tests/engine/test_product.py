@@ -8,11 +8,11 @@ from itertools import islice, product
 import numpy as np
 import pytest
 
-from runner.config.schema import ConfigError
 from runner.engine.check import check
 from runner.engine.draws import Draws
 from runner.engine.experiment import compose
 from runner.engine.stack import impossible, prepare, refusal, stack
+from runner.errors import ConfigError
 
 FEATURES = {"line": 1, "polynomial": 1, "noisy_line": 1}
 """Those of one feature; the others have several."""

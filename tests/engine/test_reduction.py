@@ -14,7 +14,7 @@ from torch import nn
 from torch.nn import functional
 
 import runner
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.report.problem import edge, problem
 
 pytestmark = pytest.mark.usefixtures("here", "one_thread")

@@ -7,9 +7,9 @@ import pytest
 import torch
 
 import runner
-from runner.config.schema import ConfigError
 from runner.engine.draws import Draws
 from runner.engine.experiment import compose
+from runner.errors import ConfigError
 from runner.record.journal import End, Journal, Reader
 from runner.sweeps.carry_out import work
 from runner.sweeps.executors.work import Work, do

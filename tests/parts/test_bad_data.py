@@ -15,9 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.base import project
-from runner.config.schema import ConfigError
 from runner.engine.check import check
 from runner.engine.experiment import compose
+from runner.errors import ConfigError
 from runner.sweeps.composing import one_cell
 
 GOOD = "a,b,y\n1,2,3\n2,1,4\n3,5,5\n4,4,7\n"

@@ -11,8 +11,8 @@ import pyarrow.parquet as pq
 import pytest
 
 import runner
-from runner.config.schema import ConfigError
 from runner.engine.draws import Draws
+from runner.errors import ConfigError
 
 pytestmark = pytest.mark.usefixtures("here")
 PARQUET = ("dataset=parquet", "dataset.path=t.parquet", "dataset.target=y", "model=linear")

@@ -17,7 +17,7 @@ import pytest
 
 import runner
 from runner.config import short_list
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.record import plain
 from runner.record.column import number
 from runner.record.journal import End, File, Journal, Start

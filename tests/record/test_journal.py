@@ -20,8 +20,9 @@ from filelock import FileLock
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from runner.errors import JournalError
 from runner.record import journal
-from runner.record.journal import End, Journal, JournalError, Reader, Start
+from runner.record.journal import End, Journal, Reader, Start
 from tests.support.rows import row_type
 from tests.support.waiting import PATIENCE
 

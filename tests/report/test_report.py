@@ -496,7 +496,7 @@ def run_of(values, *, trusted=True):
 
 def test_a_config_of_a_server_names_only_what_is_known(compose_config, tmp_path):
     """Whatever else it names is not even imported, wherever it stands."""
-    from runner.config.schema import ConfigError
+    from runner.errors import ConfigError
 
     values = plain(compose_config())
     problem(run_of(values, trusted=False))

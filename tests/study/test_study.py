@@ -15,7 +15,7 @@ import runner
 from runner.cli.entry import status_of
 from runner.cli.study import main as study_main
 from runner.cli.study import told
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.report import study_page
 from runner.study import (
     Claim,

@@ -14,7 +14,7 @@ from optuna.distributions import CategoricalDistribution, FloatDistribution, Int
 from scipy.stats import mannwhitneyu
 
 import runner
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 
 WORDS = ("gradient=by_hand", "model=linear", "dataset=noisy_line", "tracking=off", "epochs=20")
 RATE, MOMENTUM = "lr=tag(log,interval(1e-4,300))", "optimizer.momentum=interval(0.01,0.99)"

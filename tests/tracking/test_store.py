@@ -595,7 +595,7 @@ def test_a_schema_that_mlflow_itself_refuses_is_said(tmp_path, empty_store, publ
 @pytest.mark.parametrize("way", ["bulk", "client"])
 def test_a_deleted_run_stays_deleted(way, tmp_path, empty_store, small):
     """It is refused with the reason, in every later batch too; the others are not held up."""
-    from runner.tracking.batch import Refused
+    from runner.errors import RunsRefused
 
     uri = empty_store(tmp_path)
     client = client_of(uri)
@@ -613,7 +613,7 @@ def test_a_deleted_run_stays_deleted(way, tmp_path, empty_store, small):
         def write(self, batch):
             try:
                 store.write(batch.without(self.refused))
-            except Refused as refused:
+            except RunsRefused as refused:
                 self.refused.update(refused.reasons)
                 store.write(batch.without(self.refused))
 
@@ -629,7 +629,8 @@ def test_a_deleted_run_stays_deleted(way, tmp_path, empty_store, small):
 @pytest.mark.parametrize("way", ["bulk", "client"])
 def test_a_deleted_experiment_gets_no_runs(way, tmp_path, empty_store, small):
     """Neither from a store that has just been opened nor from one that knew the experiment."""
-    from runner.tracking.batch import Batch, Refused
+    from runner.errors import RunsRefused
+    from runner.tracking.batch import Batch
 
     uri = empty_store(tmp_path)
     client, store = client_of(uri), new_store(way, uri)
@@ -641,7 +642,7 @@ def test_a_deleted_experiment_gets_no_runs(way, tmp_path, empty_store, small):
                 "b" * 32: Start("second", uri, "small", tags={"journal": "b" * 32}),
                 "c" * 32: Start("third", uri, "other", tags={"journal": "c" * 32}),
             }
-            with pytest.raises(Refused) as refused:
+            with pytest.raises(RunsRefused) as refused:
                 opened.write(Batch(others))
             assert list(refused.value.reasons) == ["b" * 32]
             assert "delete" in str(refused.value) or "active" in str(refused.value)

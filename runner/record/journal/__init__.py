@@ -9,6 +9,7 @@ While the process lives it holds a lock beside the file, which the operating sys
 whichever way the process goes; so a reader can tell a run that goes on from one that was cut off.
 """
 
+from runner.errors import JournalError, JournalUnavailable
 from runner.record.journal.files import (
     FOLDER,
     PUT_AWAY,
@@ -21,15 +22,7 @@ from runner.record.journal.files import (
     tidy,
 )
 from runner.record.journal.reader import Reader, Summary, destination, ends, summaries
-from runner.record.journal.record import (
-    End,
-    File,
-    JournalError,
-    JournalUnavailable,
-    Record,
-    Rows,
-    Start,
-)
+from runner.record.journal.record import End, File, Record, Rows, Start
 from runner.record.journal.writer import Journal, Sink, new_id
 
 __all__ = [

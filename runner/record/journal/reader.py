@@ -12,18 +12,9 @@ from typing import Any
 import numpy as np
 
 from runner.base import project
+from runner.errors import JournalError, JournalUnavailable
 from runner.record.journal.files import PUT_AWAY, check_tables
-from runner.record.journal.record import (
-    End,
-    File,
-    JournalError,
-    JournalUnavailable,
-    Record,
-    Rows,
-    Start,
-    checksum,
-    decoded,
-)
+from runner.record.journal.record import End, File, Record, Rows, Start, checksum, decoded
 
 # What SQLite says of its surroundings, not of the file.
 PASSING = {

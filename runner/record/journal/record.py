@@ -12,8 +12,6 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.errors import RunnerError
-
 Rows = NDArray[np.void]
 """A chunk of a trajectory as a structured array; see `runner.record.column.row_type`."""
 
@@ -84,14 +82,6 @@ class Record:
     run: str
     content: "Start | Rows | File | End"
     number: int
-
-
-class JournalError(RunnerError):
-    """A journal that cannot be written or, from some record on, not be read."""
-
-
-class JournalUnavailable(JournalError):
-    """It cannot be read now, and perhaps later: the disk is full, say. It is not damaged."""
 
 
 def decoded(kind: str, body: bytes) -> Start | Rows | File | End:

@@ -14,9 +14,10 @@ import numpy as np
 from filelock import FileLock
 
 from runner.base import project
+from runner.errors import JournalError
 from runner.record.journal.files import SCHEMA, lock_path, mark_origin, published
 from runner.record.journal.reader import last_whole
-from runner.record.journal.record import End, File, JournalError, Rows, Start, checksum
+from runner.record.journal.record import End, File, Rows, Start, checksum
 
 PAGE_BYTES = 16384
 """Of the file: chunks of a large model's trajectory take a third of the time of 4096."""

@@ -16,7 +16,8 @@ import cloudpickle
 from runner.base.console import prepare
 from runner.base.failure import summary, whole
 from runner.engine.measure import MEASURES
-from runner.record.journal import Journal, JournalError
+from runner.errors import JournalError
+from runner.record.journal import Journal
 from runner.sweeps.executors.work import Work, do
 
 DONE = "done"

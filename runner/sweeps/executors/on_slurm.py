@@ -16,7 +16,7 @@ from typing import IO, Any, NamedTuple
 from runner.base import project
 from runner.base.console import prepare, say
 from runner.config.cell import Cell
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.record.journal import Journal, new_id
 from runner.sweeps.executors.alike import Versions, differences, of_this_machine, versions
 from runner.sweeps.executors.contract import Tell
@@ -55,7 +55,7 @@ class OnSlurm:
             raise ConfigError(f"hydra/launcher=slurm: needs submitit: {INSTALL}")
         for name, value in {"jobs": self._jobs.jobs, **self._jobs.parameters}.items():
             if isinstance(value, int | float) and value < (0 if name == "gpus_per_node" else 1):
-                raise ConfigError(f"hydra.launcher.{name}: expected 1 or more, got {value:g}")
+                raise ConfigError(f"hydra.launcher.{name}", expected="1 or more", got=f"{value:g}")
         self._submitter(project.folder() / FOLDER)
 
     def executor(self, journal: Callable[[], Journal], received: Sequence[str]) -> "_Units":

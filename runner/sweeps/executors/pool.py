@@ -18,7 +18,8 @@ from typing import Any, NamedTuple
 import cloudpickle
 
 from runner.engine.measure import own_measures
-from runner.record.journal import JournalError, ends
+from runner.errors import JournalError, ProcessEnded
+from runner.record.journal import ends
 from runner.sweeps.executors.contract import Tell
 from runner.sweeps.executors.member import DONE, Answer, Asked, serve
 from runner.sweeps.executors.result import Result, result
@@ -27,10 +28,6 @@ from runner.sweeps.forking import HEAVY, context, without_interrupts, without_ma
 
 POLL_SECONDS = 0.2  # between two looks at whether a signal has come
 START_SECONDS = 10.0  # for a process that cannot be started at once
-
-
-class ProcessEnded(Exception):
-    """A process of the pool has ended instead of answering; how."""
 
 
 class _Worker(NamedTuple):

@@ -13,7 +13,7 @@ from typing import Any, NamedTuple
 
 from runner.base import project
 from runner.base.console import complain
-from runner.config.schema import ConfigError
+from runner.errors import ConfigError
 from runner.sweeps.executors.alike import Versions, differences, of_this_machine
 
 INSTALL = "pip install 'gradient-descent-runner[ray]'"
@@ -46,12 +46,12 @@ def _check_values(cluster: Cluster) -> None:
     for name in ("num_cpus", "num_gpus", "memory", "max_retries"):
         value = getattr(cluster, name)
         if value is not None and value < 0:
-            raise ConfigError(f"hydra.launcher.{name}: expected 0 or more, got {value}")
+            raise ConfigError(f"hydra.launcher.{name}", expected="0 or more", got=value)
     environment = cluster.runtime_env
     if environment is not None and not isinstance(environment, Mapping):
         raise ConfigError(
-            f"hydra.launcher.runtime_env: expected a mapping, {{excludes: [data]}} say, "
-            f"got {environment}"
+            "hydra.launcher.runtime_env",
+            f"expected a mapping, {{excludes: [data]}} say, got {environment}",
         )
 
 
@@ -66,13 +66,14 @@ def _check_reachable(address: str) -> None:
             )
     host, _, port = address.rpartition(":")
     if not host or not port.isdigit() or "//" in host:
-        raise ConfigError(f"hydra.launcher.address: expected auto or HOST:PORT, got {address}")
+        raise ConfigError("hydra.launcher.address", expected="auto or HOST:PORT", got=address)
     try:
         socket.create_connection((host.strip("[]"), int(port)), CONNECT_SECONDS).close()
     except (OSError, OverflowError) as error:
         raise ConfigError(
-            f"hydra.launcher.address: nothing answers at {address} ({error}): expected the address "
-            "that `ray start --head` has printed, or none for a Ray on this machine"
+            "hydra.launcher.address",
+            f"nothing answers at {address} ({error}): expected the address "
+            "that `ray start --head` has printed, or none for a Ray on this machine",
         ) from error
 
 

@@ -16,7 +16,8 @@ from runner.engine.isolated import isolated
 from runner.engine.pruning import pruning
 from runner.engine.recording import Run
 from runner.engine.stack import Parts, stack
-from runner.record.journal import JournalError, Sink, Start
+from runner.errors import JournalError
+from runner.record.journal import Sink, Start
 from runner.sweeps.executors.result import Result, result
 
 
