@@ -4,6 +4,7 @@
 # make test-bits                          those of bits, on simulated processors
 # make test-mlflow                        those of the store, with older versions of MLflow
 # make check                              format, lint, types
+# make test-newest                        the quick tests with the newest of everything; they may fail
 # make bench                              speed, as a table of ratios
 # make pictures                           those of the README, anew
 # make ui ARGS=latest                     MLflow's UI at a run or a sweep
@@ -20,7 +21,7 @@ SLOW = $(shell $(PYTHON) -c 'import os; print(3 * os.cpu_count() // 2)')
 MLFLOWS = 3.1.4 3.10.1
 WITH_3.1.4 = sqlalchemy==2.0.44
 
-.PHONY: run test test-slow test-bits test-mlflow check bench pictures ui
+.PHONY: run test test-slow test-bits test-mlflow test-newest check bench pictures ui
 
 run: .venv/installed
 	@$(BIN)/python -m runner $(ARGS)
@@ -43,6 +44,11 @@ $(MLFLOWS:%=.mlflow/%/tested): .mlflow/%/tested: .venv/installed
 	  tests/tracking/test_store.py $(ARGS)
 
 .PHONY: $(MLFLOWS:%=.mlflow/%/tested)
+
+test-newest:
+	$(PYTHON) -m venv --clear .newest
+	.newest/bin/python -m pip install --quiet --editable '.[dev]'
+	.newest/bin/python -m pytest -n auto --dist worksteal -W default -m "not slow" $(ARGS)
 
 check: .venv/installed
 	$(BIN)/ruff format --check .

@@ -1,4 +1,4 @@
-"""Pictures of one run: its loss, its parameters, and its path over the loss's landscape."""
+"""Pictures of one run: its path over the loss's landscape, and its loss for a notebook."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -14,7 +14,7 @@ from runner.errors import ConfigError
 from runner.record.column import PARAMETERS
 from runner.record.run import Run
 from runner.record.trajectory import Trajectory
-from runner.report.drawn import DASHES, is_wide, positive, thin
+from runner.report.drawn import is_wide, positive, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem
 
@@ -23,27 +23,15 @@ Array = NDArray[np.floating[Any]]
 SIZE = (7.0, 4.5)  # inches
 DOTS = 110  # an inch
 MOST_POINTS = 4000  # of a curve: more than a picture has dots
-MOST_NAMED = 8  # parameters with a colour and a place in the legend each; more are grey
-MOST_TOLD = 24  # of those have their names at their ends
-LINES = {"dotdash": (0, (2, 2, 6, 2)), "dashdot": "dashdot"}
 
 
 def draw(run: Run, folder: Path) -> Iterator[Path]:
-    """Draw what there is to see of the run, each picture into a file of its own."""
+    """Draw what MLflow's own charts do not show: the path over the landscape, into a file."""
     rows = run.trajectory()
-    if len(rows) < 2:
-        return
-    if len(rows.losses[0]):
-        yield _saved(loss_picture(run, rows), folder / "loss.png")
-    yield _saved(_parameters(run, rows), folder / "parameters.png")
-    picture = _landscape(run, rows)
-    if picture is not None:
-        yield _saved(picture, folder / "landscape.png")
-
-
-def _saved(picture: Figure, path: Path) -> Path:
-    picture.savefig(path, dpi=DOTS)
-    return path
+    if len(rows) > 1 and (picture := _landscape(run, rows)) is not None:
+        path = folder / "landscape.png"
+        picture.savefig(path, dpi=DOTS)
+        yield path
 
 
 def _new(run: Run, x: str, y: str) -> tuple[Figure, Any]:
@@ -78,39 +66,6 @@ def loss_picture(run: Run, rows: Trajectory) -> Figure:
     axes.plot(epochs[kept], positive(loss[kept]) if log else loss[kept], color=colour(0))
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     _mark_the_end(run, axes, epochs[-1], loss[-1], rows.epoch_steps)
-    return picture
-
-
-def _parameters(run: Run, rows: Trajectory) -> Figure:
-    picture, axes = _new(run, "epoch", "parameters")
-    told = list(rows.told(PARAMETERS))
-    own_names = [name for name, _, _ in told]
-    steps, values = told[0][1], np.stack([own for _, _, own in told], axis=1).astype(np.float64)
-    for number, name in enumerate(own_names):
-        kept = thin(values[:, number], MOST_POINTS)
-        named = len(own_names) <= MOST_NAMED
-        dash = DASHES[number % len(DASHES)]
-        axes.plot(
-            steps[kept],
-            values[kept, number],
-            color=colour(number) if named else "#7F7F7F",
-            linestyle=LINES.get(dash, dash) if named else "solid",
-            linewidth=1.5 if named else 0.8,
-            label=name if named else None,
-        )
-        if not named and len(own_names) <= MOST_TOLD:
-            axes.text(steps[-1], values[-1, number], f" {name}", va="center", fontsize=7)
-    if len(own_names) <= MOST_NAMED:
-        axes.legend()
-    else:
-        axes.set_ylabel(f"{len(own_names)} parameters")
-    size = np.abs(values[np.isfinite(values)])
-    if run.outcome == "diverged" and size.max() > 1000:
-        axes.set_yscale("symlog", linthresh=max(10.0, float(np.abs(values[0]).max())))
-        axes.yaxis.get_major_locator().set_params(numticks=7)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    farthest = np.abs(values[-1]).argmax()
-    _mark_the_end(run, axes, steps[-1], values[-1, farthest], rows.epoch_steps)
     return picture
 
 

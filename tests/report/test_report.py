@@ -388,17 +388,15 @@ def report_of(folder, environment):
 # --- Pictures ---
 
 
-@pytest.mark.one_in(2)
 @pytest.mark.parametrize("lr", ["0.1", pytest.param("1", marks=pytest.mark.slow)])
-def test_a_run_has_pictures(lr, tmp_path, runner, store):
-    """PNGs of a sensible size, with something on them, also of a run that has diverged."""
+def test_a_run_has_a_picture(lr, tmp_path, runner, store):
+    """A PNG of a sensible size, with something on it, also of a run that has diverged."""
     runner(tmp_path, "gradient=by_hand", f"lr={lr}", PICTURES)
     client, [run] = store(tmp_path)
-    for name in ("loss.png", "parameters.png", "landscape.png"):
-        picture = matplotlib.image.imread(artifact(client, run, name, tmp_path))
-        height, width, _ = picture.shape
-        assert (width, height) == (770, 495)
-        assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 50
+    picture = matplotlib.image.imread(artifact(client, run, "landscape.png", tmp_path))
+    height, width, _ = picture.shape
+    assert (width, height) == (770, 495)
+    assert len(np.unique(picture.reshape(-1, picture.shape[2]), axis=0)) > 50
     assert not (tmp_path / "mlruns" / "publish.log").exists()
     wait_for(lambda: not os.listdir(tmp_path / "mlruns" / "report"))
 
