@@ -28,7 +28,7 @@ ONLY = {
 }
 """The rooms or files that alone may import a library."""
 
-PROGRAMS_KNOW = ("base", "engine/program", "engine/measure", *PARTS)
+PROGRAMS_KNOW = ("errors", "base", "engine/program", "engine/measure", *PARTS)
 """What a loop's program may import of ours."""
 
 
@@ -82,9 +82,9 @@ def test_every_group_of_parts_is_a_room():
 
 @pytest.mark.parametrize("path", [path for path in files() if room_of(path) in PARTS], ids=name_of)
 def test_parts_know_no_configuration(path):
-    """They are mathematics alone: neither Hydra nor any room of ours but base and other parts."""
+    """They are mathematics: neither Hydra nor any room of ours but errors, base and other parts."""
     assert {name.partition(".")[0] for name in imported(path)}.isdisjoint({"hydra", "omegaconf"})
-    assert all(is_in(name, ("base", *PARTS)) for name in ours(path))
+    assert all(is_in(name, ("errors", "base", *PARTS)) for name in ours(path))
 
 
 @pytest.mark.parametrize(
