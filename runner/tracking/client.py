@@ -48,12 +48,17 @@ class Place(NamedTuple):
     run: str
 
 
+def connect(uri: str) -> MlflowClient:
+    """Return MLflow's client of a store: whatever is asked of a server goes through one."""
+    return MlflowClient(uri)
+
+
 class ClientStore:
     """See `runner.tracking.batch.Store`."""
 
     def __init__(self, uri: str) -> None:
         self._uri = uri
-        self._client = MlflowClient(uri)
+        self._client = connect(uri)
         self._at_once = AT_ONCE if uri.startswith("http") else 1
         self._experiments: dict[str, str] = {}
         self._places: dict[str, Place] = {}  # by the run's id in the journal

@@ -13,6 +13,7 @@ from runner.base.uri import without_credentials
 from runner.record.column import FIGURES
 from runner.record.run import Run
 from runner.tracking.batch import JOURNAL_TAG, PARENT_TAG
+from runner.tracking.client import connect
 
 SHARED_VIEW = "mlflow.sharedViewState."
 """Begins the tag of an experiment in which MLflow's UI keeps a view under a key."""
@@ -30,7 +31,7 @@ def of(uri: str, run: Run) -> str | None:
     A sweep's has its cells, the best first, in the chart view, and of charts those with curves.
     Raises whatever MLflow raises where nobody answers.
     """
-    client = MlflowClient(uri)
+    client = connect(uri)
     found = place(client, run)
     if found is None:
         return None

@@ -15,7 +15,6 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 import sqlalchemy as sa
-from mlflow import MlflowClient
 from mlflow.entities import ViewType
 from mlflow.exceptions import MlflowException
 
@@ -36,6 +35,7 @@ from runner.record.naming import key
 from runner.record.run import Run, cell_number, cell_rows, never_begun
 from runner.record.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
+from runner.tracking.client import connect
 from runner.tracking.moved import path_here
 from runner.tracking.parquet import declared_in, is_readable, read_trajectory
 
@@ -86,7 +86,7 @@ class MlflowRuns:
     def __init__(self, uri: str, *, trust: bool) -> None:
         self._uri, self._trust = uri, trust
         try:
-            self._client = MlflowClient(uri)
+            self._client = connect(uri)
             experiments = self._client.search_experiments()
         except Exception as error:  # whatever a driver raises when nobody answers
             raise self._unreadable(error) from error

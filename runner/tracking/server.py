@@ -12,13 +12,12 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import TracebackType
 
-from mlflow import MlflowClient
-
 from runner.base import project
 from runner.base.signals import signals
 from runner.base.uri import scrubbed
 from runner.errors import NoPort
 from runner.record.run import Run
+from runner.tracking.client import connect
 from runner.tracking.pages import place
 
 PORTS = 20
@@ -45,7 +44,7 @@ def serving(host: str, port: int, run: Run) -> str | None:
     """The address of a server that has the run, on one of the ports; None if there is none."""
     for address in (f"http://{host}:{one}" for one in _ports(port) if _listens(host, one)):
         with suppress(Exception):  # whatever else it is that answers there
-            if place(MlflowClient(address), run):
+            if place(connect(address), run):
                 return address
     return None
 
