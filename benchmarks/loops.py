@@ -14,9 +14,11 @@ from hydra import initialize_config_dir
 
 from runner.base import project
 from runner.cli.run_lines import Console
+from runner.config.cell import Cell
 from runner.config.schema import plain, register
 from runner.device import use_threads
 from runner.engine import drive, experiment, stop
+from runner.engine.check import checked
 from runner.engine.recording import Run
 from runner.record.journal import Journal, Start
 
@@ -57,10 +59,11 @@ def recorded_steps(overrides: list[str]) -> float:
     """The same of that config, all of whose epochs are used; with its checkpoints."""
     with initialize_config_dir(str(CONF), version_base="1.3"):
         config = plain(compose_config("config", overrides))
-    ready = experiment.compose(config)
+    spec = checked(Cell(config, {}, overrides))
+    ready = experiment.compose(spec)
     with tempfile.TemporaryDirectory() as folder, chdir(folder), project.here():
         journal = Journal(Path(folder) / "journal.db")
-        limits, look = stop.limits_of(config), Console(config, ready.tensors)
+        limits, look = stop.limits_of(spec), Console(spec, ready.tensors)
         ended: list[Run] = []
         started = time.perf_counter()
         drive.execute(

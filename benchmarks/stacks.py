@@ -14,6 +14,7 @@ from hydra.types import RunMode
 from runner.config.composer import Composer
 from runner.config.schema import register
 from runner.device import use_threads
+from runner.engine.check import checked
 from runner.engine.draws import Draws
 from runner.engine.experiment import alone as lone_run
 from runner.engine.stack import Parts, prepare, slower, stack
@@ -74,8 +75,8 @@ def _parts(composer: Composer, words: Sequence[str], cells: int, *, shared: bool
         composer.cell([*words, f"lr={0.001 * (n + 1)}", f"seed={0 if shared else n}"])
         for n in range(cells)
     ]
-    first = Draws().dataset(made[0].values)
-    return [prepare(cell.values, first if shared else None) for cell in made]
+    first = Draws().dataset(made[0].spec)
+    return [prepare(checked(cell), first if shared else None) for cell in made]
 
 
 def _fastest(steps: Iterator[Any]) -> float:

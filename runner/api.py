@@ -8,6 +8,7 @@ import threading
 import warnings
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -27,7 +28,7 @@ from runner.config.schema import Values
 from runner.config.settings import check_alone
 from runner.config.words import Words, labels, short, words
 from runner.device import threads_put_back
-from runner.engine.check import check
+from runner.engine.check import checked
 from runner.engine.isolated import isolated, plain_modes
 from runner.engine.unused import refuse_unused
 from runner.errors import ConfigError, NotFound
@@ -67,12 +68,12 @@ def run(
         names = {part: short(value) for part, value in objects.items()}
         cell = _with_objects(composed, names, stack.enter_context(given.held(objects)))
         _refuse_a_dry_run(cell)
-        check_alone(cell.values["sweep"], is_swept=False)
-        check(cell.values, cell.choices, cell.overrides)
+        check_alone(cell.spec.sweep, is_swept=False)
+        spec = checked(cell)
         refuse_unused([cell])
         stack.enter_context(_torch_state([cell]))
         tracked = stack.enter_context(_session(cell))
-        done, received = alone.carry_out(cell, tracked)
+        done, received = alone.carry_out(cell, spec, tracked)
         alone.raise_failure(done)
         if done.end.outcome == "interrupted":
             _hand_on(received)
@@ -103,7 +104,7 @@ def sweep(
         def with_objects(composed: Sequence[Cell]) -> list[Cell]:
             made = [_with_objects(cell, *own) for own in held for cell in composed]
             called = within_sweep(made) if len(held) > 1 else [cell.name for cell in made]
-            return [cell._replace(name=name) for cell, name in zip(made, called, strict=True)]
+            return [replace(cell, name=name) for cell, name in zip(made, called, strict=True)]
 
         if asked.objects:
             source = source.mapped(with_objects)
@@ -111,8 +112,8 @@ def sweep(
         _refuse_a_dry_run(cells[0])
         settings = launch.settings(cells)
         # Processes of the caller's that nobody has asked for would be a surprise.
-        settings = {**settings, "workers": settings["workers"] or 1}
-        if asked.objects and settings["workers"] > 1:
+        settings = replace(settings, workers=settings.workers or 1)
+        if asked.objects and settings.workers != 1:
             raise ConfigError("sweep.workers", "expected 1, for an object is in this process alone")
         stack.enter_context(_torch_state(cells))
         tracked = stack.enter_context(_session(cells[0]))
@@ -186,7 +187,7 @@ def _torch_state(cells: Sequence[Cell]) -> Iterator[None]:
 
     If a cell needs PyTorch: its random numbers, switches and modes.
     """
-    if all(cell.values["gradient"] == "by_hand" for cell in cells):
+    if all(cell.spec.gradient == "by_hand" for cell in cells):
         yield
         return
     import torch
@@ -208,8 +209,7 @@ def _torch_state(cells: Sequence[Cell]) -> Iterator[None]:
 @contextmanager
 def _session(cell: Cell) -> Iterator[Session]:
     """The journal of this call, closed when it ends."""
-    node = {**cell.values["tracking"], **cell.values["report"]}
-    tracked = background.session(Settings(**node))
+    tracked = background.session(Settings.of(cell.spec))
     try:
         yield tracked
     finally:
@@ -246,13 +246,13 @@ def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Valu
         choices[part] = names[part]
         overrides.append(f"{part}={choices[part]}")
     kept = without_replaced(choices)
-    return cell._replace(
-        values=settled(values), choices=kept, overrides=overrides, follows=frozenset(follows)
+    return replace(
+        cell, values=settled(values), choices=kept, overrides=overrides, follows=frozenset(follows)
     )
 
 
 def _refuse_a_dry_run(cell: Cell) -> None:
-    if cell.values["sweep"]["dry_run"]:
+    if cell.spec.sweep.dry_run:
         raise ConfigError("sweep.dry_run", "prints a plan, which is for the command line")
 
 

@@ -8,10 +8,10 @@ from runner.base.failure import summary
 from runner.base.signals import signals
 from runner.cli.run_lines import Console
 from runner.config.cell import Cell
-from runner.config.schema import Values
+from runner.config.spec import Checked, Spec
 from runner.dataset.samples import Dataset
 from runner.engine import identity, stop
-from runner.engine.check import check
+from runner.engine.check import checked
 from runner.engine.draws import Draws
 from runner.engine.drive import execute
 from runner.engine.experiment import Experiment, compose
@@ -38,30 +38,30 @@ def run(cell: Cell) -> float:
     Raises ConfigError before anything starts if the config cannot run, and SystemExit, with all
     that was recorded kept, if a signal stopped it; JournalError if it cannot be recorded.
     """
-    check(cell.values, cell.choices, cell.overrides)
+    spec = checked(cell)
     refuse_unused([cell])
-    if cell.values["sweep"]["dry_run"]:
-        say(f"1 cell: {identity.name(cell)}, loop {compose(cell.values).loop}; nothing is run")
+    if spec.sweep.dry_run:
+        say(f"1 cell: {identity.name(cell)}, loop {compose(spec).loop}; nothing is run")
         return math.nan
-    tracked = session(Settings(**cell.values["tracking"], **cell.values["report"]))
-    done, received = carry_out(cell, tracked)
+    tracked = session(Settings.of(spec))
+    done, received = carry_out(cell, spec, tracked)
     raise_failure(done)
     if done.end.outcome == "interrupted":
         raise SystemExit(128 + signal.Signals[(received or ["SIGINT"])[0]])
     return math.inf if done.end.outcome == "diverged" else done.final_loss
 
 
-def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
+def carry_out(cell: Cell, spec: Checked, tracked: Session) -> tuple[Run, list[str]]:
     """Compose the run, execute, record and show it; and the signal that has stopped it, if any."""
-    data = Draws().dataset(cell.values)
-    experiment = compose(cell.values, data)
+    data = Draws().dataset(spec)
+    experiment = compose(spec, data)
     tags = {TAG: fingerprint(cell.values, data.digest)}  # a sweep that resumes does it not again
     start = identity.start(cell, experiment, data, tracked.store, tags)
-    limits = stop.limits_of(cell.values)
-    look, ended = Console(cell.values, experiment.tensors), list[Run]()
+    limits = stop.limits_of(spec)
+    look, ended = Console(spec, experiment.tensors), list[Run]()
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         journal = tracked.journal
-        every = cell.values["checkpoint"]["every"]
+        every = spec.checkpoint.every
         told = (received, lambda _, run: ended.append(run), look)
         try:
             execute(experiment, [start], limits, journal, *told, every=every)
@@ -71,16 +71,16 @@ def carry_out(cell: Cell, tracked: Session) -> tuple[Run, list[str]]:
             ) from error
         look.close()
         [done] = ended
-        tell_end(experiment, data, done, start.name, journal, cell.values["tracking"])
+        tell_end(experiment, data, done, start.name, journal, spec)
     return done, received
 
 
 def tell_end(
-    experiment: Experiment, data: Dataset, done: Run, name: str, journal: Sink, tracking: Values
+    experiment: Experiment, data: Dataset, done: Run, name: str, journal: Sink, spec: Spec
 ) -> None:
     """Say how it ended, and record the fitted model where that is asked for."""
     say(_closing_block(experiment, done, name))
-    if tracking["log_model"] and done.failure is None:
+    if spec.tracking.log_model and done.failure is None:
         _log_model(experiment, data, done, journal)
 
 

@@ -79,7 +79,7 @@ def job(config: DictConfig) -> float:
         values, overrides = pinned(settled(plain(config))), hydra_config.overrides.task
         choices = chosen(hydra_config.runtime.choices, overrides)
         cell = Cell(values, choices, overrides, follows=followers(config))
-        check_alone(cell.values["sweep"], is_swept=hydra_config.mode is RunMode.MULTIRUN)
+        check_alone(cell.spec.sweep, is_swept=hydra_config.mode is RunMode.MULTIRUN)
         return run(cell)
 
 

@@ -5,6 +5,7 @@ import shlex
 import signal
 from collections.abc import Sequence
 from copy import deepcopy
+from dataclasses import replace
 from pathlib import Path
 
 from runner.base.console import say
@@ -18,13 +19,15 @@ from runner.config import short_list
 from runner.config.build import only
 from runner.config.cell import Cell
 from runner.config.schema import Values
+from runner.config.spec import Checked, Spec
 from runner.engine import identity, stop
+from runner.engine.check import checked
 from runner.engine.going_on import Before, Horizon, check_foreign, go_on, read, unit
 from runner.engine.recording import Run
 from runner.engine.scheduled import HORIZONS
 from runner.errors import ConfigError, NotFound
 from runner.record import journal
-from runner.record.journal import Journal, Start
+from runner.record.journal import Journal
 from runner.record.run import Run as Found
 from runner.sweeps import parent, table
 from runner.sweeps.executors.result import Result, result
@@ -98,7 +101,7 @@ def _run(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
     if not found.trusted:
         check_foreign(found.name, [before], changes)
     typed = [text for one in before.changes for text in one["changes"]] + list(changes)
-    first, limits = values(before.start, typed, composed(typed, config_dir))
+    first, limits = specs(before, typed, composed(typed, config_dir))
     if why := has_ended(found, changes, before, limits):
         say(why)
         return 0
@@ -111,15 +114,15 @@ def _run(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
         go_on(own, tracked.journal, changes, received, lambda _, run: ended.append(run), look)
         look.close()
         [done] = ended
-        told = found.name, tracked.journal, first["tracking"]
+        told = found.name, tracked.journal, first
         tell_end(own.experiment, own.data[0], done, *told)
     raise_failure(done)
     return _status(received if done.end.outcome == "interrupted" else [])
 
 
-def _session(path: Path, first: Values) -> Session:
+def _session(path: Path, first: Spec) -> Session:
     """That of a journal which goes on."""
-    return session(Settings(**first["tracking"], **first["report"]), journal=path.stem)
+    return session(Settings.of(first), journal=path.stem)
 
 
 def _status(received: Sequence[str]) -> int:
@@ -143,12 +146,12 @@ def refuse_another(typed: Sequence[str]) -> None:
             raise ConfigError(key, f"would be another run; one that goes on may change {known}")
 
 
-def values(start: Start, typed: Sequence[str], asked: Values) -> tuple[Values, Values]:
-    """What the run began with, and the same with the limits that it has now.
+def specs(before: Before, typed: Sequence[str], asked: Values) -> tuple[Checked, Checked]:
+    """Return what the run began with, and the same with the limits that it has now.
 
     `asked` is what was typed, `composed`.
     """
-    keys = [text.partition("=")[0] for text in typed]
+    start, keys = before.start, [text.partition("=")[0] for text in typed]
     first: Values = {**asked, **deepcopy(dict(start.config))}
     first |= {key: deepcopy(start.how[key]) for key in identity.HOW if key in start.how}
     first |= {key: asked[key] for key in {key.split(".")[0] for key in keys} & {*KEPT}}
@@ -157,7 +160,13 @@ def values(start: Start, typed: Sequence[str], asked: Values) -> tuple[Values, V
     own |= {key: asked["tracking"][key] for key in own if f"tracking.{key}" in keys}
     wanted = asked["tracking"]["log_model"] or start.how.get("log_model", False)
     first["tracking"] = {**asked["tracking"], **own, "log_model": wanted}
-    return first, {**first, **{key: asked[key] for key in LONGER if key in keys}}
+    limits = {**first, **{key: asked[key] for key in LONGER if key in keys}}
+    return _checked(before, first), _checked(before, limits)
+
+
+def _checked(before: Before, values: Values) -> Checked:
+    """Return the spec of a run that goes on; nothing of it was typed now."""
+    return checked(Cell(values, {}, [], before.start.name))
 
 
 def horizons(before: Before, changes: Sequence[str], config_dir: str | None) -> list[Horizon]:
@@ -168,10 +177,10 @@ def horizons(before: Before, changes: Sequence[str], config_dir: str | None) -> 
     for at, texts in [*steps, (before.steps, changes)]:
         typed += texts
         if own := [text.partition("=") for text in texts if text.partition("=")[0] in REACHES]:
-            then = values(before.start, typed, composed(typed, config_dir))[1]
-            node = found[-1][1]["schedule"] if found else then["schedule"]
+            then = specs(before, typed, composed(typed, config_dir))[1]
+            node = found[-1][1].schedule if found else then.schedule
             new = {key.partition(".")[2]: _whole(key, value) for key, _, value in own}
-            found.append((at, {**then, "schedule": {**node, **new}}))
+            found.append((at, Checked(replace(then, schedule={**node, **new}))))
     return found
 
 
@@ -184,7 +193,7 @@ def _whole(key: str, text: str) -> int | None:
         raise ConfigError(key, expected="a whole number, or null", got=text) from None
 
 
-def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Values) -> str | None:
+def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Spec) -> str | None:
     """Why there is nothing to go on with, if there is not. Raises ConfigError."""
     if found.outcome in ("interrupted", "failed"):  # what failed may have been mended
         return None
@@ -192,8 +201,8 @@ def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Valu
     epochs = int(found.figures.get("epochs_run", 0))
     said = f"{found.name}: has ended, {found.outcome} after {epochs} epochs"
     if found.outcome == "exhausted":
-        most = limits["max_steps"]
-        further = limits["epochs"] > epochs and (most is None or before.steps < most)
+        most = limits.max_steps
+        further = limits.epochs > epochs and (most is None or before.steps < most)
         if keys & {"epochs", "max_steps"} and not further:
             raise ConfigError(said, "expected more epochs or steps than that")
         return None if further else f"{said}; epochs=... takes it further"
@@ -235,7 +244,7 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
             "sweep.resume=true does anew what has not ended"
         )
     asked = composed([], config_dir)  # once, for it takes a while
-    first = {b.run: values(b.start, [], asked)[0] for own in units.values() for b in own}
+    first = {b.run: specs(b, [], asked)[0] for own in units.values() for b in own}
     tracked = _session(found.journal, next(iter(first.values())))
     results = {int(b.start.tags["cell"]): _result(b) for _, b in runs if not _is_open(b)}
     with signals(signal.SIGINT, signal.SIGTERM) as received:
@@ -256,7 +265,7 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
             go_on(made, sink, [], received, tell, None)
             if not is_main:
                 sink.close()
-    cells = [_cell(b, first[b.run]) for _, b in sorted(runs, key=_number)]
+    cells = [_cell(b, first[b.run].values) for _, b in sorted(runs, key=_number)]
     ordered = [results[number] for number in sorted(results)]
     say(table.printed(cells, ordered))
     if begun == count:

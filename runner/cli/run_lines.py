@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base.console import on_terminal, say
+from runner.config.spec import Spec
 from runner.engine.epoch import RIGHT, UNSEEN, UNSEEN_RIGHT, Seen
 from runner.engine.program.step import Step
 from runner.errors import escaped
@@ -23,10 +24,9 @@ BAR_DELAY = 1.5  # seconds; a shorter run shows no bar
 class Console:
     """Shows a run by itself: its lines, and on a terminal a bar below those of a longer one."""
 
-    def __init__(self, values: Mapping[str, Any], tensors: Mapping[str, tuple[int, ...]]) -> None:
-        """`values` are those of the config."""
-        self._values, self._names = values, parameter_names(tensors)
-        self._print_every = values["print_every"]
+    def __init__(self, spec: Spec, tensors: Mapping[str, tuple[int, ...]]) -> None:
+        self._spec, self._names = spec, parameter_names(tensors)
+        self._print_every = spec.print_every
         self._bar: Any = None
         self._bar_due = time.monotonic() + BAR_DELAY if on_terminal() else math.inf
         self._shown = 0.0
@@ -34,7 +34,7 @@ class Console:
 
     def predicted(self, when: str, value: float) -> None:
         """Tell the prediction at the dataset's probe point."""
-        self._say(prediction_line(when, self._values["dataset"]["probe"], value))
+        self._say(prediction_line(when, self._spec.part("dataset")["probe"], value))
 
     def step(self, seen: Seen, step: Step, now: float) -> None:
         """Print the epoch's line if it is one of those that have one, and move the bar."""
@@ -59,7 +59,7 @@ class Console:
         elif time.monotonic() > self._bar_due:
             from tqdm import tqdm
 
-            total = self._values["epochs"]
+            total = self._spec.epochs
             self._bar = tqdm(total=total, initial=epoch, unit=" epochs", leave=False)
 
     def close(self) -> None:

@@ -1,10 +1,13 @@
 """A cell: a run-to-be, alone or one of a sweep."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 from runner.config.instead import without_replaced
 from runner.config.schema import Values
+from runner.config.spec import Spec, typed
 
 NOT_THE_EXPERIMENT = ("tracking", "print_every", "sweep", "record", "checkpoint", "report")
 """Nodes that say where and how a run is kept and shown."""
@@ -23,7 +26,8 @@ def chosen(choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, An
     return without_replaced(found)
 
 
-class Cell(NamedTuple):
+@dataclass(frozen=True)
+class Cell:
     """What is known of a run before anything is built."""
 
     values: Values
@@ -35,3 +39,8 @@ class Cell(NamedTuple):
     """Within its sweep; empty for a lone run."""
     follows: frozenset[str] | None = None
     """Nodes in which something refers to `${lr}`; None where that was not asked"""
+
+    @cached_property
+    def spec(self) -> Spec:
+        """The same values with types; `runner.engine.check.checked` says whether they can run."""
+        return typed(self.values)

@@ -13,6 +13,7 @@ from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
 from runner.base.paths import CONF
+from runner.errors import RunnerError
 
 LONGEST = 200
 """Characters of what was typed that a message repeats."""
@@ -32,7 +33,7 @@ def message_with_place(error: BaseException, typed: Sequence[str]) -> str:
     text = message(error)
     if isinstance(error, OverrideParseException):
         blamed = [] if error.override in text else [error.override]
-    elif isinstance(error, HydraException):
+    elif isinstance(error, HydraException | RunnerError):
         blamed = []
     else:
         flags = [word for word in typed if "=" not in word]
@@ -66,7 +67,7 @@ def _text(error: BaseException) -> str:
     if isinstance(error, OverrideParseException) and "LexerNoViableAlt" in text:
         key, _, value = error.override.partition("=")
         return f"{text}\nHydra takes any text in quotes: \"{key}='{shortly(value)}'\""
-    if isinstance(error, HydraException | OmegaConfBaseException) and text:
+    if isinstance(error, HydraException | OmegaConfBaseException | RunnerError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
 

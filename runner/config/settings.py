@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 
 from runner.config.schema import Values
+from runner.config.spec import SweepSpec
 from runner.errors import ConfigError
 
 VALIDATED = "final_val_loss"
@@ -31,16 +32,16 @@ MINIMISED = ("final_loss", "best_loss", VALIDATED, "epochs_run")
 """What a run has at its end, and a search can look for the least of"""
 
 
-def faults(settings: Values) -> Iterator[ConfigError]:
+def faults(settings: SweepSpec) -> Iterator[ConfigError]:
     """Yield what is wrong with the settings of a sweep."""
-    stack, workers, count = settings["stack"], settings["workers"], settings["verify"]
+    stack, workers, count = settings.stack, settings.workers, settings.verify
     if stack != "auto" and not isinstance(stack, bool):
         yield ConfigError("sweep.stack", expected="auto, true or false", got=repr(stack))
     if workers is not None and workers < 1:
         yield ConfigError("sweep.workers", expected="1 or more, or null", got=workers)
     if count < 0:
         yield ConfigError("sweep.verify", expected="0 or a number of cells", got=count)
-    wanted, prune = settings["minimise"], settings["prune"]
+    wanted, prune = settings.minimise, settings.prune
     if wanted not in MINIMISED:
         expected = f"one of {', '.join(MINIMISED)}"
         yield ConfigError("sweep.minimise", expected=expected, got=wanted)
@@ -50,17 +51,17 @@ def faults(settings: Values) -> Iterator[ConfigError]:
         yield ConfigError(
             "sweep.prune", "expected a loss to be minimised, for it compares epochs by it"
         )
-    elif not prune and wanted != "final_loss" and settings["sampler"] in SAMPLERS:
+    elif not prune and wanted != "final_loss" and settings.sampler in SAMPLERS:
         yield ConfigError(
             "sweep.minimise", "is of a search, or of sweep.prune: sweep.sampler=tpe, say"
         )
-    elif prune and settings["stack"] is False:
+    elif prune and settings.stack is False:
         yield ConfigError(
             "sweep.prune", "compares the cells of a stack, and sweep.stack=false makes none"
         )
 
 
-def check_alone(settings: Values, *, is_swept: bool) -> None:
+def check_alone(settings: SweepSpec, *, is_swept: bool) -> None:
     """Refuse settings of a sweep that a job alone cannot honour: any but the default.
 
     `is_swept`: the job is one of a sweep that another launcher carries out, which cannot print
@@ -70,7 +71,7 @@ def check_alone(settings: Values, *, is_swept: bool) -> None:
     named = {fault.key for fault in wrong}
     for key, default in DEFAULTS.items():
         always = WHICH_CELLS if is_swept else ("dry_run",)
-        is_honoured = settings[key] == default or key in always
+        is_honoured = getattr(settings, key) == default or key in always
         if is_honoured or f"sweep.{key}" in named:
             continue
         if is_swept:

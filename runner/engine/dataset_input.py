@@ -14,7 +14,7 @@ def dataset_input(cell: Cell, data: Dataset) -> dict[str, str]:
 
     None for an objective.
     """
-    node = cell.values["dataset"]
+    node = cell.spec.dataset
     if node is None:
         return {}
     target = str(node.get("_target_"))

@@ -1,7 +1,6 @@
 """The dataset that a config names, as a run takes it: drawn once for a whole command."""
 
 import json
-from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,6 +8,7 @@ import numpy as np
 from runner import device
 from runner.config.build import build, known_as
 from runner.config.schema import Values
+from runner.config.spec import ProblemSpec
 from runner.dataset.prepare import KEYS, VALIDATION, Wishes, prepare
 from runner.dataset.samples import Dataset, digest
 from runner.dataset.target import ANYTHING, CLASSES, ONE_OF_TWO, TEXT
@@ -31,15 +31,14 @@ class Draws:
         self._drawn: dict[str, tuple[Any, Any]] = {}
         self._prepared: dict[str, Dataset] = {}
 
-    def dataset(self, values: Values) -> Dataset:
+    def dataset(self, spec: ProblemSpec) -> Dataset:
         """The samples as a loop takes them; the same object for the same config, never changed.
 
         Raises ConfigError.
         """
-        node, unseen = values["dataset"], values.get("validation_data")
-        if values.get("objective"):
-            return self._none(values)
-        wishes = _wishes(values)
+        if spec.objective:
+            return self._none(spec)
+        node, unseen, wishes = spec.part("dataset"), spec.validation_data, _wishes(spec)
         key = json.dumps([node, unseen, wishes])
         if key not in self._prepared:
             device.use_threads(1)
@@ -57,12 +56,12 @@ class Draws:
                 raise ConfigError("dataset", str(error)) from error
         return self._prepared[key]
 
-    def _none(self, values: Values) -> Dataset:
+    def _none(self, spec: ProblemSpec) -> Dataset:
         """One sample without features, told from others by its objective."""
-        what = json.dumps({k: v for k, v in values["objective"].items() if k != "start"})
-        key = f"{values['dtype']} {what}"
+        what = json.dumps({k: v for k, v in (spec.objective or {}).items() if k != "start"})
+        key = f"{spec.dtype} {what}"
         if key not in self._prepared:
-            x, y = np.zeros((1, 0), values["dtype"]), np.zeros(1, values["dtype"])
+            x, y = np.zeros((1, 0), spec.dtype), np.zeros(1, spec.dtype)
             self._prepared[key] = Dataset(x, y, None, digest(x, np.frombuffer(what.encode(), "u1")))
         return self._prepared[key]
 
@@ -106,21 +105,22 @@ def _kind(y: object) -> str:
     return "numbers" if letters <= {*"iuf"} else "truth" if letters == {"b"} else "else"
 
 
-def _wishes(values: Mapping[str, Any]) -> Wishes:
-    node, model = values["dataset"], values["model"]
-    share, degree = values.get("validation") or None, 1
+def _wishes(spec: ProblemSpec) -> Wishes:
+    node, model, loss = spec.part("dataset"), spec.part("model"), spec.part("loss")
+    share = spec.validation or None
+    degree: Any = 1
     if model.get("_target_") == POLYNOMIAL:
         degree = model.get("degree")
         if not isinstance(degree, int) or isinstance(degree, bool) or degree < 1:
             raise ConfigError("model.degree", expected="a whole number of 1 or more", got=degree)
     return Wishes(
-        dtype=values["dtype"],
-        wanted=task.wanted(values["loss"]),
-        ignored=labels.ignored(values["loss"]),
+        dtype=spec.dtype,
+        wanted=task.wanted(loss),
+        ignored=labels.ignored(loss),
         **{key: node[key] for key in KEYS if key in node},
         degree=degree,
         share=share,
-        seed=values["split_seed"] if share is not None else 0,
+        seed=spec.split_seed if share is not None else 0,
     )
 
 

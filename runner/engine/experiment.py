@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from runner import device
 from runner import model as models
 from runner.config.build import known_as
-from runner.config.schema import Values
+from runner.config.spec import Checked
 from runner.dataset.samples import Dataset
 from runner.engine import measure, measured, parts, scheduled, updates, vectors
 from runner.engine.batches import Batches, FullBatch, MiniBatches
@@ -84,12 +84,12 @@ class Experiment(NamedTuple):
         )
 
 
-def compose(values: Values, data: Dataset | None = None) -> Experiment:
+def compose(spec: Checked, data: Dataset | None = None) -> Experiment:
     """Build the parts and the loop that matches them; ConfigError for whatever cannot run.
 
-    See `runner.engine.setup.setup` for `values` and `data`.
+    See `runner.engine.setup.setup` for `data`.
     """
-    return alone(setup(values, data))
+    return alone(setup(spec, data))
 
 
 def alone(of: Setup) -> Experiment:

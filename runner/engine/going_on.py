@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 from runner.base.console import complain
 from runner.base.uri import is_of_here, recorded, without_credentials
 from runner.config import short_list
-from runner.config.schema import Values
+from runner.config.spec import Checked
 from runner.dataset.samples import Dataset
 from runner.engine import checkpoint, fingerprint, identity, stop
 from runner.engine.draws import Draws
@@ -93,9 +93,9 @@ class Unit(NamedTuple):
     """A run, or the cells of a stack, that go on together."""
 
     runs: Sequence[Before]
-    first: Sequence[Values]
+    first: Sequence[Checked]
     """What each began with."""
-    limits: Sequence[Values]
+    limits: Sequence[Checked]
     """The same with the limits that it has now."""
     state: Mapping[str, Any] | None
     """That of its checkpoint."""
@@ -108,14 +108,14 @@ class Unit(NamedTuple):
         return int(self.state["steps"]) if self.state else 0
 
 
-Horizon = tuple[int, Values]
+Horizon = tuple[int, Checked]
 """After so many steps, and the config from then on"""
 
 
 def unit(
     runs: Sequence[Before],
-    first: Sequence[Values],
-    limits: Sequence[Values],
+    first: Sequence[Checked],
+    limits: Sequence[Checked],
     horizons: Sequence[Horizon] = (),
 ) -> Unit:
     """Runs that were one unit of work, built anew; a lone one may have other `horizons`.
@@ -123,7 +123,7 @@ def unit(
     Raises ConfigError.
     """
     draws = Draws()
-    data = [draws.dataset(values) for values in first]
+    data = [draws.dataset(spec) for spec in first]
     for before, own in zip(runs, data, strict=True):
         if own.digest != before.start.tags.get(identity.DATA):
             raise ConfigError(f"{before.start.name}: its dataset is not the one it began with")
@@ -140,8 +140,8 @@ def unit(
 
 def _with_horizons(
     made: Experiment,
-    first: Values,
-    limits: Values,
+    first: Checked,
+    limits: Checked,
     data: Dataset,
     horizons: Sequence[Horizon],
     taken: int,
@@ -197,12 +197,17 @@ def go_on(
         now = {"time": time.time(), **steps, "changes": list(changes)}
         content = json.dumps([*before.changes, now]).encode()
         journal.attach(before.run, File(CHANGES, content))
-    own = [stop.limits_of(values) for values in of.limits]
+    own = [stop.limits_of(spec) for spec in of.limits]
     known: Known = {key: step for before in of.runs for key, step in before.known.items()}
     together, own_pruning = own[0], None
     if (first := of.runs[0]).is_stacked:
         together, own_steps = stop.together(own), len(of.experiment.batches.sizes)
-        own_pruning = pruning(of.first, first.start.how.get("pruned_by"), together, own_steps)
+        own_pruning = pruning(
+            [spec.values for spec in of.first],
+            first.start.how.get("pruned_by"),
+            together,
+            own_steps,
+        )
     execute(
         of.experiment,
         [before.start for before in of.runs],
@@ -211,7 +216,7 @@ def go_on(
         received,
         tell,
         look,
-        every=of.first[0]["checkpoint"]["every"],
+        every=of.first[0].checkpoint.every,
         resumed=Resumed([before.run for before in of.runs], of.state, known, _tags(of, changes)),
         pruning=own_pruning,
     )

@@ -48,17 +48,17 @@ def start(
     return Start(
         name=name(cell),
         store=store,
-        experiment=cell.values["tracking"]["experiment"],
+        experiment=cell.spec.tracking.experiment,
         params=params(cell),
         tags={"loop": made.loop, DATA: data.digest, **own, **_tags(cell), **(tags or {})},
         config=defining(cell.values),
         tensors=made.tensors,
         columns=[vars(column) for column in columns],
-        points=cell.values["tracking"]["points"],
-        steps=most_steps(cell.values["epochs"], len(made.batches.sizes), cell.values["max_steps"]),
+        points=cell.spec.tracking.points,
+        steps=most_steps(cell.spec.epochs, len(made.batches.sizes), cell.spec.max_steps),
         how={
             **{key: cell.values[key] for key in HOW},
-            "log_model": cell.values["tracking"]["log_model"],
+            "log_model": cell.spec.tracking.log_model,
         },
         dataset=dataset_input(cell, data),
     )

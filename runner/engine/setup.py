@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 from runner import device
 from runner.config.schema import Values
+from runner.config.spec import Checked, Spec
 from runner.dataset.samples import Dataset
 from runner.engine import initial, program
 from runner.engine.batches import Order, starts
@@ -71,16 +72,16 @@ class Setup(NamedTuple):
         return len(starts(len(self.data.x), self.batch_size, self.drop_last))
 
 
-def setup(values: Values, data: Dataset | None = None) -> Setup:
-    """From the values of a config, which have been through `runner.engine.check.check`.
+def setup(spec: Checked, data: Dataset | None = None) -> Setup:
+    """Return the setup of a spec.
 
     `data` is the dataset where it has been drawn already. Raises ConfigError for a combination
     that has no loop, and for a device or a dataset that is not there.
     """
-    model, loss = _minimised(values)
-    matched = loop_for(values)
+    model, loss = _minimised(spec)
+    matched = loop_for(spec)
     if data is None:
-        data = Draws().dataset(values)
+        data = Draws().dataset(spec)
     if data.probe is not None and data.outputs > 1:
         raise ConfigError(
             "dataset.probe",
@@ -92,7 +93,7 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
             "no loss by hand ignores samples: gradient=autograd, or leave out "
             "those with that label",
         )
-    size = values["batch_size"]
+    size = spec.batch_size
     if size is not None and size > len(data.x):
         raise ConfigError(
             "batch_size",
@@ -101,56 +102,56 @@ def setup(values: Values, data: Dataset | None = None) -> Setup:
         )
     return Setup(
         loop=matched,
-        device="cpu" if matched == "numpy" else _resolved_device(values),
-        threads=values["device"].get("threads", 1),  # which older runs do not say
-        dtype=values["dtype"],
-        seed=values["seed"],
-        epochs=values["epochs"],
+        device="cpu" if matched == "numpy" else _resolved_device(spec),
+        threads=spec.device.threads,
+        dtype=spec.dtype,
+        seed=spec.seed,
+        epochs=spec.epochs,
         batch_size=size,
-        shuffle=values["shuffle"],
-        drop_last=values["drop_last"],
-        most_bytes=values["record"]["most_bytes"],
-        measure=values["measure"],
+        shuffle=spec.shuffle,
+        drop_last=spec.drop_last,
+        most_bytes=spec.record.most_bytes,
+        measure=spec.measure,
         model=initial.resolved(model),
         loss=loss,
-        optimizer=values["optimizer"],
-        schedule=values["schedule"],
-        clip=values["clip"],
-        clip_value=values["clip_value"],
-        max_steps=values["max_steps"],
-        patience=values["patience"],
-        min_delta=values["min_delta"],
+        optimizer=spec.optimizer,
+        schedule=spec.schedule,
+        clip=spec.clip,
+        clip_value=spec.clip_value,
+        max_steps=spec.max_steps,
+        patience=spec.patience,
+        min_delta=spec.min_delta,
         data=data,
     )
 
 
-def loop_for(values: Values) -> str:
+def loop_for(spec: Spec) -> str:
     """The name of the loop that matches the parts. Raises ConfigError where there is none."""
-    model, loss = _minimised(values)
+    model, loss = _minimised(spec)
     with refused("no loop for this combination: "):
         return program.match(
-            gradient=values["gradient"],
+            gradient=spec.gradient,
             model=str(model.get("_target_")),
             loss=str(loss.get("_target_")),
-            optimizer=str(values["optimizer"].get("_target_")),
-            device=values["device"]["name"],
+            optimizer=str(spec.optimizer.get("_target_")),
+            device=spec.device.name,
             reduction=loss.get("gradient_reduction", "mean"),
-            schedule=str(values["schedule"].get("_target_")),
-            rule=values["optimizer"].get("by_hand") is True,
+            schedule=str(spec.schedule.get("_target_")),
+            rule=spec.optimizer.get("by_hand") is True,
         )
 
 
-def _minimised(values: Values) -> tuple[Values, Values]:
+def _minimised(spec: Spec) -> tuple[Values, Values]:
     """The nodes of the model and of the loss; those that an objective is as both."""
-    if values["objective"]:
-        return {"_target_": MODEL, "objective": values["objective"]}, {"_target_": LOSS}
-    return values["model"], values["loss"]
+    if spec.objective:
+        return {"_target_": MODEL, "objective": spec.objective}, {"_target_": LOSS}
+    return spec.part("model"), spec.part("loss")
 
 
-def _resolved_device(values: Values) -> str:
+def _resolved_device(spec: Spec) -> str:
     """The device that PyTorch is to compute on. Raises ConfigError for one that is not there."""
     with refused("device.name: "):
-        return device.resolve(values["device"]["name"], values["dtype"])
+        return device.resolve(spec.device.name, spec.dtype)
 
 
 @contextmanager

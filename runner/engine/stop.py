@@ -4,11 +4,13 @@ Each rule is asked of numbers for a lone run, and of arrays (cells,) for a stack
 """
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
+
+from runner.config.spec import Spec
 
 OUTCOMES = {
     "converged": "the loss fell below tolerance",
@@ -73,10 +75,9 @@ def limits(
     )
 
 
-def limits_of(values: Mapping[str, Any]) -> Limits:
-    """The limits that the config with these values sets."""
-    keys = ("epochs", "tolerance", "max_steps", "patience", "min_delta")
-    return limits(*(values[key] for key in keys))
+def limits_of(spec: Spec) -> Limits:
+    """Return the limits that a config sets."""
+    return limits(spec.epochs, spec.tolerance, spec.max_steps, spec.patience, spec.min_delta)
 
 
 def most_steps(epochs: int, epoch_steps: int, max_steps: int | None) -> int:

@@ -8,6 +8,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from runner.config.spec import problem_of
 from runner.engine import parts
 from runner.engine.draws import Draws
 from runner.errors import ConfigError
@@ -32,7 +33,7 @@ def network_problem(text: str, trust: bool) -> Problem:
     """
     with parts_of(text, trust=trust) as values:
         dtype = values["dtype"]
-        data = Draws().dataset(values)
+        data = Draws().dataset(problem_of(values))
         network, shape = parts.network(values["model"], values["seed"], dtype, "cpu", data)
         _, start = parts.network_start(values["model"], values["seed"], dtype, data, network)
         y = parts.torch_y(data, shape, "cpu")

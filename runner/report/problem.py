@@ -17,6 +17,7 @@ from runner.config import short_list
 from runner.config.build import build, only, swapped
 from runner.config.given import EPOCH_REDUCTION
 from runner.config.schema import Values
+from runner.config.spec import problem_of
 from runner.dataset.samples import Dataset
 from runner.engine.draws import Draws
 from runner.engine.identity import DATA
@@ -232,7 +233,7 @@ def _problem(text: str, trust: bool) -> Problem:
         if parts["objective"]:
             if not trust and parts["parameters"] > MOST_PARAMETERS:
                 raise ConfigError(f"the objective has {parts['parameters']} parameters: --trust")
-            return objective_problem(parts, Draws().dataset(parts))
+            return objective_problem(parts, Draws().dataset(problem_of(parts)))
         return _of_samples(parts, trust=trust)
 
 
@@ -243,7 +244,7 @@ def _of_samples(parts: Values, *, trust: bool) -> Problem:
         raise NoForm(f"loss: {parts['loss']['_target_']} has no form by hand")
     if strange := [key for key in parts["loss"] if key not in LOSS_KEYS]:
         raise NoForm(f"loss: with {', '.join(strange)} it has no form by hand")
-    data = Draws().dataset(parts)
+    data = Draws().dataset(problem_of(parts))
     if data.outputs > 1:
         raise NoForm(f"model: of {data.outputs} outputs there is no form by hand")
     samples, columns = data.x.shape

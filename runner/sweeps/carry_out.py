@@ -13,7 +13,7 @@ from runner.base.console import say
 from runner.base.signals import signals
 from runner.base.uri import recorded
 from runner.config.cell import Cell
-from runner.config.schema import Values
+from runner.config.spec import SweepSpec
 from runner.engine import identity
 from runner.errors import ConfigError, JournalError, ProcessEnded
 from runner.record.column import declared, epoch_steps
@@ -53,7 +53,7 @@ class Ended(NamedTuple):
 
 def carry_out(
     source: Source,
-    chosen: Values,
+    chosen: SweepSpec,
     tracked: Session | None,
     executor: MakeExecutor | None = None,
 ) -> Ended:
@@ -62,20 +62,20 @@ def carry_out(
     By this machine's processes, unless there is another `executor`. Raises ConfigError before
     anything runs if a cell cannot, and JournalError.
     """
-    gradients = {cell.values["gradient"] for cell in source.span}
+    gradients = {cell.spec.gradient for cell in source.span}
     pool = Pool(tracked.path if tracked else Path, torch="autograd" in gradients)
     ask: Ask = pool.ask if needs_other_process(gradients) else _here
 
     def local(received: Sequence[str], progress: Progress) -> Executor:
         assert tracked is not None
-        workers, left = chosen["workers"], progress.seconds_left
+        workers, left = chosen.workers, progress.seconds_left
         return Local(lambda: tracked.journal, pool, received, workers, left)
 
     try:
-        how = {"stack": chosen["stack"], "workers": chosen["workers"] or 1}
-        pruned = chosen["prune"] is not None
-        earlier = done(*_place(source.span), pruned=pruned) if chosen["resume"] else {}
-        make: MakePlan = partial(ask, partial(plan, **how, done=earlier, prune=pruned))
+        stack, workers, pruned = chosen.stack, chosen.workers or 1, chosen.prune is not None
+        earlier = done(*_place(source.span), pruned=pruned) if chosen.resume else {}
+        planner = partial(plan, stack=stack, workers=workers, done=earlier, prune=pruned)
+        make: MakePlan = partial(ask, planner)
         if source.is_search:  # so that what cannot run is found now, and not after hours
             make(source.span)
             say("\n".join(source.lines))
@@ -114,8 +114,8 @@ def _here(function: Callable[..., Any], *arguments: Any) -> Any:
 
 def _place(cells: Sequence[Cell]) -> tuple[str, str]:
     """The store and the experiment that the runs go to."""
-    node = cells[0].values["tracking"]
-    return recorded(node["uri"]) if node["uri"] else "", node["experiment"]
+    tracking = cells[0].spec.tracking
+    return recorded(tracking.uri) if tracking.uri else "", tracking.experiment
 
 
 def planned_apart(make: MakePlan, cells: Sequence[Cell], first: int = 0) -> Plan:
@@ -144,7 +144,7 @@ class _Sweep:
         source: Source,
         planned: Plan,
         make: MakePlan,
-        chosen: Values,
+        chosen: SweepSpec,
         tracked: Session,
         received: list[str],
         ask: Ask,
@@ -154,7 +154,7 @@ class _Sweep:
         self._source, self._make, self._chosen, self._tracked = source, make, chosen, tracked
         self._received, self._ask, self._close = received, ask, close
         self._progress = Progress(source.most - len(planned.done))
-        self._stops = chosen["on_error"] == "stop"
+        self._stops = chosen.on_error == "stop"
         self.planned = planned
         """All rounds so far"""
         self.found: Mapping[str, str] = {}
@@ -251,7 +251,7 @@ class _Sweep:
 
     def _verified(self) -> Verified | None:
         """What running some cells of stacks alone has shown; None where that was not asked for."""
-        planned, count = self.planned, self._chosen["verify"]
+        planned, count = self.planned, self._chosen.verify
         some = verify.chosen(planned, self._progress.results, count)
         if not some:
             return Verified(["verified    nothing: no cell ran in a stack"], []) if count else None

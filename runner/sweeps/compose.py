@@ -1,6 +1,7 @@
 """From the overrides of a sweep to its cells, each with a name of its own."""
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 from hydra.core.config_loader import ConfigLoader
@@ -38,7 +39,7 @@ def composed(
     refuse(faults)
     made = _pinned(made)
     names = within_sweep(made, among)
-    return [cell._replace(name=name) for cell, name in zip(made, names, strict=True)]
+    return [replace(cell, name=name) for cell, name in zip(made, names, strict=True)]
 
 
 def _pinned(cells: Sequence[Cell]) -> list[Cell]:
@@ -53,7 +54,7 @@ def _pinned(cells: Sequence[Cell]) -> list[Cell]:
         if told not in known:
             known[told] = pinned(cell.values)["model"]["initial"]
         model = {**cell.values["model"], "initial": known[told]}
-        made.append(cell._replace(values={**cell.values, "model": model}))
+        made.append(replace(cell, values={**cell.values, "model": model}))
     return made
 
 

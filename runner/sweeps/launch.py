@@ -12,9 +12,9 @@ from omegaconf import DictConfig, OmegaConf
 
 from runner.config.cell import Cell
 from runner.config.composer import Composer
-from runner.config.schema import Values
 from runner.config.settings import VALIDATED
 from runner.config.settings import faults as settings_faults
+from runner.config.spec import SweepSpec
 from runner.config.split import Split
 from runner.engine.unused import refuse_unused
 from runner.errors import ConfigError, RunnerError
@@ -69,14 +69,14 @@ def _carried_out(source: Source, master: DictConfig, engine: Engine | None) -> E
     """How the sweep has ended; None for a dry run."""
     cells = source.span
     chosen = settings(cells)
-    if engine and cells[0].values["checkpoint"]["every"]:
+    if engine and cells[0].spec.checkpoint.every:
         raise ConfigError("checkpoint.every", "expected null, for checkpoints stay on one machine")
-    tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
+    tracking = Settings.of(cells[0].spec)
     own: Any = OmegaConf.to_container(master.hydra.job.env_set)
     try:
-        if engine and not chosen["dry_run"]:
+        if engine and not chosen.dry_run:
             engine.check(cells)
-        tracked = None if chosen["dry_run"] else session(tracking, source.most)
+        tracked = None if chosen.dry_run else session(tracking, source.most)
         make = _executors(engine, tracked) if engine and tracked else None
         with env_override(own):  # as for each job alone
             ended = carry_out(source, chosen, tracked, make)
@@ -97,19 +97,19 @@ def _executors(engine: Engine, tracked: Session) -> MakeExecutor:
     return made
 
 
-def settings(cells: Sequence[Cell]) -> Values:
+def settings(cells: Sequence[Cell]) -> SweepSpec:
     """The sweep's own settings. Raises ConfigError where they are not one for all cells."""
     faults = [
         f"{node}: is one for the whole sweep, and cannot be swept"
         for node in SWEPT_ALONE
         if any(cell.values[node] != cells[0].values[node] for cell in cells)
     ]
-    chosen: Values = cells[0].values["sweep"]
+    chosen = cells[0].spec.sweep
     faults += map(str, settings_faults(chosen))
-    validated = cells[0].values["validation"] or cells[0].values["validation_data"]
-    if chosen["minimise"] == VALIDATED and not validated:
+    validated = cells[0].spec.validation or cells[0].spec.validation_data
+    if chosen.minimise == VALIDATED and not validated:
         faults.append(f"sweep.minimise={VALIDATED}: expected validation=..., of which it is")
-    if cells[0].values["tracking"]["log_model"]:
+    if cells[0].spec.tracking.log_model:
         faults.append("tracking.log_model: expected false, for models are kept of lone runs")
     if faults:
         raise ConfigError("\n".join(faults))

@@ -2,6 +2,7 @@
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 
 from runner.base.caller import asked
 from runner.config.cell import Cell
@@ -20,12 +21,12 @@ def begin(journal: Journal, source: Source, planned: Plan, store: str) -> str:
     """Record that the sweep begins, planned as far as it is; its id in the journal."""
     cells = source.span
     keys = table.swept(cells)
-    report = ", `report.html` compares them" if cells[0].values["report"]["page"] else ""
+    report = ", `report.html` compares them" if cells[0].spec.report.page else ""
     what = f"{source.most} cells over {', '.join(keys) or 'nothing'}"
     start = Start(
         name=shortened(f"sweep of {what}"),
         store=store,
-        experiment=cells[0].values["tracking"]["experiment"],
+        experiment=cells[0].spec.tracking.experiment,
         params={"swept": ", ".join(keys), **common(cells)},
         tags={
             "command": asked(),
@@ -44,7 +45,7 @@ def common(cells: Sequence[Cell]) -> dict[str, str]:
     tops = [key for key in first if any(cell.values.get(key) != first[key] for cell in cells)]
     shared = identity.params(cells[0])
     for cell in cells[1:]:
-        own = identity.params(cell._replace(values={key: cell.values.get(key) for key in tops}))
+        own = identity.params(replace(cell, values={key: cell.values.get(key) for key in tops}))
         gone = [
             key
             for key in shared

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from runner.config.cell import Cell
+from runner.config.spec import Checked
 from runner.dataset.samples import Dataset
-from runner.engine.check import check
+from runner.engine.check import checked
 from runner.engine.draws import Draws
 from runner.engine.experiment import compose
 from runner.engine.fingerprint import fingerprint
@@ -159,9 +160,9 @@ def _prepared(
     draws = Draws()
     for cell in cells:
         try:
-            check(cell.values, cell.choices, cell.overrides)
-            data.append(draws.dataset(cell.values))
-            own, kept = _parts(cell, data[-1], stack)
+            spec = checked(cell)
+            data.append(draws.dataset(spec))
+            own, kept = _parts(spec, data[-1], stack)
             prepared.append(own)
             room.append(kept)
         except ConfigError as error:
@@ -170,17 +171,17 @@ def _prepared(
     return prepared, data, room
 
 
-def _parts(cell: Cell, data: Dataset, stack: Stack) -> tuple[Parts | str, int | None]:
+def _parts(spec: Checked, data: Dataset, stack: Stack) -> tuple[Parts | str, int | None]:
     """What the cell brings to a stack, or why it runs alone; its room. Raises ConfigError."""
-    why = refusal(cell.values)
+    why = refusal(spec)
     if not why:
-        parts = prepare(cell.values, data)
+        parts = prepare(spec, data)
         why = None if stack is True else parts.doubt
         if not why:
             steps = parts.setup.most_steps
             return parts, None if parts.is_spaced else steps * parts.start.nbytes
-    made = compose(cell.values, data)  # to know that it can run
-    steps = most_steps(cell.values["epochs"], len(made.batches.sizes), cell.values["max_steps"])
+    made = compose(spec, data)  # to know that it can run
+    steps = most_steps(spec.epochs, len(made.batches.sizes), spec.max_steps)
     return why, None if made.spacing else steps * made.initial.nbytes
 
 

@@ -42,7 +42,7 @@ def searched(split: Split, compose: Compose) -> Source:
     how, place = split.how, split.overrides
     of = space(how, split.axes)
     span = compose([place(turn) for turn in _corners(of)], [])
-    made = Search(how, of, span[0].values["sweep"]["minimise"])
+    made = Search(how, of, span[0].spec.sweep.minimise)
     assert how.samples is not None
     seeds = math.prod(len(wheel) for wheel in of.seeds)
 

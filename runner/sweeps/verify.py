@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.config.cell import Cell
-from runner.config.schema import Values
+from runner.config.spec import Checked, Spec
 from runner.dataset.samples import Dataset
 from runner.engine import drive, identity, stop
 from runner.engine.experiment import compose
@@ -123,9 +123,9 @@ def difference(cell: Cell, data: Dataset, result: Result, rows: Trajectory) -> D
 
 
 def _compared(cell: Cell, data: Dataset, result: Result, rows: Trajectory) -> Difference:
-    lone, again = _alone(cell.values, data), _alone(cell.values, data)
+    lone, again = _alone(cell.spec, data), _alone(cell.spec, data)
     rng = np.random.default_rng(0)
-    shaken = [_alone(cell.values, _shaken(data, rng)) for _ in range(REPEATS)]
+    shaken = [_alone(cell.spec, _shaken(data, rng)) for _ in range(REPEATS)]
     stacked = Lone(rows, result.outcome, result.epochs)
     common = min(len(lone.trajectory), len(rows))
     largest, faults = 0.0, []
@@ -139,7 +139,7 @@ def _compared(cell: Cell, data: Dataset, result: Result, rows: Trajectory) -> Di
     if not _is_same(lone, again):  # or what rounding may do could not be told from what it does
         faults = [_told_repeat(lone, again), *faults]
     if not faults and (lone.outcome, lone.epochs) != (result.outcome, result.epochs):
-        faults = _told_ends(cell.values, stacked, lone, _allowed(lone, shaken, "loss", data))
+        faults = _told_ends(cell.spec, stacked, lone, _allowed(lone, shaken, "loss", data))
     ends = (result.outcome, result.epochs), (lone.outcome, lone.epochs)
     return Difference(result.cell, largest, *ends, "; ".join(faults))
 
@@ -178,7 +178,7 @@ def _last_loss(run: Lone) -> float:
     return float(run.trajectory.step_losses[-1])
 
 
-def _told_ends(values: Values, stacked: Lone, lone: Lone, allowed: Array) -> list[str]:
+def _told_ends(spec: Spec, stacked: Lone, lone: Lone, allowed: Array) -> list[str]:
     """What is wrong with another end, unless a loss is so near to its threshold."""
     step = min(stacked.epochs, lone.epochs)
     ends = {stacked.outcome, lone.outcome}
@@ -188,7 +188,7 @@ def _told_ends(values: Values, stacked: Lone, lone: Lone, allowed: Array) -> lis
         near = one_apart and _reaches(stacked, limit) and _reaches(lone, limit)
     else:
         loss, epoch = lone.trajectory.losses[1], lone.trajectory.epoch_steps
-        near = step > 0 and abs(loss[step - 1] - values["tolerance"]) <= allowed[step * epoch]
+        near = step > 0 and abs(loss[step - 1] - spec.tolerance) <= allowed[step * epoch]
     there, here = (f"{one.outcome} at epoch {one.epochs}" for one in (stacked, lone))
     return [] if near else [f"{there} in the stack, {here} alone"]
 
@@ -229,12 +229,12 @@ def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
     return data._replace(x=changed(data.x), y=data.y if data.classes else changed(data.y))
 
 
-def _alone(values: Values, data: Dataset) -> Lone:
-    """The lone run of these values."""
+def _alone(spec: Spec, data: Dataset) -> Lone:
+    """Return the lone run of a cell, which the plan has checked."""
     kept, ended = _Kept(), list[Run]()
-    limits = stop.limits_of(values)
+    limits = stop.limits_of(spec)
     with isolated():
-        experiment = compose(values, data)
+        experiment = compose(Checked(spec), data)
         drive.execute(
             experiment, [Start("", "", "")], limits, kept, [], lambda _, run: ended.append(run)
         )

@@ -14,6 +14,7 @@ from typing import Any
 from runner.base import project
 from runner.base.console import command, say
 from runner.base.uri import recorded
+from runner.config.spec import Spec
 from runner.record import journal
 from runner.record.journal import FOLDER, Journal
 from runner.tracking import process
@@ -23,7 +24,7 @@ PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for
 
 @dataclass(frozen=True)
 class Settings:
-    """The tracking and the report node of a config."""
+    """What a config says of tracking and of reports."""
 
     uri: str | None
     experiment: str
@@ -34,6 +35,11 @@ class Settings:
     log_model: bool
     pictures: bool | None
     page: bool
+
+    @classmethod
+    def of(cls, spec: Spec) -> "Settings":
+        """Return the settings of a run."""
+        return cls(**vars(spec.tracking), **vars(spec.report))
 
     @property
     def store(self) -> str:

@@ -9,6 +9,7 @@ import runner
 from docs.house import RUNNER
 from runner import errors
 from runner.config.settings import DEFAULTS, check_alone
+from runner.config.spec import SweepSpec
 from runner.errors import BadValue, ConfigError, RunnerError
 
 
@@ -72,7 +73,7 @@ def test_exceptions_have_one_place():
 def test_settings_that_are_wrong_are_not_refused_twice():
     """A value that is none is not told to be for a sweep as well."""
     with pytest.raises(ConfigError) as refused:
-        check_alone({**DEFAULTS, "workers": 0, "verify": 3}, is_swept=False)
+        check_alone(SweepSpec(**{**DEFAULTS, "workers": 0, "verify": 3}), is_swept=False)
     assert [line.partition(":")[0] for line in str(refused.value).splitlines()] == [
         "sweep.workers",
         "sweep.verify",

@@ -11,6 +11,7 @@ import torch
 
 from runner.base import project
 from runner.config.schema import plain
+from runner.config.spec import typed
 from runner.engine.experiment import compose
 from runner.engine.program.step import is_finite
 from runner.errors import ConfigError
@@ -72,7 +73,7 @@ def test_each_option_composes_builds_and_steps(option, gradient, compose_config,
     if group != "experiment":
         overrides.append(f"gradient={gradient}")
     overrides += NEEDS.get(option, [])
-    experiment = compose(plain(compose_config(overrides)))
+    experiment = compose(typed(plain(compose_config(overrides))))
     taken = list(islice(experiment.steps, 3))
     assert all(map(is_finite, taken))
     assert not np.array_equal(taken[-1].parameters, experiment.initial)
@@ -85,10 +86,10 @@ def test_an_accelerator_is_used_or_refused(option, compose_config):
     config = compose_config([f"device={name}"])
     there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available()}
     if there[name]:
-        assert all(map(is_finite, islice(compose(plain(config)).steps, 3)))
+        assert all(map(is_finite, islice(compose(typed(plain(config))).steps, 3)))
     else:
         with pytest.raises(ConfigError, match=f"device.name: no '{name}' here; there is cpu"):
-            compose(plain(config))
+            compose(typed(plain(config)))
 
 
 def test_options_are_small_and_begin_with_what_they_are():

@@ -49,9 +49,9 @@ def prepared(composer, words, dtype):
         composer.cell([*common, f"lr={1e-3 * (1 + n % 7)}", f"seed={n if seeds else 0}"])
         for n in range(CELLS)
     ]
-    assert {refusal(cell.values) for cell in cells} == {None}
+    assert {refusal(cell.spec) for cell in cells} == {None}
     draws = Draws()
-    parts = [prepare(cell.values, draws.dataset(cell.values)) for cell in cells]
+    parts = [prepare(cell.spec, draws.dataset(cell.spec)) for cell in cells]
     assert len({part.structure for part in parts}) == 1
     return parts
 

@@ -15,6 +15,7 @@ from sklearn.datasets import load_diabetes
 from runner import loss as losses
 from runner import optimizer as optimizers
 from runner.config.schema import plain
+from runner.config.spec import typed
 from runner.engine import program
 from runner.engine.experiment import compose
 from runner.engine.program import numpy as numpy_loop
@@ -51,7 +52,7 @@ def through(name, config):
 
 def trajectory(name, config, epochs):
     """Loss, parameters and gradient of every step through that loop, each as one array."""
-    experiment = compose(plain(through(name, config)))
+    experiment = compose(typed(plain(through(name, config))))
     assert experiment.loop == name
     steps = (step[:3] for step in islice(experiment.steps, epochs))
     return [np.array(column) for column in zip(*steps, strict=True)]
@@ -139,7 +140,7 @@ def test_gradient_by_hand_is_the_derivative(name, problem):
 @pytest.mark.parametrize("optimizer", ["sgd", "momentum", "adam"])
 def test_a_step_keeps_its_arrays(name, optimizer, compose_config):
     config = compose_config([f"optimizer={optimizer}", "dataset=noisy_line"])
-    experiment = compose(plain(through(name, config)))
+    experiment = compose(typed(plain(through(name, config))))
     initial = experiment.initial.copy()
     kept, copies = [], []
     for step in islice(experiment.steps, 5):
@@ -169,7 +170,7 @@ LAZY = sequential({"_target_": "torch.nn.LazyLinear"}, {"_target_": "torch.nn.La
 def test_a_model_of_ones_own_learns(model, compose_config):
     config = compose_config(["dataset=plane", "optimizer=adam", "lr=0.05"])
     config.model = model
-    experiment = compose(plain(config))
+    experiment = compose(typed(plain(config)))
     assert experiment.tensors == {
         "0.weight": (8, 2),
         "0.bias": (8,),
@@ -197,7 +198,7 @@ def test_an_optimizer_with_a_closure_finds_the_minimum(model, dataset, compose_c
     """LBFGS, which evaluates the loss as often as it likes within one step."""
     config = compose_config([f"model={model}", f"dataset={dataset}", "dtype=float64"])
     config.optimizer = {"_target_": "torch.optim.LBFGS", "lr": 1.0}
-    experiment = compose(plain(config))
+    experiment = compose(typed(plain(config)))
     assert experiment.loop == {"scalar": "optimizer", "linear": "module"}[model]
     first, *_, last = islice(experiment.steps, 10)
     assert last.loss < first.loss
@@ -322,7 +323,7 @@ def test_parts_without_a_loop_are_refused(parts, words):
 def test_diabetes_ends_at_least_squares(overrides, compose_config):
     """Four digits of every coefficient and of the intercept, the smallest 0.5, the largest 152."""
     config = compose_config(["dataset=diabetes", "model=linear", *overrides])
-    *_, last = islice(compose(plain(config)).steps, config.epochs)
+    *_, last = islice(compose(typed(plain(config))).steps, config.epochs)
     x, y = load_diabetes(return_X_y=True, scaled=False)
     design = np.column_stack([(x - x.mean(axis=0)) / x.std(axis=0), np.ones(len(y))])
     np.testing.assert_allclose(last.parameters, np.linalg.lstsq(design, y)[0], rtol=1e-4)

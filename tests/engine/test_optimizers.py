@@ -11,6 +11,7 @@ from pytorch_optimizer.optimizer import OPTIMIZER_LIST
 from sklearn.datasets import load_iris
 from sklearn.preprocessing import StandardScaler
 
+from runner.config.spec import typed
 from runner.engine.experiment import compose
 from runner.errors import ConfigError
 
@@ -155,9 +156,9 @@ def test_it_is_what_a_bare_loop_does_or_is_refused(package, name, composer, one_
     known = f"{name} of PyTorch's" if package == "torch.optim" else name
     if known in REFUSED:
         with pytest.raises(ConfigError, match=REFUSED[known]):
-            compose(values)
+            compose(typed(values))
         return
-    ours = [step.parameters for step in islice(compose(values).steps, STEPS)]
+    ours = [step.parameters for step in islice(compose(typed(values)).steps, STEPS)]
     theirs = bare(kind, said)
     # Products of matrices may round otherwise where these lie otherwise in memory.
     near = 1e-6 if name in DECOMPOSE else 0

@@ -8,7 +8,9 @@ from itertools import islice, product
 import numpy as np
 import pytest
 
-from runner.engine.check import check
+from runner.config.cell import Cell
+from runner.config.spec import typed
+from runner.engine.check import checked
 from runner.engine.draws import Draws
 from runner.engine.experiment import compose
 from runner.engine.stack import impossible, prepare, refusal, stack
@@ -86,19 +88,21 @@ def test_each_works_or_says_why(dataset, gradient, nodes):
             "loss": table["loss"][loss],
             "optimizer": {**table["optimizer"][optimizer], "lr": 0.001},
         }
-        check(values)
+        checked(Cell(values, {}, []))
         words = f"{dataset} {model} {loss} {optimizer} {gradient} {size}"
         if not works(dataset, model, loss, optimizer, gradient):
             with pytest.raises(ConfigError) as refused:
-                compose(values, draws.dataset(values))
+                compose(typed(values), draws.dataset(typed(values)))
             assert len(str(refused.value)) > 20, words
             continue
-        data = draws.dataset(values)
-        alone = list(islice(compose(values, data).steps, 3))
+        data = draws.dataset(typed(values))
+        alone = list(islice(compose(typed(values), data).steps, 3))
         ran += 1
-        if refusal(values) or (size is None) == (optimizer == "sgd"):  # one size each will do
+        if refusal(typed(values)) or (size is None) == (
+            optimizer == "sgd"
+        ):  # one size each will do
             continue
-        cells = [prepare(values, data), prepare({**values, "lr": 0.002}, data)]
+        cells = [prepare(typed(values), data), prepare(typed({**values, "lr": 0.002}), data)]
         assert impossible(cells) is None, words
         stacked = list(islice(stack(cells).steps, 3))
         for one, other in zip(stacked, alone, strict=True):

@@ -18,6 +18,7 @@ from runner.cli import resume
 from runner.cli.alone import carry_out, raise_failure
 from runner.cli.find import find_one
 from runner.engine import checkpoint
+from runner.engine.check import checked
 from runner.engine.recording import Recording
 from runner.record import journal
 from runner.sweeps.carry_out import carry_out as carry_out_sweep
@@ -68,20 +69,18 @@ def execute(words):
         if any("," in word for word in words):
             source = many_cells([*words, *OFF], None)
             cells = source.span
-            node = {**cells[0].values["tracking"], **cells[0].values["report"]}
-            carry_out_sweep(source, cells[0].values["sweep"], session(Settings(**node)))
+            tracked = session(Settings.of(cells[0].spec))
+            carry_out_sweep(source, cells[0].spec.sweep, tracked)
         else:
             cell = one_cell([*words, *OFF], None)
-            node = {**cell.values["tracking"], **cell.values["report"]}
-            carry_out(cell, session(Settings(**node)))
+            carry_out(cell, checked(cell), session(Settings.of(cell.spec)))
 
 
 def carry_on(words):
     """Execute it; whatever has ended it is raised."""
     with invocation():
         cell = one_cell([*words, *OFF], None)
-        node = {**cell.values["tracking"], **cell.values["report"]}
-        done, _ = carry_out(cell, session(Settings(**node)))
+        done, _ = carry_out(cell, checked(cell), session(Settings.of(cell.spec)))
         raise_failure(done)
 
 

@@ -81,8 +81,8 @@ def execute(tmp_path_factory):
     def executed(cells, stacked, signal=None):
         path = tmp_path_factory.mktemp("journal") / "journal.db"
         draws = Draws()
-        data = [draws.dataset(cell.values) for cell in cells]
-        parts = [prepare(cell.values, own) for cell, own in zip(cells, data, strict=True)]
+        data = [draws.dataset(cell.spec) for cell in cells]
+        parts = [prepare(cell.spec, own) for cell, own in zip(cells, data, strict=True)]
         numbers = range(len(cells))
         none = ["" for _ in cells]
         work = Work(numbers, cells, data, none, parts if stacked else None, "parent", "")
@@ -125,8 +125,8 @@ def assert_stacked_as_alone(composer, execute, words, cells, near):
         composer.cell([*words, *(f"{key}={value}" for key, value in cell.items())])
         for cell in cells
     ]
-    assert {refusal(cell.values) for cell in made} == {None}
-    assert len({prepare(cell.values).structure for cell in made}) == 1
+    assert {refusal(cell.spec) for cell in made} == {None}
+    assert len({prepare(cell.spec).structure for cell in made}) == 1
     stacked, alone = execute(made, True), execute(made, False)
     for number in stacked:
         assert_same(stacked[number], alone[number], near)
@@ -190,7 +190,7 @@ def test_a_stack_is_trained_as_its_lone_runs(composer, execute):
     ],
 )
 def test_what_is_not_stacked_says_why(words, why, composer):
-    assert why in refusal(composer.cell(words).values)
+    assert why in refusal(composer.cell(words).spec)
 
 
 @pytest.mark.parametrize("dtype", ["float32", pytest.param("float64", marks=pytest.mark.slow)])
@@ -255,7 +255,7 @@ def test_a_stack_on_mini_batches_is_its_lone_runs(composer, execute):
             composer.cell([*words, "dtype=float64", *(f"{k}={v}" for k, v in cell.items())])
             for cell in cells
         ]
-        assert len({prepare(cell.values).structure for cell in made}) == 1
+        assert len({prepare(cell.spec).structure for cell in made}) == 1
         stacked, alone = execute(made, True), execute(made, False)
         for number in stacked:
             assert_same(stacked[number], alone[number], 1e-11)

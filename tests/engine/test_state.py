@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 import torch
 
+from runner.config.spec import typed
 from runner.engine import checkpoint
 from runner.engine.experiment import compose
 from runner.engine.stack import prepare, stack
@@ -112,14 +113,14 @@ BATCHED = {
 def test_a_run_goes_on_within_an_epoch(loop, shuffle, composer):
     words = [*BATCHED[loop], "dataset.samples=25", "batch_size=7", f"shuffle={shuffle}"]
     values = composer.cell([*words, "lr=0.1", "schedule=plateau", "schedule.patience=0"]).values
-    assert compose(values).loop == loop
-    assert_goes_on(lambda: compose(copy.deepcopy(values)))
+    assert compose(typed(values)).loop == loop
+    assert_goes_on(lambda: compose(typed(copy.deepcopy(values))))
 
 
 @pytest.mark.parametrize("loop", [*BATCHED][::3])
 def test_a_stack_goes_on_within_an_epoch(loop, composer):
     words = [*BATCHED[loop], "dataset.samples=25", "batch_size=7", "schedule=cosine", "clip=1"]
-    parts = [prepare(composer.cell([*words, f"seed={seed}"]).values) for seed in range(4)]
+    parts = [prepare(composer.cell([*words, f"seed={seed}"]).spec) for seed in range(4)]
     assert_goes_on(lambda: stack(parts), keep=np.array([0, 2, 3]))
 
 
@@ -133,8 +134,8 @@ def test_each_loop_goes_on_with_each_optimizer(loop, optimizer, composer):
         values["optimizer"] = {"_target_": "runner.optimizer.adam", "lr": 0.01, "amsgrad": True}
     if (loop, optimizer) in [("optimizer", "by_hand"), ("module", "by_hand")]:
         values["optimizer"] = {"_target_": "torch.optim.SGD", "lr": 0.01}
-    assert compose(values).loop == loop
-    assert_goes_on(lambda: compose(copy.deepcopy(values)))
+    assert compose(typed(values)).loop == loop
+    assert_goes_on(lambda: compose(typed(copy.deepcopy(values))))
 
 
 @pytest.mark.parametrize("name", sorted(TORCH))
@@ -147,7 +148,7 @@ def test_every_optimizer_of_pytorch_goes_on(name, composer):
         values["model"] = {**DROPOUT, "_args_": [DROPOUT["_args_"][0], DROPOUT["_args_"][3]]}
         for layer in values["model"]["_args_"]:
             layer["bias"] = False
-    assert_goes_on(lambda: compose(copy.deepcopy(values)))
+    assert_goes_on(lambda: compose(typed(copy.deepcopy(values))))
 
 
 @pytest.mark.parametrize("seeds", ["shared", "own"])
@@ -160,7 +161,7 @@ def test_a_stack_goes_on_with_the_cells_that_are_left(seeds, gradient, optimizer
         composer.cell([*words, f"lr={lr}", f"seed={lr * 100 if seeds == 'own' else 0:.0f}"])
         for lr in (0.01, 0.02, 0.03, 0.04)
     ]
-    parts = [prepare(cell.values) for cell in made]
+    parts = [prepare(cell.spec) for cell in made]
     assert len({part.structure for part in parts}) == 1
     assert_goes_on(lambda: stack(parts))
     assert_goes_on(lambda: stack(parts), keep=np.array([1, 3]))
@@ -171,5 +172,5 @@ def test_a_stack_of_networks_goes_on(composer):
     layers += "out_features:3},{_target_:torch.nn.Tanh},{_target_:torch.nn.Linear,in_features:3,"
     layers += "out_features:1}]}"
     words = ["optimizer=adam", "dataset=noisy_line", "~model", f"+{layers}"]
-    parts = [prepare(composer.cell([*words, f"seed={seed}"]).values) for seed in range(4)]
+    parts = [prepare(composer.cell([*words, f"seed={seed}"]).spec) for seed in range(4)]
     assert_goes_on(lambda: stack(parts), keep=np.array([0, 2, 3]))

@@ -75,7 +75,7 @@ PLAIN = [
 def test_a_run_is_a_bare_loop(name, make, seed, composer):
     """To the last bit: no trial call, and no prediction, leaves a trace in the model."""
     cell = composer.cell([*model(name), f"seed={seed}", "dataset.probe=5"])
-    experiment = compose(cell.values)
+    experiment = compose(cell.spec)
     experiment.predict(experiment.initial[None], np.arange(1))
     assert losses(experiment, 50) == bare(getattr(parts, name), make, 50, seed=seed)
 
@@ -85,7 +85,7 @@ def test_a_loss_that_draws_numbers_draws_those_of_a_bare_loop(composer):
     cell = composer.cell([*model("Small"), *typed(loss=("NoisyLoss", {}))])
     loss = parts.NoisyLoss()
     expected = bare(parts.Small, torch.optim.SGD, 20, loss=loss)
-    assert losses(compose(cell.values), 20) == expected
+    assert losses(compose(cell.spec), 20) == expected
 
 
 @pytest.mark.parametrize("name", ["hooked", "scheduled", "wrapped", "Subclass"])
@@ -94,10 +94,10 @@ def test_what_a_user_has_done_to_an_optimizer_is_done(name, kind, composer):
     """Hooks run, wrappers wrap, subclasses are what they are."""
     make = getattr(parts, name)
     if kind == "module":
-        experiment = compose(composer.cell([*model("Small"), *optimizer(name)]).values)
+        experiment = compose(composer.cell([*model("Small"), *optimizer(name)]).spec)
         assert losses(experiment, 20) == bare(parts.Small, make, 20)
     else:
-        experiment = compose(composer.cell(optimizer(name)).values)
+        experiment = compose(composer.cell(optimizer(name)).spec)
         w = torch.zeros(1, requires_grad=True)
         update, x = make([w], lr=0.01), torch.tensor([1.0, 2.0, 3.0, 4.0])
         for step in islice(experiment.steps, 20):
@@ -110,12 +110,12 @@ def test_what_a_user_has_done_to_an_optimizer_is_done(name, kind, composer):
 
 def test_an_optimizer_forgets_gradients_in_its_own_way(composer):
     parts.Subclass.forgotten = 0
-    list(islice(compose(composer.cell(optimizer("Subclass")).values).steps, 5))
+    list(islice(compose(composer.cell(optimizer("Subclass")).spec).steps, 5))
     assert parts.Subclass.forgotten == 5
 
 
 def test_an_optimizer_gets_the_closure_that_it_wants(composer):
-    experiment = compose(composer.cell([*model("Small"), *optimizer("NeedsClosure")]).values)
+    experiment = compose(composer.cell([*model("Small"), *optimizer("NeedsClosure")]).spec)
     assert losses(experiment, 20) == bare(parts.Small, parts.NeedsClosure, 20, closure=True)
 
 
@@ -130,7 +130,7 @@ def test_a_global_hook_is_honoured(composer):
 
     handle = register_optimizer_step_pre_hook(still)
     try:
-        experiment = compose(composer.cell(["lr=0.1"]).values)
+        experiment = compose(composer.cell(["lr=0.1"]).spec)
         assert [step.parameters[0] for step in islice(experiment.steps, 3)] == [0, 0, 0]
     finally:
         handle.remove()
@@ -139,7 +139,7 @@ def test_a_global_hook_is_honoured(composer):
 @pytest.mark.parametrize("name", ["Transposed", "Sparse"])
 def test_parameters_and_gradients_of_any_layout_work(name, composer):
     cell = composer.cell([*model(name), "dataset.x=[0,1,2,3]", "lr=0.001"])
-    found = losses(compose(cell.values), 5)
+    found = losses(compose(cell.spec), 5)
     assert found == sorted(found, reverse=True)
     assert found[0] > found[-1]
 
@@ -181,7 +181,7 @@ def test_a_part_that_cannot_serve_is_refused(words, told, composer):
     gone = ["~dataset.x", "~dataset.y", "dataset.probe=null"]
     words = [*words, *(gone if any("dataset._target_" in word for word in words) else [])]
     with pytest.raises(ConfigError) as refused:
-        compose(composer.cell(words).values)
+        compose(composer.cell(words).spec)
     assert told in str(refused.value)
 
 
@@ -191,7 +191,7 @@ def test_a_part_that_cannot_serve_is_refused(words, told, composer):
 def test_a_loss_of_numbers_is_taken(name, composer):
     """Also one that is flat in places."""
     cell = composer.cell([f"loss._target_=torch.nn.{name}", "dataset.y=[1,-1,1,1]", "lr=0.1"])
-    assert len(losses(compose(cell.values), 3)) == 3
+    assert len(losses(compose(cell.spec), 3)) == 3
 
 
 KNOWN = (
@@ -267,7 +267,7 @@ def test_the_plan_is_made_by_sizes(composer, monkeypatch):
 def carried_out(composer, tmp_path, words):
     """A lone cell of a sweep: its result, its end, and the number of its steps."""
     cell = composer.cell(words)
-    data = Draws().dataset(cell.values)
+    data = Draws().dataset(cell.spec)
     journal, results = Journal(tmp_path / "journal.db"), []
     do(Work([0], [cell], [data], [""], None, "parent", ""), journal, [], results.append)
     journal.close()
@@ -369,7 +369,7 @@ def test_a_sweep_of_a_users_parts_is_its_lone_runs(words, rule, composer, tmp_pa
         own = [r.content for r in Reader(tmp_path / "journal.db").rest() if r.run == result.run]
         rows = np.concatenate([part for part in own if isinstance(part, np.ndarray)])
         cell, data = made.cells[result.cell], made.data[result.cell]
-        steps = list(islice(compose(cell.values, data).steps, 12))
+        steps = list(islice(compose(cell.spec, data).steps, 12))
         np.testing.assert_allclose(rows["loss"][1:], [step.loss for step in steps], rtol=1e-12)
         parameters = np.array([step.parameters for step in steps])
         np.testing.assert_allclose(rows["parameters"][1:], parameters, rtol=1e-12, atol=1e-14)
@@ -402,18 +402,18 @@ NOT_TRAINED = {
 def test_a_model_of_which_something_would_not_be_trained(what, composer):
     """Nothing is cast, left out or frozen in silence."""
     with pytest.raises(ConfigError, match=rf"^model: .*{NOT_TRAINED[what]}"):
-        compose(composer.cell(model("Untrained", what=what)).values)
+        compose(composer.cell(model("Untrained", what=what)).spec)
 
 
 def test_a_complex_constant_is_refused_too(composer):
     with pytest.raises(ConfigError, match=r"phase is of torch\.complex64"):
-        compose(composer.cell(model("complex_buffer")).values)
+        compose(composer.cell(model("complex_buffer")).spec)
 
 
 def test_a_double_parameter_is_trained_as_one(composer):
     """What is refused in float32 is as it should be in float64."""
     words = [*model("Untrained", what="double"), "dtype=float64"]
-    assert compose(composer.cell(words).values).initial.dtype == np.float64
+    assert compose(composer.cell(words).spec).initial.dtype == np.float64
 
 
 NOT_OF_THE_MODEL = {

@@ -15,7 +15,9 @@ import pyarrow.parquet as pq
 import pytest
 
 from runner.base import project
-from runner.engine.check import check
+from runner.config.cell import Cell
+from runner.config.spec import typed
+from runner.engine.check import checked
 from runner.engine.experiment import compose
 from runner.errors import ConfigError
 from runner.sweeps.composing import one_cell
@@ -339,8 +341,8 @@ def test_what_cannot_be_fitted_is_one_message(typed, front_door, files, capfd):
 
 def tried(words):
     values = one_cell(words, None).values
-    check(values)
-    return compose(values)
+    checked(Cell(values, {}, []))
+    return compose(typed(values))
 
 
 @pytest.mark.parametrize(

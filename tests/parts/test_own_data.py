@@ -24,7 +24,7 @@ RAW = ("dataset.standardize=false", "dtype=float64")
 @pytest.fixture
 def dataset(composer, here):
     """What is fitted, as a run of these words takes it."""
-    return lambda *words: Draws().dataset(composer.cell(list(words)).values)
+    return lambda *words: Draws().dataset(composer.cell(list(words)).spec)
 
 
 def frame(**columns):

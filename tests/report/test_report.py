@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 
 from runner.config.schema import plain
+from runner.config.spec import typed as spec_of
 from runner.engine import stack
 from runner.objective import closed_form
 from runner.report.problem import edge, problem
@@ -447,7 +448,7 @@ def test_closed_forms_are_numpys(dataset, compose_config):
     from runner.engine.parts import model_by_hand
 
     values = plain(compose_config([f"dataset={dataset}", "model=linear", "dtype=float64"]))
-    data = Draws().dataset(values)
+    data = Draws().dataset(spec_of(values))
     x = model_by_hand(values["model"], data).design(data.x)
     expected = np.linalg.solve(x.T @ x, x.T @ data.y)
     assert closed_form.optimum(x, data.y) == pytest.approx(expected, rel=1e-9)
@@ -475,7 +476,7 @@ def test_descent_leaves_at_the_edge(dataset, optimizer, compose_config):
     typed += optimizer.split()
     at = edge(run_of(plain(compose_config(typed))))
     cells = [plain(compose_config([*typed, f"lr={at * f!r}"])) for f in (0.99, 1.01)]
-    made = stack.stack([stack.prepare(cell) for cell in cells])
+    made = stack.stack([stack.prepare(spec_of(cell)) for cell in cells])
     losses = [next(made.steps).loss for _ in range(2000)]
     assert losses[-1][0] == pytest.approx(losses[-2][0], abs=1e-9)
     assert losses[-1][1] > 1e9

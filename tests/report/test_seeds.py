@@ -9,6 +9,7 @@ import torch
 
 import runner
 from runner.base import seeds
+from runner.config.spec import problem_of
 from runner.report.comparison import compare
 from runner.report.series import BATCH_LOSS, LOSS, Key, series
 from runner.report.verdict import verdict
@@ -113,7 +114,7 @@ def data_of(run):
     """The run's data as its config draws them."""
     from runner.engine.draws import Draws
 
-    data = Draws().dataset(dict(run.config()))
+    data = Draws().dataset(problem_of(run.config()))
     return data, data.x[:, 0], data.y
 
 

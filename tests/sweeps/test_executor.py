@@ -2,6 +2,7 @@
 
 import signal
 import sys
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -36,8 +37,8 @@ def carried_out(composer, tmp_path, monkeypatch):
     def made(sweep, executor):
         cells = [composer.cell([*typed, "tracking=off", "epochs=40"]) for typed in SWEEPS[sweep]]
         named = zip(cells, within_sweep(cells), strict=True)
-        cells = [cell._replace(name=name) for cell, name in named]
-        tracking = Settings(**cells[0].values["tracking"], **cells[0].values["report"])
+        cells = [replace(cell, name=name) for cell, name in named]
+        tracking = Settings.of(cells[0].spec)
         session = Session(tracking, new_name())
         ended = carry_out(
             all_at_once(cells), settings(cells), session, lambda *how: executor(session, *how)

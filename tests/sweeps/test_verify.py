@@ -160,5 +160,5 @@ def test_another_end_is_a_fault_unless_a_loss_is_at_the_threshold(recorded):
         "converged at epoch 20 in the stack, exhausted at epoch 40 alone"
     )
     loss = float(rows.step_losses[20])
-    near = cell._replace(values={**cell.values, "tolerance": loss})  # not below it, by a hair
+    near = replace(cell, values={**cell.values, "tolerance": loss})  # not below it, by a hair
     assert verify.difference(near, data, short, first).fault == ""

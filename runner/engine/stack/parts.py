@@ -11,6 +11,7 @@ from runner import optimizer as optimizers
 from runner import schedule as schedules
 from runner.config.build import declared, swapped
 from runner.config.schema import Values
+from runner.config.spec import Checked, Spec
 from runner.dataset.samples import Dataset
 from runner.engine import parts, scheduled
 from runner.engine.experiment import recording
@@ -54,11 +55,11 @@ class Parts(NamedTuple):
         return self.setup.data
 
 
-def refusal(values: Values) -> str | None:
+def refusal(spec: Spec) -> str | None:
     """Why a cell can be in no stack; None if its optimizer has a rule by hand that serves."""
-    node = values["optimizer"]
+    node = spec.optimizer
     target = str(node.get("_target_"))
-    if (threads := values["device"].get("threads", 1)) > 1:
+    if (threads := spec.device.threads) > 1:
         return f"device.threads={threads}, and a stack computes on one thread"
     if node.get("by_hand"):
         return f"{target} is a rule of your own"
@@ -68,20 +69,20 @@ def refusal(values: Values) -> str | None:
     takes = {parameter.name for parameter in declared(by_hand) or ()}
     if strange := [key for key in node if key != "_target_" and key not in takes]:
         return f"the update rule by hand takes no {', '.join(strange)}"
-    schedule = str(values["schedule"].get("_target_"))
+    schedule = str(spec.schedule.get("_target_"))
     if schedule != CONSTANT and schedule not in schedules.BY_HAND:
         return f"{schedule} has no rule by hand"
-    if values["schedule"].get("cycle_momentum"):
+    if spec.schedule.get("cycle_momentum"):
         return "the schedule's rule by hand cycles no momentum"
     return None
 
 
-def prepare(values: Values, data: Dataset | None = None) -> Parts:
+def prepare(spec: Checked, data: Dataset | None = None) -> Parts:
     """A cell's part of a stack. Raises the ConfigError that its lone run would.
 
     `data` is its dataset where that has been drawn already.
     """
-    of = setup(values, data)
+    of = setup(spec, data)
     form, doubt, known = "", None, Known(of.data)
     if of.model["_target_"] in (MODEL, *models.BY_HAND):
         model = parts.model_by_hand(of.model, of.data)

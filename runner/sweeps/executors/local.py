@@ -56,7 +56,7 @@ class Local:
         unit_is_done: Callable[[], None],
     ) -> None:
         left = deque(works)
-        gradients = (cell.values["gradient"] for work in left for cell in work.cells)
+        gradients = (cell.spec.gradient for work in left for cell in work.cells)
         few = self._workers == 1 or len(left) == 1
 
         def is_done() -> None:

@@ -8,6 +8,7 @@ from typing import NamedTuple
 from runner.base.colour import colour
 from runner.base.failure import summary
 from runner.config.cell import Cell
+from runner.config.spec import Checked
 from runner.dataset.samples import Dataset
 from runner.engine import drive, identity, stop
 from runner.engine.experiment import Experiment, compose
@@ -27,6 +28,7 @@ class Work(NamedTuple):
     numbers: Sequence[int]
     """Of the cells in the sweep."""
     cells: Sequence[Cell]
+    """Which the plan has checked"""
     data: Sequence[Dataset]
     """Of each cell: drawn once for the sweep, since another process might draw otherwise."""
     fingerprints: Sequence[str]
@@ -71,7 +73,7 @@ def do(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> None:
 
 def _alone(work: Work, journal: Sink, received: Sequence[str], tell: Tell) -> None:
     for index, cell in enumerate(work.cells):
-        experiment = compose(cell.values, work.data[index])
+        experiment = compose(Checked(cell.spec), work.data[index])
         _execute(work.only({work.numbers[index]}), experiment, journal, received, tell)
 
 
@@ -84,7 +86,7 @@ def _execute(
     work: Work, made: Experiment, journal: Sink, received: Sequence[str], tell: Tell
 ) -> None:
     starts = [_start(work, index, made) for index in range(len(work.cells))]
-    own = [stop.limits_of(cell.values) for cell in work.cells]
+    own = [stop.limits_of(cell.spec) for cell in work.cells]
 
     def ended(index: int, run: Run) -> None:
         if isinstance(run.failure, JournalError):
@@ -92,7 +94,7 @@ def _execute(
         tell(result(work.numbers[index], run.id, run.end))
 
     limits = stop.together(own) if work.parts else own[0]
-    every = work.cells[0].values["checkpoint"]["every"]
+    every = work.cells[0].spec.checkpoint.every
     own_pruning = None
     if work.parts:
         configs, steps = [cell.values for cell in work.cells], len(made.batches.sizes)
@@ -102,8 +104,8 @@ def _execute(
 
 def _pruned_by(work: Work) -> str | None:
     """The quantity by which cells are given up."""
-    chosen = work.cells[0].values["sweep"]
-    return chosen["minimise"] if chosen["prune"] else None
+    chosen = work.cells[0].spec.sweep
+    return chosen.minimise if chosen.prune else None
 
 
 def _start(work: Work, index: int, made: Experiment) -> Start:
