@@ -12,6 +12,7 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.base.overrides import parse
 from runner.base.paths import CONF
 
 LONGEST = 200
@@ -64,8 +65,9 @@ def _text(error: BaseException) -> str:
     """The error in words; those of Hydra and OmegaConf are written for people."""
     text = str(error).strip()
     if isinstance(error, OverrideParseException) and "LexerNoViableAlt" in text:
-        key, _, value = error.override.partition("=")
-        return f"{text}\nHydra takes any text in quotes: \"{key}='{shortly(value)}'\""
+        typed = parse(error.override)
+        quoted = f"{typed.written_key}='{shortly(typed.value)}'"
+        return f'{text}\nHydra takes any text in quotes: "{quoted}"'
     if isinstance(error, HydraException | OmegaConfBaseException) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__

@@ -4,6 +4,7 @@ import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from runner.base.overrides import parse
 from runner.config.cell import NOT_THE_EXPERIMENT, TARGET, Cell
 
 LONGEST = 200  # MLflow has room for 250 characters
@@ -51,13 +52,13 @@ def shortened(text: str) -> str:
 def _changes(cell: Cell) -> list[tuple[str, str]]:
     """What defines the experiment and was typed: key and value, `~` before a key taken out."""
     pairs = []
-    for text in cell.overrides:
-        key, equals, value = text.lstrip("+").partition("=")
-        if key.lstrip("~").split(".")[0] not in (*NOT_THE_EXPERIMENT, "grid"):
+    for one in map(parse, cell.overrides):
+        if one.key.split(".")[0] not in (*NOT_THE_EXPERIMENT, "grid"):
+            key, value = one.written_key if one.removes else one.key, one.value
             if key.endswith(TARGET) and key.removesuffix(TARGET) in cell.choices:
                 key = key.removesuffix(TARGET)
                 value = str(cell.choices[key])
-            pairs.append((key, value if equals else ""))
+            pairs.append((key, value))
     return pairs
 
 

@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from runner.base.address import tracking_faults
+from runner.base.overrides import key_of
 from runner.config import instead
 from runner.config.schema import Values, is_number, leaves
 from runner.dataset.prepare import KEYS
@@ -89,7 +90,7 @@ def check(
         if not holds
     ]
     for text in overrides:
-        key = text.lstrip("+~").partition("=")[0]
+        key = key_of(text)
         if key in OF_DATASET:
             faults.append(f"{text}: dataset.{key.partition('.')[2]} is for both")
     if share and unseen is not None:

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.base.console import WIDTH, painted
+from runner.base.overrides import key_of
 from runner.base.seeds import is_seed
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.schema import leaves
@@ -31,7 +32,7 @@ def swept(cells: Sequence[Cell]) -> list[str]:
 
     What follows from these, as `optimizer.lr` does from `lr`, is not told again.
     """
-    named = dict.fromkeys(text.lstrip("+~").partition("=")[0] for text in _overrides(cells))
+    named = dict.fromkeys(map(key_of, _overrides(cells)))
     columns = {key: [value_of(cell, key) for cell in cells] for key in named}
     tops = [key for key, value in cells[0].values.items() if _varies(cells, key, value)]
     own = [dict(leaves({top: cell.values.get(top) for top in tops})) for cell in cells]
