@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.text import number_of
 from runner.record.column import BEST
 from runner.record.trajectory import Trajectory, assembled
 
@@ -115,8 +116,5 @@ def cell_number(run: Run) -> int:
 
 def number(text: str | None, otherwise: float = math.nan) -> float:
     """A number that is written somewhere, or what to take in its place."""
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return otherwise
-    return value if math.isfinite(value) else otherwise
+    value = number_of(text or "")
+    return otherwise if value is None or not math.isfinite(value) else value

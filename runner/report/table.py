@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 
+from runner.base.text import number_of
 from runner.record.differing import distinct
 from runner.report.comparison import Comparison
 from runner.report.setting import Setting
@@ -122,8 +123,5 @@ def _value(value: Any) -> Any:
 
 def as_number(text: str) -> Any:
     """A swept value as a number, if it is one, so that it is sorted as one."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
+    number = number_of(text)
+    return text if number is None or not math.isfinite(number) else number
