@@ -10,8 +10,9 @@ from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Overrid
 from hydra.errors import HydraException
 
 from runner.base.overrides import parse
+from runner.base.text import beginning_of
 from runner.config import sample
-from runner.config.refused import message, shortly
+from runner.config.refused import message
 from runner.config.sample import Axis, Sampling
 from runner.config.schema import Values
 from runner.config.settings import DEFAULTS
@@ -120,7 +121,7 @@ def _merges(one: Override) -> bool:
 
 def _choices(one: Override) -> list[str]:
     """The override for each of its values; none for an interval. Raises ConfigError."""
-    line = shortly(str(one.input_line))
+    line = beginning_of(str(one.input_line))
     if one.key_or_group == "grid":
         raise ConfigError(line, "a grid is a sweep by itself: expected one, without a comma")
     if isinstance(one.value(), IntervalSweep):

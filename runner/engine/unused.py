@@ -10,8 +10,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from runner.base.overrides import keys_with_value, without_tracking
+from runner.base.text import beginning_of
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
-from runner.config.refused import shortly
 from runner.config.schema import Values, leaves
 from runner.engine import parts, scheduled
 from runner.engine.program import CONSTANT
@@ -142,4 +142,4 @@ def _differing(one: Values, two: Values) -> list[str]:
 
 def shown(overrides: Sequence[str]) -> str:
     """Return the overrides as text, without those of tracking."""
-    return " ".join(map(shortly, without_tracking(overrides)))
+    return " ".join(map(beginning_of, without_tracking(overrides)))

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from runner.base import seeds
 from runner.base.console import WIDTH
+from runner.base.text import shorten
 from runner.engine.stop import is_ranked
 
 MOST = 20
@@ -60,9 +61,8 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
             yield f"of {cell.problem}"
         told = "".join(f"{one:>11.5g}" for one in (spread.low, spread.high))
         share = f"{spread.diverged} of {spread.cells}"
-        name = cell.setting or "all seeds"
-        short = name if len(name) < room else f"{name[: room - 4]}..."
-        yield f"{short:<{room}}{spread.middle:>12.6g}{told}{share:>10}"
+        name = shorten(cell.setting or "all seeds", room - 1)
+        yield f"{name:<{room}}{spread.middle:>12.6g}{told}{share:>10}"
     if len(found) > MOST:
         yield f"and {len(found) - MOST} more settings: see the report"
     if without:

@@ -11,6 +11,7 @@ from typing import Any
 from runner.base.console import WIDTH, painted
 from runner.base.overrides import key_of
 from runner.base.seeds import is_seed
+from runner.base.text import shorten
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.schema import leaves
 from runner.engine import identity
@@ -83,7 +84,7 @@ def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
         lines += ["", f"{'best cells':<14}{'final loss':>14}{'epochs':>9}  {'outcome':<13} run"]
         lines += [
             f"{'':<14}{r.final_loss:>14.8g}{r.epochs:>9}  {painted(f'{r.outcome:<13}', r.outcome)} "
-            f"{_shortly(identity.name(cells[r.cell]), WIDTH - 53)}"
+            f"{shorten(identity.name(cells[r.cell]), WIDTH - 53)}"
             for r in first
         ]
     failed = [r for r in results if r.outcome == "failed"]
@@ -121,11 +122,6 @@ def _data(cell: Cell) -> str:
     """What the config says of the cell's data."""
     keys = DATA if cell.values.get("validation") else DATA[:-1]
     return json.dumps([cell.values.get(key) for key in keys], default=str)
-
-
-def _shortly(name: str, most: int) -> str:
-    """The name in so many characters at most."""
-    return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
 def as_csv(cells: Sequence[Cell], results: Sequence[Result]) -> bytes:
