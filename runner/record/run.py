@@ -48,6 +48,16 @@ class Run:
     """Its file, where it was found in one."""
 
     @property
+    def final_loss(self) -> float:
+        """Return the loss that it ended with; NaN where none is recorded."""
+        return self.figures.get("final_loss", math.nan)
+
+    @property
+    def epochs(self) -> float:
+        """Return how many epochs it took."""
+        return self.figures.get("epochs_run", 0)
+
+    @property
     def is_sweep(self) -> bool:
         """Whether it is a sweep's own run."""
         return "plan" in self.tags and "cells" in self.tags

@@ -9,10 +9,10 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from statistics import median
 from typing import Any
 
 from runner.base.console import say
+from runner.base.seeds import spread
 from runner.config.cell import Cell
 from runner.config.sample import Sampling, Space, space
 from runner.config.samplers import sampler
@@ -172,8 +172,7 @@ class Search:
             math.inf if r.outcome == "diverged" else r.metrics.get(self._minimise, math.nan)
             for r in results
         ]
-        there = [value for value in values if not math.isnan(value)]
-        return median(there) if there else math.nan
+        return spread(values).middle
 
     def progress(self, samples: int) -> str:
         """A line on where it is."""

@@ -15,7 +15,7 @@ from runner.base.text import shorten
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.schema import leaves
 from runner.engine import identity
-from runner.engine.stop import OUTCOMES, is_ranked
+from runner.engine.stop import OUTCOMES, best_first
 from runner.record.differing import distinct, informative, of_setting
 from runner.record.run import FIGURES, KNOWN
 from runner.sweeps import by_setting
@@ -61,9 +61,8 @@ def value_of(cell: Cell, key: str) -> str:
 
 
 def best(results: Sequence[Result]) -> list[Result]:
-    """Those that end in a number, the least final loss first."""
-    there = [r for r in results if is_ranked(r.outcome, r.final_loss)]
-    return sorted(there, key=lambda r: (r.final_loss, r.epochs, r.cell))
+    """Return those that end in a number, the best first; of equals the one composed first."""
+    return best_first(sorted(results, key=lambda r: r.cell))
 
 
 def counts(results: Sequence[Result]) -> dict[str, int]:
