@@ -18,6 +18,7 @@ from runner.base import project
 from runner.base.address import fault
 from runner.base.caller import call
 from runner.base.console import quietly
+from runner.base.overrides import keys_with_value, parse
 from runner.cli import alone
 from runner.cli.find import find_all
 from runner.config import given
@@ -220,15 +221,15 @@ def _checked(asked: Words) -> list[str]:
     """The overrides. Raises ConfigError for those that a call or an object makes meaningless."""
     overrides = []
     for text in asked.overrides:
-        key = text.lstrip("+~").partition("=")[0]
+        typed = parse(text)
+        key, part = typed.key, typed.top
         if key.startswith(("hydra.", "hydra/")):
             raise ConfigError(text, "Hydra's own settings are for the command line")
-        part = key.partition(".")[0].partition("@")[0]
         kept = [f"{part}.{name}" for name in given.KEPT.get(part, ())]
         if part in asked.objects and key not in kept:
             raise ConfigError(text, f"{part} is an object in this call, and takes no such value")
         # The option in whose place it stands may have no such key.
-        added = part in asked.objects and key in kept and not text.startswith(("+", "~"))
+        added = part in asked.objects and key in kept and not typed.prefix
         overrides.append(f"++{text}" if added else text)
     return overrides
 
@@ -236,7 +237,7 @@ def _checked(asked: Words) -> list[str]:
 def _with_objects(cell: Cell, names: Mapping[str, str], nodes: Mapping[str, Values]) -> Cell:
     """The cell with these parts, under these names, in place of those that its config names."""
     values, choices, overrides = dict(cell.values), dict(cell.choices), list(cell.overrides)
-    typed = {text.lstrip("+").partition("=")[0] for text in overrides}
+    typed = keys_with_value(overrides)
     follows = (cell.follows or frozenset()) - nodes.keys()
     for part, node in nodes.items():
         kept = {k: values[part][k] for k in given.KEPT.get(part, ()) if f"{part}.{k}" in typed}

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.engine.stop import is_ranked
+from runner.engine.stop import best_first
 from runner.record import run as recorded
 from runner.record.column import FIGURES, SPACED
 from runner.record.differing import differing
@@ -64,7 +64,7 @@ class Run:
 
         A run that ends within its first epoch has that of the steps that it took.
         """
-        return self._record.figures.get("final_loss", math.nan)
+        return self._record.final_loss
 
     @property
     def best_loss(self) -> float:
@@ -73,7 +73,7 @@ class Run:
     @property
     def epochs(self) -> int:
         """How many were run."""
-        return int(self._record.figures.get("epochs_run", 0))
+        return int(self._record.epochs)
 
     @property
     def seconds(self) -> float:
@@ -236,10 +236,9 @@ class Sweep(Sequence[Run]):
     @property
     def best(self) -> Run:
         """The run with the least final loss. Raises LookupError where none ends in a number."""
-        ended = [run for run in self._runs if is_ranked(run.outcome, run.final_loss)]
-        if not ended:
-            raise LookupError("no cell of the sweep ends in a number")
-        return min(ended, key=lambda run: (run.final_loss, run.epochs))
+        if ranked := best_first(self._runs):
+            return ranked[0]
+        raise LookupError("no cell of the sweep ends in a number")
 
     def report(self, path: str | Path | None = None) -> Path:
         """Write the page that compares its cells, one file that needs no network; where it is."""

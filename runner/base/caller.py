@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from contextvars import ContextVar
 
+from runner.base.overrides import without_tracking
+
 _call: ContextVar[str] = ContextVar("call", default="")
 _typed: ContextVar[Sequence[str] | None] = ContextVar("typed", default=None)
 
@@ -39,12 +41,8 @@ def source() -> str:
 
 
 def asked() -> str:
-    """The call or the command as it was typed, less what is said of tracking.
-
-    A store's URI may hold a password.
-    """
+    """The call or the command as it was typed, less what is said of tracking."""
     if call := _call.get():
         return call
     words = sys.argv[1:] if _typed.get() is None else _typed.get() or []
-    typed = [text for text in words if not text.lstrip("+~").startswith("tracking")]
-    return shlex.join(["python", "-m", "runner", *typed])
+    return shlex.join(["python", "-m", "runner", *without_tracking(words)])

@@ -1,13 +1,14 @@
 """Cells that differ in nothing but a seed: one setting, and how sure one can be of it."""
 
 import math
-from collections.abc import Hashable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Hashable, Iterable, Sequence
+from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 Array = NDArray[np.floating[Any]]
+Key = TypeVar("Key", bound=Hashable)
 
 
 def is_seed(key: str) -> bool:
@@ -55,6 +56,20 @@ def quartiles(ranked: Array) -> tuple[Any, Any]:
     """
     last = len(ranked) - 1
     return ranked[math.floor(0.25 * last)], ranked[math.ceil(0.75 * last)]
+
+
+def order_of(value: float) -> tuple[bool, bool, float]:
+    """Return what sorts a value before larger ones, those before infinity, and that before NaN."""
+    return not math.isfinite(value), math.isnan(value), 0.0 if math.isnan(value) else value
+
+
+def least_of_each(values: Iterable[tuple[Key, float]]) -> dict[Key, float]:
+    """Return the least value of each key that has one below infinity."""
+    least: dict[Key, float] = {}
+    for key, value in values:
+        if value < least.get(key, math.inf):
+            least[key] = value
+    return least
 
 
 class Paired(NamedTuple):

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from runner.base.console import say
+from runner.base.overrides import parse
 from runner.base.signals import signals
 from runner.base.uri import with_credentials
 from runner.cli.alone import raise_failure, tell_end
@@ -140,7 +141,7 @@ def composed(typed: Sequence[str], config_dir: str | None) -> Values:
 
 def refuse_another(typed: Sequence[str]) -> None:
     """Raise ConfigError for a change that would make another run of it."""
-    for key in (text.partition("=")[0] for text in typed):
+    for key in (parse(text).written_key for text in typed):
         if key not in (*LONGER, *REACHES) and key.split(".")[0] not in KEPT:
             known = ", ".join([*LONGER, *sorted(REACHES)])
             raise ConfigError(key, f"would be another run; one that goes on may change {known}")
@@ -151,7 +152,7 @@ def specs(before: Before, typed: Sequence[str], asked: Values) -> tuple[Checked,
 
     `asked` is what was typed, `composed`.
     """
-    start, keys = before.start, [text.partition("=")[0] for text in typed]
+    start, keys = before.start, [parse(text).written_key for text in typed]
     first: Values = {**asked, **deepcopy(dict(start.config))}
     first |= {key: deepcopy(start.how[key]) for key in identity.HOW if key in start.how}
     first |= {key: asked[key] for key in {key.split(".")[0] for key in keys} & {*KEPT}}
@@ -176,10 +177,10 @@ def horizons(before: Before, changes: Sequence[str], config_dir: str | None) -> 
     steps = [(one.get("recorded", one["step"]), one["changes"]) for one in before.changes]
     for at, texts in [*steps, (before.steps, changes)]:
         typed += texts
-        if own := [text.partition("=") for text in texts if text.partition("=")[0] in REACHES]:
+        if longer := [one for one in map(parse, texts) if one.written_key in REACHES]:
             then = specs(before, typed, composed(typed, config_dir))[1]
             node = found[-1][1].schedule if found else then.schedule
-            new = {key.partition(".")[2]: _whole(key, value) for key, _, value in own}
+            new = {one.key.partition(".")[2]: _whole(one.key, one.value) for one in longer}
             found.append((at, Checked(replace(then, schedule={**node, **new}))))
     return found
 
@@ -197,7 +198,7 @@ def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Spec
     """Why there is nothing to go on with, if there is not. Raises ConfigError."""
     if found.outcome in ("interrupted", "failed"):  # what failed may have been mended
         return None
-    keys = {text.partition("=")[0] for text in changes}
+    keys = {parse(text).written_key for text in changes}
     epochs = int(found.figures.get("epochs_run", 0))
     said = f"{found.name}: has ended, {found.outcome} after {epochs} epochs"
     if found.outcome == "exhausted":

@@ -17,7 +17,7 @@ from runner.base.seeds import is_seed
 from runner.cli.entry import enter
 from runner.cli.find import find_all, take_word
 from runner.engine.identity import DATA
-from runner.engine.stop import OUTCOMES, is_ranked
+from runner.engine.stop import OUTCOMES, best_first
 from runner.errors import escaped
 from runner.record.differing import differing, of_setting
 from runner.record.place import page_path
@@ -63,7 +63,7 @@ def main() -> int:
         complain(f"--uri: {why}")
         return 2
     record, cells = find_all(typed.word, typed.uri, trust=False)
-    best = _best(cells) if record.is_sweep else [record]
+    best = best_first(cells)[:BEST] if record.is_sweep else [record]
     say("\n".join(_sweep(record, cells, best) if record.is_sweep else _run(record)))
     if curves := _curves(best):
         show(curves)
@@ -110,7 +110,7 @@ def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[st
         return
     for number, run in enumerate(best, 1):
         outcome = painted(f"{run.outcome:<13}", run.outcome)
-        yield f"{'best' if number == 1 else '':<12}{_final(run):<14.8g}{outcome} {run.name}"
+        yield f"{'best' if number == 1 else '':<12}{run.final_loss:<14.8g}{outcome} {run.name}"
 
 
 def _by_setting(cells: Sequence[Run]) -> Iterator[str]:
@@ -125,7 +125,7 @@ def _by_setting(cells: Sequence[Run]) -> Iterator[str]:
             *of_setting({key: run.params.get(key, "") for key in others}),
             run.tags.get(DATA, ""),
             run.outcome,
-            _final(run),
+            run.final_loss,
             run.figures.get("best_loss", math.nan),
         )
         for run in own
@@ -133,21 +133,11 @@ def _by_setting(cells: Sequence[Run]) -> Iterator[str]:
     yield from by_setting.lines(ended)
 
 
-def _best(cells: Sequence[Run]) -> list[Run]:
-    ranked = [run for run in cells if is_ranked(run.outcome, _final(run))]
-    ranked.sort(key=lambda run: (_final(run), run.figures.get("epochs_run", 0)))
-    return ranked[:BEST]
-
-
 def _figures(run: Run) -> dict[str, str]:
     told = {key: f"{value:.8g}" for key, value in run.figures.items()}
     before, after = (told.pop(f"prediction_{when}", "") for when in ("before", "after"))
     shown = {key.removesuffix("_run").replace("_", " "): text for key, text in told.items()}
     return {**shown, "prediction": f"{before} before, {after} after" if before and after else ""}
-
-
-def _final(run: Run) -> float:
-    return run.figures.get("final_loss", float("nan"))
 
 
 def _chosen(run: Run, keys: Sequence[str]) -> str:

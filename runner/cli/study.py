@@ -11,6 +11,7 @@ import numpy as np
 import runner
 from runner.base import project
 from runner.base.console import say
+from runner.base.text import counted
 from runner.cli.entry import enter
 from runner.errors import ConfigError, RunnerError
 from runner.study import found
@@ -77,8 +78,7 @@ def _run(
     say(f"{study.name}: {study.title}")
     for name, sweep in carry_out(study, runner.sweep, words):
         runs[name] = sweep
-        cells = f"{len(sweep)} cell{'' if len(sweep) == 1 else 's'}"
-        say(f"  {name:<20}{cells:<14}after {time.monotonic() - began:.0f} s")
+        say(f"  {name:<20}{counted(len(sweep), 'cell'):<14}after {time.monotonic() - began:.0f} s")
     findings = found.findings(study, runs)
     say("")
     rows = told(findings.claims)

@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from textwrap import wrap
 
 from runner.base.console import WIDTH, painted
+from runner.base.text import shorten
 from runner.record.differing import distinct
 from runner.report.comparison import Comparison
 from runner.report.drawn import label, setting_label
@@ -68,9 +69,8 @@ def _shortened(names: list[str], figures: str) -> list[str]:
     """The names without the words that all have, in the room beside these figures."""
     shared = set.intersection(*(set(name.split()) for name in names)) if len(names) > 1 else set()
     own = [" ".join(word for word in name.split() if word not in shared) for name in names]
-    most = WIDTH - len(figures) - 2
     kept = [short or name for short, name in zip(own, names, strict=True)]
-    return [name if len(name) <= most else f"{name[: most - 3]}..." for name in kept]
+    return [shorten(name, WIDTH - len(figures) - 2) for name in kept]
 
 
 def _figures(line: Line) -> tuple[str, str]:

@@ -5,6 +5,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+from runner.base.overrides import parse
 from runner.config.instead import without_replaced
 from runner.config.schema import Values
 from runner.config.spec import Spec, typed
@@ -19,10 +20,10 @@ TARGET = "._target_"
 def chosen(choices: Mapping[str, Any], overrides: Sequence[str]) -> dict[str, Any]:
     """The option chosen for each group; a class that was typed in its place, by its name."""
     found = dict(choices)
-    for text in overrides:
-        key, _, value = text.lstrip("+").partition("=")
-        if key.endswith(TARGET) and (group := key.removesuffix(TARGET)) in found:
-            found[group] = value.strip("'\"").rpartition(".")[2]
+    for one in map(parse, overrides):
+        group = one.key.removesuffix(TARGET)
+        if one.key.endswith(TARGET) and group in found and not one.removes:
+            found[group] = one.value.strip("'\"").rpartition(".")[2]
     return without_replaced(found)
 
 

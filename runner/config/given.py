@@ -17,7 +17,7 @@ from typing import Any
 
 import numpy as np
 
-from runner.config.refused import shortly
+from runner.base.text import beginning_of
 from runner.config.schema import Values
 from runner.dataset.prepare import KEYS
 from runner.errors import ConfigError
@@ -130,7 +130,7 @@ def _node(part: str, value: Any) -> tuple[Values, dict[str, Any]]:
     Raises ConfigError for one that the part cannot be.
     """
     if fault := _fault(part, value):
-        raise ConfigError(part, expected=f"{fault}", got=shortly(_repr(value)))
+        raise ConfigError(part, expected=f"{fault}", got=beginning_of(_repr(value)))
     name = _importable(value)
     node: Values = {"_target_": name or f"{__name__}.{'dataset' if part in SAMPLES else part}"}
     if name and part in ("loss", "objective") and not _makes(value):  # itself, not what makes one

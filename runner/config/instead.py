@@ -6,6 +6,7 @@ from typing import Any
 
 from omegaconf import OmegaConf
 
+from runner.base.overrides import parse
 from runner.base.paths import CONF
 from runner.config.schema import Values
 from runner.errors import ConfigError
@@ -50,8 +51,7 @@ def faults(values: Values, overrides: Sequence[str]) -> list[str]:
     """What was typed, and has no meaning beside an objective."""
     if not values["objective"]:
         return []
-    keys = [text.lstrip("+~").partition("=")[0] for text in overrides]
-    tops = dict.fromkeys(key.partition("@")[0].partition(".")[0] for key in keys)
+    tops = dict.fromkeys(parse(text).top for text in overrides)
     told = [
         f"{top}: an objective stands in its place: one of both"
         if top in USUAL

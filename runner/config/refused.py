@@ -12,11 +12,10 @@ from hydra.core.override_parser.types import Override
 from hydra.errors import HydraException, OverrideParseException
 from omegaconf.errors import OmegaConfBaseException
 
+from runner.base.overrides import parse
 from runner.base.paths import CONF
+from runner.base.text import beginning_of
 from runner.errors import RunnerError
-
-LONGEST = 200
-"""Characters of what was typed that a message repeats."""
 
 
 def message(error: BaseException) -> str:
@@ -40,7 +39,7 @@ def message_with_place(error: BaseException, typed: Sequence[str]) -> str:
         if faults := _faults(error, typed):
             return "\n".join(faults)
         blamed = [" ".join(flags)]
-    return "\n".join(f"{shortly(word)}: {text}" for word in blamed if word) or text
+    return "\n".join(f"{beginning_of(word)}: {text}" for word in blamed if word) or text
 
 
 def nameless(override: Override, loader: ConfigLoader) -> str | None:
@@ -56,17 +55,13 @@ def nameless(override: Override, loader: ConfigLoader) -> str | None:
     )
 
 
-def shortly(text: str) -> str:
-    """The text, or its beginning."""
-    return text if len(text) <= LONGEST else f"{text[:LONGEST]}... ({len(text)} characters)"
-
-
 def _text(error: BaseException) -> str:
     """The error in words; those of Hydra and OmegaConf are written for people."""
     text = str(error).strip()
     if isinstance(error, OverrideParseException) and "LexerNoViableAlt" in text:
-        key, _, value = error.override.partition("=")
-        return f"{text}\nHydra takes any text in quotes: \"{key}='{shortly(value)}'\""
+        typed = parse(error.override)
+        quoted = f"{typed.written_key}='{beginning_of(typed.value)}'"
+        return f'{text}\nHydra takes any text in quotes: "{quoted}"'
     if isinstance(error, HydraException | OmegaConfBaseException | RunnerError) and text:
         return text
     return f"{type(error).__name__}: {text}" if text else type(error).__name__
@@ -80,7 +75,8 @@ def _faults(error: BaseException, typed: Sequence[str]) -> list[str]:
         loader = GlobalHydra.instance().config_loader()
         culprits = [word for word in typed if "=" in word and _raises(word, error)]
         return [
-            _nameless(word, loader) or f"{shortly(word)}: {message(error)}" for word in culprits
+            _nameless(word, loader) or f"{beginning_of(word)}: {message(error)}"
+            for word in culprits
         ]
 
 

@@ -1,9 +1,12 @@
 """What a run is called: by what tells it from others, shortest first."""
 
+import math
 import textwrap
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
+from runner.base.overrides import parse
+from runner.base.text import number_of
 from runner.config.cell import NOT_THE_EXPERIMENT, TARGET, Cell
 
 LONGEST = 200  # MLflow has room for 250 characters
@@ -51,13 +54,13 @@ def shortened(text: str) -> str:
 def _changes(cell: Cell) -> list[tuple[str, str]]:
     """What defines the experiment and was typed: key and value, `~` before a key taken out."""
     pairs = []
-    for text in cell.overrides:
-        key, equals, value = text.lstrip("+").partition("=")
-        if key.lstrip("~").split(".")[0] not in (*NOT_THE_EXPERIMENT, "grid"):
+    for one in map(parse, cell.overrides):
+        if one.key.split(".")[0] not in (*NOT_THE_EXPERIMENT, "grid"):
+            key, value = one.written_key if one.removes else one.key, one.value
             if key.endswith(TARGET) and key.removesuffix(TARGET) in cell.choices:
                 key = key.removesuffix(TARGET)
                 value = str(cell.choices[key])
-            pairs.append((key, value if equals else ""))
+            pairs.append((key, value))
     return pairs
 
 
@@ -99,10 +102,8 @@ def _shortened(values: Sequence[str | None], fewest: int = FEWEST_DIGITS) -> dic
 
 def _is_fraction(text: str) -> bool:
     """Whether it is a number with a point or an exponent: an integer's digits all count."""
-    try:
-        return not text.lstrip("-").isdigit() and float(text) == float(text)
-    except ValueError:
-        return False
+    number = number_of(text)
+    return number is not None and not math.isnan(number) and not text.lstrip("-").isdigit()
 
 
 def _told_apart(names: Sequence[str]) -> list[str]:

@@ -9,8 +9,10 @@ from hydra.core.override_parser.overrides_parser import OverridesParser
 from hydra.core.override_parser.types import ChoiceSweep, IntervalSweep, Override, RangeSweep
 from hydra.errors import HydraException
 
+from runner.base.overrides import parse
+from runner.base.text import beginning_of
 from runner.config import sample
-from runner.config.refused import message, shortly
+from runner.config.refused import message
 from runner.config.sample import Axis, Sampling
 from runner.config.schema import Values
 from runner.config.settings import DEFAULTS
@@ -88,10 +90,11 @@ def with_their_options(words: Sequence[str]) -> list[str]:
     often = Counter(one.key_or_group for one in known)
     made = []
     for word, one in zip(words, parsed, strict=True):
-        key, _, value = word.partition("=")
+        typed = parse(word)
         own = one.key_or_group if one and not one.is_sweep_override() else ""
         is_within = own.split(".")[0] in swept - {own} and often[own] == 1
-        made.append(f"{key}=choice({value})" if is_within and value and key[0] != "~" else word)
+        wrap = is_within and typed.value and not typed.removes
+        made.append(f"{typed.written_key}=choice({typed.value})" if wrap else word)
     return made
 
 
@@ -118,7 +121,7 @@ def _merges(one: Override) -> bool:
 
 def _choices(one: Override) -> list[str]:
     """The override for each of its values; none for an interval. Raises ConfigError."""
-    line = shortly(str(one.input_line))
+    line = beginning_of(str(one.input_line))
     if one.key_or_group == "grid":
         raise ConfigError(line, "a grid is a sweep by itself: expected one, without a comma")
     if isinstance(one.value(), IntervalSweep):

@@ -10,6 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runner.base.overrides import without_tracking
 from runner.config.given import PARTS, SAMPLES, is_object
 from runner.errors import ConfigError
 
@@ -29,9 +30,9 @@ class Words(NamedTuple):
 
     def shown(self, function: str) -> str:
         """The call as a person may read it, less what is said of tracking."""
-        own = [text for text in self.overrides if not text.lstrip("+~").startswith("tracking")]
-        given = [f"{part}={', '.join(labels(own))}" for part, own in self.objects.items()]
-        return f"{function}({', '.join(map(repr, [*own, *given]))})"
+        typed = without_tracking(self.overrides)
+        parts = [f"{part}={', '.join(labels(one))}" for part, one in self.objects.items()]
+        return f"{function}({', '.join(map(repr, [*typed, *parts]))})"
 
 
 def words(typed: Sequence[str], keywords: Mapping[str, Any], *, swept: bool) -> Words:

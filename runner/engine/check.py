@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from runner.base.address import tracking_faults
+from runner.base.overrides import key_of
 from runner.config import instead
 from runner.config.cell import Cell
 from runner.config.schema import is_number, leaves
@@ -39,7 +40,7 @@ def checked(cell: Cell) -> Checked:
         if not holds
     ]
     for text in cell.overrides:
-        key = text.lstrip("+~").partition("=")[0]
+        key = key_of(text)
         if key in OF_DATASET:
             faults.append(f"{text}: dataset.{key.partition('.')[2]} is for both")
     if spec.validation and spec.validation_data is not None:

@@ -13,6 +13,7 @@ import numpy as np
 
 from runner.base import project
 from runner.base.console import complain
+from runner.base.files import replacing
 from runner.errors import Unreadable
 from runner.record.journal import FOLDER
 
@@ -42,10 +43,11 @@ class Checkpoints:
         It is not forced to the disk, which takes longer than an epoch of a small network: after a
         power cut the digest tells what is whole.
         """
-        new, path = self._folder / "new", self._folder / f"{steps:020d}"
+        path = self._folder / f"{steps:020d}"
         try:
-            new.write_bytes(packed(state))
-            new.replace(path)
+            # Under one name, so that what kills leave behind is one file at most.
+            with replacing(path, self._folder / "new") as new:
+                new.write_bytes(packed(state))
             self._kept = [path, *(one for one in self._kept if one != path)]
             while len(self._kept) > KEPT:
                 self._kept.pop().unlink(missing_ok=True)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from runner.base.console import complain
+from runner.base.overrides import parse
 from runner.base.uri import is_of_here, recorded, without_credentials
 from runner.config import short_list
 from runner.config.spec import Checked
@@ -75,7 +76,7 @@ def read(path: Path, wanted: Callable[[str, Start], bool]) -> list[Before]:
 
 def check_foreign(name: str, runs: Sequence[Before], changes: Sequence[str]) -> None:
     """Raise ConfigError for foreign runs that would build or reach what is not allowed."""
-    keys = [text.partition("=")[0] for text in changes]
+    keys = [parse(text).written_key for text in changes]
     for before in runs:
         short_list.check(plain.of_json(before.start.config))
         texts = [text for one in before.changes for text in one["changes"]]

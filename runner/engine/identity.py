@@ -11,6 +11,7 @@ from pathlib import Path
 
 from runner.base import project
 from runner.base.caller import source
+from runner.base.overrides import without_tracking
 from runner.base.paths import PACKAGE
 from runner.config import run_name
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
@@ -87,8 +88,7 @@ def name(cell: Cell) -> str:
 
 
 def _tags(cell: Cell) -> dict[str, str]:
-    mine = [text for text in cell.overrides if not text.lstrip("+~").startswith("tracking")]
-    return {"overrides": " ".join(mine), **surroundings()}
+    return {"overrides": " ".join(without_tracking(cell.overrides)), **surroundings()}
 
 
 def surroundings() -> dict[str, str]:

@@ -4,8 +4,8 @@ Each rule is asked of numbers for a lone run, and of arrays (cells,) for a stack
 """
 
 import math
-from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple, Protocol, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -27,6 +27,41 @@ OUTCOMES = {
 def is_ranked(outcome: str, final_loss: float) -> bool:
     """Whether a run ends in a number of its own, and so can be the best."""
     return outcome not in ("diverged", "failed", "pruned") and not math.isnan(final_loss)
+
+
+def ranked_value(outcome: str, final_loss: float, value: float) -> float:
+    """Return the value of a run that others are compared with: its own where it is ranked.
+
+    Infinite if it has diverged, and NaN if it ends in no number otherwise.
+    """
+    if outcome == "diverged":
+        return math.inf
+    return value if is_ranked(outcome, final_loss) else math.nan
+
+
+class HasEnded(Protocol):
+    """What runs are compared by, whether they are cells or read back."""
+
+    @property
+    def outcome(self) -> str:
+        """Return how it ended."""
+
+    @property
+    def final_loss(self) -> float:
+        """Return its last loss; NaN where there is none."""
+
+    @property
+    def epochs(self) -> float:
+        """Return how many epochs it took."""
+
+
+RunT = TypeVar("RunT", bound=HasEnded)
+
+
+def best_first(runs: Iterable[RunT]) -> list[RunT]:
+    """Return the runs that are ranked, the least final loss first; of equals the sooner."""
+    ranked = [run for run in runs if is_ranked(run.outcome, run.final_loss)]
+    return sorted(ranked, key=lambda run: (run.final_loss, run.epochs))
 
 
 class Limits(NamedTuple):

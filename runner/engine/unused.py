@@ -9,8 +9,9 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from runner.base.overrides import keys_with_value, without_tracking
+from runner.base.text import beginning_of
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
-from runner.config.refused import shortly
 from runner.config.schema import Values, leaves
 from runner.engine import parts, scheduled
 from runner.engine.program import CONSTANT
@@ -30,18 +31,13 @@ def refuse_unused(cells: Sequence[Cell]) -> None:
     Also where cells of a sweep differ in their values, but in none that they use. Cells of equal
     values pass: who types `seed=0,0` gets two runs.
     """
-    typed = typed_keys(cells[0].overrides)
+    typed = keys_with_value(cells[0].overrides)
     reasons = [_reasons(cell, typed) for cell in cells]
     everywhere = [key for key in reasons[0] if all(key in others for others in reasons)]
     if faults := [f"{key}: {reasons[0][key]}" for key in everywhere]:
         raise ConfigError("\n".join(faults))
     if len(cells) > 1:
         _refuse_the_same(cells, reasons)
-
-
-def typed_keys(overrides: Sequence[str]) -> set[str]:
-    """Return the keys that the overrides give a value."""
-    return {text.lstrip("+").partition("=")[0] for text in overrides if not text.startswith("~")}
 
 
 def _reasons(cell: Cell, typed: set[str]) -> dict[str, str]:
@@ -145,6 +141,5 @@ def _differing(one: Values, two: Values) -> list[str]:
 
 
 def shown(overrides: Sequence[str]) -> str:
-    """Return the overrides as text, without those of tracking: its URI may hold a password."""
-    words = (text for text in overrides if not text.lstrip("+~").startswith("tracking"))
-    return " ".join(map(shortly, words))
+    """Return the overrides as text, without those of tracking."""
+    return " ".join(map(beginning_of, without_tracking(overrides)))

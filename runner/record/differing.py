@@ -3,6 +3,7 @@
 from collections.abc import Collection, Hashable, Iterable, Mapping, Sequence
 
 from runner.base.seeds import is_seed
+from runner.base.text import number_of
 
 PARAM = "params."
 """Before a param that bears the name of another column, as MLflow has it in its tables."""
@@ -28,7 +29,7 @@ def informative(
         told.append(name)
         values.add(tuple(column))
         places = places.and_by(column)
-        if not any(map(_is_number, column)):
+        if all(number_of(str(value)) is None for value in column):
             options = options.and_by(column)
     return told
 
@@ -55,14 +56,6 @@ class _Alike:
 
     def _both(self, column: Sequence[Hashable]) -> list[Hashable]:
         return list(zip(self._places or [0] * len(column), column, strict=True))
-
-
-def _is_number(value: Hashable) -> bool:
-    try:
-        float(str(value))
-    except ValueError:
-        return False
-    return True
 
 
 def differing(params: Sequence[Mapping[str, str]]) -> list[str]:
@@ -117,10 +110,8 @@ def short(keys: Sequence[str]) -> dict[str, str]:
 
 def tidy(value: str) -> str:
     """A number without the digits that only rounding has made: 0.07100000000000001."""
-    try:
-        return f"{float(value):.12g}"
-    except ValueError:
-        return value
+    number = number_of(value)
+    return value if number is None else f"{number:.12g}"
 
 
 def distinct(names: Iterable[str], others: Iterable[str]) -> list[str]:

@@ -11,6 +11,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.text import number_of
 from runner.record.column import BEST
 from runner.record.trajectory import Trajectory, assembled
 
@@ -45,6 +46,16 @@ class Run:
     """Whether the config was written by this machine's own runs."""
     journal: Path | None = None
     """Its file, where it was found in one."""
+
+    @property
+    def final_loss(self) -> float:
+        """Return the loss that it ended with; NaN where none is recorded."""
+        return self.figures.get("final_loss", math.nan)
+
+    @property
+    def epochs(self) -> float:
+        """Return how many epochs it took."""
+        return self.figures.get("epochs_run", 0)
 
     @property
     def is_sweep(self) -> bool:
@@ -115,8 +126,5 @@ def cell_number(run: Run) -> int:
 
 def number(text: str | None, otherwise: float = math.nan) -> float:
     """A number that is written somewhere, or what to take in its place."""
-    try:
-        value = float(text or "nan")
-    except ValueError:
-        return otherwise
-    return value if math.isfinite(value) else otherwise
+    value = number_of(text or "")
+    return otherwise if value is None or not math.isfinite(value) else value

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 from typing import Any
 
 from runner.base.seeds import is_seed
+from runner.base.text import number_of
 from runner.report import figures_overall
 from runner.report.comparison import Comparison
 
@@ -43,10 +44,8 @@ def _are_samples(compared: Comparison, numbers: Sequence[str]) -> bool:
 
 
 def _is_numeric(compared: Comparison, key: str) -> bool:
-    try:
-        return len({float(line.swept[key]) for line in compared.lines}) > 1
-    except ValueError:
-        return False
+    numbers = {number_of(line.swept[key]) for line in compared.lines}
+    return None not in numbers and len(numbers) > 1
 
 
 def _of_breaks(

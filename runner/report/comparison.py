@@ -13,7 +13,7 @@ from runner.record.differing import PARAM, differing, varying
 from runner.record.run import FIGURES, KNOWN, Run, cell_rows
 from runner.report.line import Line, line_by_table, line_of
 from runner.report.problem import Problem, problem
-from runner.report.setting import Setting, first, grouped
+from runner.report.setting import Setting, grouped
 
 Array = NDArray[np.floating[Any]]
 
@@ -73,7 +73,7 @@ class Comparison(NamedTuple):
     def _rank(self, index: int) -> tuple[Any, ...]:
         value, line = self.value(index), self.lines[index]
         epochs = line.epochs if math.isfinite(value) else -line.epochs
-        return (*first(value), *first(line.excess), epochs, index)
+        return (*seeds.order_of(value), *seeds.order_of(line.excess), epochs, index)
 
     def paired(self, one: Setting, other: Setting) -> seeds.Paired:
         """The two, on the seeds that both have."""
@@ -114,10 +114,7 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
 
 def _with_least(lines: Sequence[Line]) -> list[Line]:
     """Where no closed form tells the least loss there is, take the best seen on the same data."""
-    best: dict[tuple[str, str], float] = {}
-    for line in lines:
-        if not line.is_exact and line.best_loss < best.get(line.fits, math.inf):
-            best[line.fits] = line.best_loss
+    best = seeds.least_of_each((line.fits, line.best_loss) for line in lines if not line.is_exact)
     made = []
     for line in lines:
         least = line.least if line.is_exact else best.get(line.fits, math.nan)

@@ -4,7 +4,8 @@ import tempfile
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 
-from runner.record.place import page_path, pages, write_whole
+from runner.base.files import write_atomic
+from runner.record.place import page_path, pages
 from runner.record.run import Run, Source
 
 FEW = 8
@@ -50,7 +51,7 @@ def _page(sweep: Run, cells: Sequence[Run], folder: Path) -> Path:
 
     path = folder / "report.html"
     path.write_text(page(compare(cells, sweep)), encoding="utf-8")
-    write_whole(pages() / page_path(_id(sweep)).name, path.read_bytes())
+    write_atomic(pages() / page_path(_id(sweep)).name, path.read_bytes())
     return path
 
 

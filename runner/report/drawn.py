@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.base.colour import colour
+from runner.base.text import shorten
 from runner.record.differing import said, short
 from runner.report.comparison import Comparison
 from runner.report.setting import Setting
@@ -102,23 +103,19 @@ def setting_label(compared: Comparison, index: int) -> str:
     """What tells a setting from the others, `sgd lr=0.1`; a run of no sweep by its name."""
     setting = compared.settings[index]
     if compared.sweep or compared.seeded:
-        return _short(_words(compared, setting.values) or "all seeds")
-    return _short(compared.lines[setting.lines[0]].name)
+        return shorten(_words(compared, setting.values) or "all seeds", LONGEST_LABEL)
+    return shorten(compared.lines[setting.lines[0]].name, LONGEST_LABEL)
 
 
 def label(compared: Comparison, index: int) -> str:
     """What tells a sweep's cell from the others, `sgd lr=0.1`; other runs by their names."""
     line = compared.lines[index]
-    return _short((compared.sweep and _words(compared, line.swept)) or line.name)
+    return shorten((compared.sweep and _words(compared, line.swept)) or line.name, LONGEST_LABEL)
 
 
 def _words(compared: Comparison, values: Mapping[str, str]) -> str:
     known = short(compared.swept)
     return " ".join(said(known[key], value) for key, value in values.items() if value)
-
-
-def _short(text: str) -> str:
-    return text if len(text) <= LONGEST_LABEL else f"{text[: LONGEST_LABEL - 3]}..."
 
 
 @lru_cache(maxsize=256)

@@ -7,7 +7,7 @@ from typing import NamedTuple
 import numpy as np
 
 from runner.engine.identity import DATA
-from runner.engine.stop import is_ranked
+from runner.engine.stop import ranked_value
 from runner.record.column import EVALUATIONS, MEASURE, PARAMETERS, VALIDATION
 from runner.record.run import Run, number
 from runner.record.trajectory import Trajectory
@@ -69,10 +69,8 @@ class Line(NamedTuple):
 
     def value(self, *, draws: bool) -> float:
         """By what it is ranked; infinite if it diverged, NaN if it ends in no number."""
-        if self.outcome == "diverged":
-            return math.inf
-        there = is_ranked(self.outcome, self.final_loss)
-        return (self.excess if draws else self.final_loss) if there else math.nan
+        value = self.excess if draws else self.final_loss
+        return ranked_value(self.outcome, self.final_loss, value)
 
 
 def line_of(
@@ -99,7 +97,7 @@ def line_of(
         swept,
         run.outcome,
         _epochs(run),
-        figures.get("final_loss", math.nan),
+        run.final_loss,
         figures.get("best_loss", math.nan),
         int(epochs[below[0]]) if len(below) else None,
         distance,

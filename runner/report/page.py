@@ -13,10 +13,11 @@ from bokeh.resources import Resources
 from markupsafe import Markup
 
 from runner.base import project
+from runner.base.files import write_atomic
 from runner.engine.stop import OUTCOMES
 from runner.errors import ConfigError
 from runner.record.column import LOSS
-from runner.record.place import page_path, write_whole
+from runner.record.place import page_path
 from runner.record.run import Run
 from runner.report import figures, figures_overall, sections
 from runner.report.breaks import breaks
@@ -110,7 +111,7 @@ def write(compared: Comparison, path: Path | None = None, refresh: float | None 
     lines = [line.run for line in compared.lines if line.run]
     known_run = compared.sweep or (lines[0] if lines else None)
     path = path or project.folder() / page_path(known_run.id if known_run else "nothing")
-    write_whole(path, page(compared, refresh).encode("utf-8", "backslashreplace"))
+    write_atomic(path, page(compared, refresh))
     return path
 
 

@@ -47,9 +47,9 @@ def grouped(lines: Sequence[Line], swept: Sequence[str]) -> tuple[list[Setting],
         share = setting.spread.diverged / (setting.spread.cells or 1)
         finer = seeds.spread([line.excess for line in own]).middle  # where rounding has made ties
         return (
-            *first(middle),
+            *seeds.order_of(middle),
             share,
-            *first(finer),
+            *seeds.order_of(finer),
             epochs if math.isfinite(middle) else -epochs,
         )
 
@@ -73,8 +73,3 @@ def _problems(lines: Sequence[Line]) -> list[str]:
     told = [own if line.run else {**usual, **own} for own, line in zip(known, lines, strict=True)]
     keys = differing(told)
     return [" ".join(said(key, own[key]) for key in keys if key in own) for own in told]
-
-
-def first(value: float) -> tuple[bool, bool, float]:
-    """What sorts a value before larger ones, those before infinity, and that before none."""
-    return not math.isfinite(value), math.isnan(value), 0.0 if math.isnan(value) else value

@@ -8,7 +8,8 @@ from pathlib import Path
 from markupsafe import Markup
 
 from runner.base import project
-from runner.record.place import pages, write_whole
+from runner.base.files import write_atomic
+from runner.record.place import pages
 from runner.report.animation import as_gif
 from runner.report.own_files import own_file, template
 from runner.report.theory import Picture, as_png, as_svg
@@ -57,5 +58,5 @@ def write(name: str, text: str, path: Path | None = None) -> Path:
     It is there whole or not at all.
     """
     place = (project.folder() / path) if path else pages() / f"study-{name}.html"
-    write_whole(place, text.encode("utf-8", "backslashreplace"))
+    write_atomic(place, text)
     return place

@@ -4,8 +4,8 @@ import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-import numpy as np
-
+from runner.base import seeds
+from runner.base.text import number_of
 from runner.record.differing import distinct
 from runner.report.comparison import Comparison
 from runner.report.setting import Setting
@@ -101,8 +101,7 @@ def _of_setting(setting: Setting, rows: Sequence[Mapping[str, Any]]) -> dict[str
         if key.startswith("swept") or key in NOT_FIGURES:
             continue
         own = [_ranked(row[key], row["outcome"], key) for row in rows]
-        there = [value for value in own if not math.isnan(value)]
-        made[key] = _value(float(np.median(there))) if there else None
+        made[key] = _value(seeds.spread(own).middle)
     figures = {"low": spread.low, "high": spread.high, "diverged": spread.diverged}
     made |= {key: _value(value) for key, value in figures.items()}
     return {**made, "rank": setting.rank, "problem": setting.problem, "count": len(rows)}
@@ -122,8 +121,5 @@ def _value(value: Any) -> Any:
 
 def as_number(text: str) -> Any:
     """A swept value as a number, if it is one, so that it is sorted as one."""
-    try:
-        number = float(text)
-    except ValueError:
-        return text
-    return number if math.isfinite(number) else text
+    number = number_of(text)
+    return text if number is None or not math.isfinite(number) else number

@@ -3,6 +3,7 @@
 import math
 from collections.abc import Iterator, Sequence
 
+from runner.base.text import counted
 from runner.report.comparison import Comparison
 from runner.report.drawn import setting_label
 from runner.report.setting import Setting
@@ -36,9 +37,9 @@ def _best(compared: Comparison, settings: Sequence[Setting], of: str) -> Iterato
     lost = [setting for setting in settings if setting not in ended]
     pruned = [one for one in lost if any(_is_pruned(compared, index) for index in one.lines)]
     if pruned:
-        yield f"{of}{_count(len(pruned), 'setting')} were pruned, and are not ranked."
+        yield f"{of}{counted(len(pruned), 'setting')} were pruned, and are not ranked."
     if count := len(lost) - len(pruned):
-        yield f"{of}{_count(count, 'setting')} ended in no number: see what failed."
+        yield f"{of}{counted(count, 'setting')} ended in no number: see what failed."
     if not ended:
         return
     if not math.isfinite(ended[0].spread.middle):
@@ -93,7 +94,7 @@ def _against(compared: Comparison, best: Setting, following: Setting) -> str:
         return f"The next, {name}, is as good on every seed."
     ties = f", as good on {pairs.ties}" if pairs.ties else ""
     return (
-        f"Against the next, {name}, it is better on {pairs.better} of {_count(count, 'seed')}, "
+        f"Against the next, {name}, it is better on {pairs.better} of {counted(count, 'seed')}, "
         f"worse on {pairs.worse}{ties} (sign test: p = {pairs.p:.2g})."
     )
 
@@ -102,23 +103,19 @@ def _ended(compared: Comparison, best: Setting) -> str:
     spread = best.spread
     if not compared.seeded:
         line = compared.lines[best.lines[0]]
-        after = _count(line.epochs, "epoch")
+        after = counted(line.epochs, "epoch")
         return f"{compared.by} {spread.middle:.6g} after {after}, {line.outcome}"
     diverged = f"{spread.diverged} of them diverged" if spread.diverged else "none diverged"
     lost = len(best.lines) - spread.cells
     more = f", {lost} ended in no number" if lost else ""
     return (
-        f"median {compared.by} {spread.middle:.6g} over {_count(spread.cells, 'seed')}, half of "
+        f"median {compared.by} {spread.middle:.6g} over {counted(spread.cells, 'seed')}, half of "
         f"them from {spread.low:.6g} to {spread.high:.6g}, {diverged}{more}"
     )
 
 
 def _name(compared: Comparison, setting: Setting) -> str:
     return setting_label(compared, compared.settings.index(setting))
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _what(compared: Comparison) -> str:

@@ -3,6 +3,7 @@
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
+from runner.base.overrides import key_of
 from runner.config.cell import Cell
 from runner.config.words import words as overrides
 from runner.errors import ConfigError
@@ -42,8 +43,8 @@ def carry_out(
 def _asked(values: Mapping[str, Any], words: Sequence[str]) -> tuple[list[str], dict[str, Any]]:
     """Return the words and the keywords with which an experiment calls `runner.sweep`."""
     if "seeds" not in values:
-        words = [word for word in words if _key(word) != "seed"]
-    typed = {_key(word) for word in words}
+        words = [word for word in words if key_of(word) != "seed"]
+    typed = {key_of(word) for word in words}
     settings = {key: value for key, value in {**QUIETLY, **values}.items() if key not in typed}
     settings.pop("seeds", None)
     return [*settings.pop("words", []), *words], settings
@@ -75,10 +76,6 @@ def _cells(place: str, values: Mapping[str, Any], words: Sequence[str]) -> Seque
         return many_cells(overrides(grid, settings, swept=True).overrides, None).span
     except ConfigError as error:
         raise ConfigError(place, f"{error}") from error
-
-
-def _key(word: str) -> str:
-    return word.lstrip("+~").partition("=")[0]
 
 
 def _value(values: Mapping[str, Any], key: str) -> Any:

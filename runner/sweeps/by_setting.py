@@ -6,7 +6,8 @@ from typing import NamedTuple
 
 from runner.base import seeds
 from runner.base.console import WIDTH
-from runner.engine.stop import is_ranked
+from runner.base.text import shorten
+from runner.engine.stop import ranked_value
 
 MOST = 20
 """So many settings are told."""
@@ -35,21 +36,21 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
     groups = seeds.settings([(cell.problem, cell.setting) for cell in ended])
     draws = any(len({ended[at].data for at in own} - {""}) > 1 for own in groups)
     is_over = draws and len(groups) > 1
-    least: dict[tuple[str, str], float] = {}
-    for cell in ended:
-        there = least.get((cell.problem, cell.data), math.inf)
-        least[cell.problem, cell.data] = min(there, _known(cell.best_loss))
+    least = seeds.least_of_each(((cell.problem, cell.data), cell.best_loss) for cell in ended)
 
     def value(cell: Ended) -> float:
-        if cell.outcome == "diverged":
-            return math.inf
-        if not is_ranked(cell.outcome, cell.final_loss):
-            return math.nan
-        return cell.final_loss - (least[cell.problem, cell.data] if is_over else 0.0)
+        over = least.get((cell.problem, cell.data), math.inf) if is_over else 0.0
+        return ranked_value(cell.outcome, cell.final_loss, cell.final_loss - over)
 
     found = [(seeds.spread([value(ended[at]) for at in own]), ended[own[0]]) for own in groups]
     order = list(dict.fromkeys(cell.problem for cell in ended))
-    found.sort(key=lambda one: (order.index(one[1].problem), *_rank(one[0])))
+    found.sort(
+        key=lambda one: (
+            order.index(one[1].problem),
+            *seeds.order_of(one[0].middle),
+            one[0].diverged,
+        )
+    )
     what = "above best" if is_over else "final loss"
     room = WIDTH - 44
     yield f"{'medians of':<{room}}{what:>12}{'from':>11}{'to':>11}{'diverged':>10}"
@@ -60,9 +61,8 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
             yield f"of {cell.problem}"
         told = "".join(f"{one:>11.5g}" for one in (spread.low, spread.high))
         share = f"{spread.diverged} of {spread.cells}"
-        name = cell.setting or "all seeds"
-        short = name if len(name) < room else f"{name[: room - 4]}..."
-        yield f"{short:<{room}}{spread.middle:>12.6g}{told}{share:>10}"
+        name = shorten(cell.setting or "all seeds", room - 1)
+        yield f"{name:<{room}}{spread.middle:>12.6g}{told}{share:>10}"
     if len(found) > MOST:
         yield f"and {len(found) - MOST} more settings: see the report"
     if without:
@@ -70,11 +70,3 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
     if is_over:
         yield "The seeds draw the data: losses are told less the best one seen on the same"
         yield "data. The report has the excess loss."
-
-
-def _rank(spread: seeds.Spread) -> tuple[bool, float, int]:
-    return math.isnan(spread.middle), spread.middle, spread.diverged
-
-
-def _known(loss: float) -> float:
-    return math.inf if math.isnan(loss) else loss

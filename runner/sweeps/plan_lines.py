@@ -6,6 +6,7 @@ from textwrap import wrap
 from typing import Any
 
 from runner.base.console import WIDTH
+from runner.base.text import counted
 from runner.config.cell import TARGET, Cell
 from runner.sweeps.plan import Plan
 from runner.sweeps.table import swept, value_of
@@ -21,8 +22,8 @@ def headline(planned: Plan) -> str:
     alone = sum(len(group.numbers) for group in planned.groups if group.alone)
     count = sum(len(group.numbers) for group in stacked)
     done = sum(one.was_done for one in planned.done)
-    stacks = _count(len(stacked), "stack")
-    cells = _count(len(planned.cells), "cell")
+    stacks = counted(len(stacked), "stack")
+    cells = counted(len(planned.cells), "cell")
     return f"{cells}: {stacks} ({count}), {alone} alone, {done} already done"
 
 
@@ -30,7 +31,7 @@ def lines(planned: Plan) -> list[str]:
     """The headline, and a line for each group."""
     own = list(_group_lines(planned))
     if planned.spaced:
-        which = _count(planned.spaced, "cell")
+        which = counted(planned.spaced, "cell")
         own.append(f"of {which}, norms at every step, all parameters at some: {ROOM}")
     if planned.most_bytes >= MUCH:
         size = f"{planned.most_bytes / MUCH:.1f} GB"
@@ -81,7 +82,3 @@ def _constant(cell: Cell, keys: Sequence[str]) -> str:
 
 def _chosen(cell: Cell) -> list[str]:
     return [part for part, option in cell.choices.items() if option and "/" not in part]
-
-
-def _count(number: int, thing: str) -> str:
-    return f"{number} {thing}" if number == 1 else f"{number} {thing}s"

@@ -9,10 +9,10 @@ import json
 import math
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from statistics import median
 from typing import Any
 
 from runner.base.console import say
+from runner.base.seeds import spread
 from runner.config.cell import Cell
 from runner.config.sample import Sampling, Space, space
 from runner.config.samplers import sampler
@@ -172,8 +172,7 @@ class Search:
             math.inf if r.outcome == "diverged" else r.metrics.get(self._minimise, math.nan)
             for r in results
         ]
-        there = [value for value in values if not math.isnan(value)]
-        return median(there) if there else math.nan
+        return spread(values).middle
 
     def progress(self, samples: int) -> str:
         """A line on where it is."""
@@ -212,7 +211,7 @@ class Search:
         import optuna
 
         done = self._study.get_trials(deepcopy=False, states=(self._states.COMPLETE,))
-        values = {_shortly(trial.value) for trial in done if trial.value is not None}
+        values = {_rounded(trial.value) for trial in done if trial.value is not None}
         ranks = {value: rank for rank, value in enumerate(sorted(values))}
         if len(ranks) < 2:
             return {}
@@ -221,12 +220,12 @@ class Search:
             made = optuna.importance.get_param_importances(
                 self._study,
                 evaluator=optuna.importance.FanovaImportanceEvaluator(seed=self._how.seed),
-                target=lambda trial: float(ranks[_shortly(trial.value or 0.0)]),
+                target=lambda trial: float(ranks[_rounded(trial.value or 0.0)]),
                 normalize=False,
             )
         return {key: float(value) for key, value in made.items()}
 
 
-def _shortly(value: float) -> float:
+def _rounded(value: float) -> float:
     """The value without the digits that may be rounding."""
     return float(f"{value:.{DIGITS}g}")

@@ -9,11 +9,13 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from runner.base.console import WIDTH, painted
+from runner.base.overrides import key_of
 from runner.base.seeds import is_seed
+from runner.base.text import shorten
 from runner.config.cell import NOT_THE_EXPERIMENT, Cell
 from runner.config.schema import leaves
 from runner.engine import identity
-from runner.engine.stop import OUTCOMES, is_ranked
+from runner.engine.stop import OUTCOMES, best_first
 from runner.record.differing import distinct, informative, of_setting
 from runner.record.run import FIGURES, KNOWN
 from runner.sweeps import by_setting
@@ -31,7 +33,7 @@ def swept(cells: Sequence[Cell]) -> list[str]:
 
     What follows from these, as `optimizer.lr` does from `lr`, is not told again.
     """
-    named = dict.fromkeys(text.lstrip("+~").partition("=")[0] for text in _overrides(cells))
+    named = dict.fromkeys(map(key_of, _overrides(cells)))
     columns = {key: [value_of(cell, key) for cell in cells] for key in named}
     tops = [key for key, value in cells[0].values.items() if _varies(cells, key, value)]
     own = [dict(leaves({top: cell.values.get(top) for top in tops})) for cell in cells]
@@ -59,9 +61,8 @@ def value_of(cell: Cell, key: str) -> str:
 
 
 def best(results: Sequence[Result]) -> list[Result]:
-    """Those that end in a number, the least final loss first."""
-    there = [r for r in results if is_ranked(r.outcome, r.final_loss)]
-    return sorted(there, key=lambda r: (r.final_loss, r.epochs, r.cell))
+    """Return those that end in a number, the best first; of equals the one composed first."""
+    return best_first(sorted(results, key=lambda r: r.cell))
 
 
 def counts(results: Sequence[Result]) -> dict[str, int]:
@@ -82,7 +83,7 @@ def printed(cells: Sequence[Cell], results: Sequence[Result]) -> str:
         lines += ["", f"{'best cells':<14}{'final loss':>14}{'epochs':>9}  {'outcome':<13} run"]
         lines += [
             f"{'':<14}{r.final_loss:>14.8g}{r.epochs:>9}  {painted(f'{r.outcome:<13}', r.outcome)} "
-            f"{_shortly(identity.name(cells[r.cell]), WIDTH - 53)}"
+            f"{shorten(identity.name(cells[r.cell]), WIDTH - 53)}"
             for r in first
         ]
     failed = [r for r in results if r.outcome == "failed"]
@@ -120,11 +121,6 @@ def _data(cell: Cell) -> str:
     """What the config says of the cell's data."""
     keys = DATA if cell.values.get("validation") else DATA[:-1]
     return json.dumps([cell.values.get(key) for key in keys], default=str)
-
-
-def _shortly(name: str, most: int) -> str:
-    """The name in so many characters at most."""
-    return name if len(name) <= most else f"{name[: most - 3]}..."
 
 
 def as_csv(cells: Sequence[Cell], results: Sequence[Result]) -> bytes:

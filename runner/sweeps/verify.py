@@ -16,6 +16,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.text import counted
 from runner.config.cell import Cell
 from runner.config.spec import Checked, Spec
 from runner.dataset.samples import Dataset
@@ -98,7 +99,7 @@ def told(cells: Sequence[Cell], differences: Sequence[Difference]) -> list[str]:
     """The largest difference in a line, and one for each cell that rounding does not explain."""
     worst = max(differences, key=lambda d: d.largest)
     name = identity.name(cells[worst.cell])
-    count = f"{len(differences)} cell" + ("" if len(differences) == 1 else "s")
+    count = counted(len(differences), "cell")
     lines = [f"verified    {count} alone: largest difference {worst.largest:.2g} ({name})"]
     for d in differences:
         if not d.fault and d.stacked != d.alone:

@@ -84,6 +84,7 @@ def _add_first_experiment(engine: sa.Engine) -> None:
 
 def _give_name(new: Path, path: Path) -> None:
     """Name the database, unless somebody who knows nothing of our lock has made one meanwhile."""
+    # Not by `runner.base.files`, which would replace theirs.
     try:
         os.link(new, path)
     except FileExistsError:

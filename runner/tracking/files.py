@@ -11,6 +11,7 @@ from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from runner.base.files import replacing
 from runner.tracking.batch import Write
 
 MANY = 100
@@ -98,9 +99,8 @@ def _write(file: File) -> None:
     place, write_to = file
     if not place.parent.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
-    new = place.with_name(f".{place.name}")
-    write_to(new)
-    new.replace(place)
+    with replacing(place, place.with_name(f".{place.name}")) as new:
+        write_to(new)
 
 
 def main() -> None:

@@ -74,7 +74,7 @@ def _no_store(uri: str) -> str | None:
         with engine.connect() as connection:
             known = sa.inspect(connection).has_table("experiments")
     except sa.exc.SQLAlchemyError as error:
-        return scrubbed(str(error).strip().splitlines()[0][:300], uri)
+        return _first_line(error, uri)
     finally:
         engine.dispose()
     return None if known else f"{place}: holds no MLflow store"
@@ -239,8 +239,12 @@ class MlflowRuns:
             return None
 
     def _unreadable(self, error: Exception) -> SourceError:
-        said = scrubbed(str(error).strip().splitlines()[0][:300], self._uri)
-        return SourceError(f"MLflow cannot be read: {said}")
+        return SourceError(f"MLflow cannot be read: {_first_line(error, self._uri)}")
+
+
+def _first_line(error: Exception, uri: str) -> str:
+    """Return the first line of what the error says, without the store's password."""
+    return scrubbed(str(error).strip().splitlines()[0][:300], uri)
 
 
 def _measures(written: str) -> tuple[Column, ...]:

@@ -262,3 +262,14 @@ class Breaks(torch.nn.Linear):
         if self.steps > 3:
             raise RuntimeError("it broke on purpose")
         return super().forward(x)
+
+
+def test_values_are_sorted_with_none_last():
+    """A number before what diverged, and that before what ended in no number."""
+    values = [math.nan, math.inf, 2.0, -1.0]
+    assert sorted(values, key=seeds.order_of)[:3] == [-1.0, 2.0, math.inf]
+
+
+def test_the_least_of_each_passes_over_what_is_none():
+    pairs = [("a", 2.0), ("b", math.nan), ("a", 1.0), ("a", math.nan), ("c", math.inf)]
+    assert seeds.least_of_each(pairs) == {"a": 1.0}

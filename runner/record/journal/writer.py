@@ -14,6 +14,7 @@ import numpy as np
 from filelock import FileLock
 
 from runner.base import project
+from runner.base.files import replacing
 from runner.errors import JournalError
 from runner.record.journal.files import SCHEMA, lock_path, mark_origin, published
 from runner.record.journal.reader import last_whole
@@ -169,14 +170,15 @@ class Journal:
 
 def _create(path: Path) -> None:
     """An empty journal, there whole or not at all: readers may look, or a kill come, any time."""
-    new = path.with_suffix(".new")
-    with closing(sqlite3.connect(new, isolation_level=None)) as database:
+    with (
+        replacing(path, path.with_suffix(".new")) as new,
+        closing(sqlite3.connect(new, isolation_level=None)) as database,
+    ):
         database.execute("PRAGMA synchronous=OFF")  # nothing is in it yet
         database.execute(f"PRAGMA page_size={PAGE_BYTES}")
         database.execute("PRAGMA journal_mode=WAL")
         database.execute(SCHEMA)
         mark_origin(new, database)
-    new.replace(path)
 
 
 def new_id() -> str:

@@ -15,6 +15,7 @@ from typing import IO, Any, NamedTuple
 
 from runner.base import project
 from runner.base.console import prepare, say
+from runner.base.files import replacing
 from runner.config.cell import Cell
 from runner.errors import ConfigError
 from runner.record.journal import Journal, new_id
@@ -167,9 +168,8 @@ def several(units: Sequence[tuple[int, Work]], folder: str, wanted: Versions) ->
     place = Path(folder)
     name, found = of_this_machine(list(wanted))
     if wrong := [f"{name}: {fault}" for fault in differences(wanted, found)]:
-        new = place / f"{UNLIKE}.{new_id()}"
-        new.write_text("\n".join(wrong))
-        new.replace(place / UNLIKE)
+        with replacing(place / UNLIKE, place / f"{UNLIKE}.{new_id()}") as new:  # jobs write at once
+            new.write_text("\n".join(wrong))
         return
     for number, work in units:
         if not (place / STOP).exists():
