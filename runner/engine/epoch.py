@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from runner.base.arrays import State
 from runner.engine.batches import Batches, FullBatch, MiniBatches
 from runner.engine.program.step import Step
 from runner.engine.reduction import MEAN as MEAN_OF_SAMPLES
@@ -145,7 +146,7 @@ class Epochs:
             if np.ndim(total := getattr(self, name)):
                 setattr(self, name, total[cells])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {
             "step": self._step,
             "ended": self._ended,
@@ -156,7 +157,7 @@ class Epochs:
             "validation": self._validation and self._validation.state(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self._step, self._ended = state["step"], state["ended"]
         self._loss, self._right = state["loss"], state["right"]
         samples = sum(self._sizes[: self._step])  # of a checkpoint from before these were kept

@@ -147,9 +147,9 @@ def _with_horizons(
     taken: int,
 ) -> Experiment:
     """The experiment whose schedule has other horizons, each from some step on."""
-    optimizer = made.program.optimizer.own if made.loop in ("optimizer", "module") else None
     for at, then in horizons:
-        made = made._replace(rates=changed(made.rates, setup(then, data), optimizer, at, taken))
+        rates = changed(made.rates, setup(then, data), made.optimizer, at, taken)
+        made = made._replace(rates=rates)
     node, every = node_of(setup(horizons[-1][1] if horizons else first, data))
     check_reach(node, reach_of(setup(limits, data), every))
     return made

@@ -4,15 +4,17 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
+from runner.base.arrays import Array, Flags
 from runner.config.build import build, known_as, swapped
 from runner.config.schema import Values, is_number
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
 from runner.engine import parts
+from runner.engine.batches import Batches
+from runner.engine.contract import Program
 from runner.engine.measure import Instrument
 from runner.engine.measure.by_hand import OfModel, OfObjective
 from runner.engine.measure.measuring import Measuring, Taken
@@ -26,7 +28,6 @@ from runner.objective.minimised import MODEL, Minimised
 from runner.objective.optimum import Optimum
 from runner.record.column import MEASURE, SOME, Column
 
-Array = NDArray[np.floating[Any]]
 EVERY = "every"
 MSE = "torch.nn.MSELoss"
 
@@ -65,8 +66,8 @@ def measuring(
     of: Sequence[Setup],
     names: Sequence[str],
     calculus: Callable[[], Calculus],
-    program: Any,
-    batches: Any,
+    program: Program,
+    batches: Batches,
     initial: Array,
     data: Sequence[Dataset],
 ) -> Measuring | None:
@@ -110,7 +111,7 @@ def by_hand(of: Setup, model: Any) -> Calculus:
 
 
 def by_pytorch(
-    of: Setup, predict: Any, loss: Any, x_axes: int, learns: NDArray[np.bool_] | None = None
+    of: Setup, predict: Any, loss: Any, x_axes: int, learns: Flags | None = None
 ) -> Calculus:
     """Derivatives for the other loops; `learns`: which parameters do, where not all."""
     from runner.engine.measure.by_pytorch import ByPyTorch

@@ -3,13 +3,10 @@
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Index, State
 from runner.engine.epoch import Seen
 from runner.engine.program.step import Step
-
-Array = NDArray[np.floating[Any]]
-Index = NDArray[np.int64]
 
 
 class Best(NamedTuple):
@@ -62,8 +59,8 @@ class Patience:
         for name in ("_parameters", "_before", "_min_delta", "_watched", "_loss", "_epoch"):
             setattr(self, name, getattr(self, name)[cells])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return dict(vars(self))
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         vars(self).update(state)

@@ -5,13 +5,12 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Index, State
+from runner.engine.contract import Stateful
 from runner.engine.epoch import Seen
 from runner.engine.program.stacked import cut
 from runner.schedule import Rule
-
-Index = NDArray[np.int64]
 
 EPOCH, STEP = "epoch", "step"
 """How often a schedule goes on"""
@@ -27,8 +26,8 @@ def loaded_pytorch() -> Any:
     return pytorch
 
 
-class Rates(Protocol):
-    """Of the next step of a run, or of each cell of a stack."""
+class Rates(Stateful, Protocol):
+    """The learning rate of the next step, of a run by itself or of each cell of a stack."""
 
     @property
     def count(self) -> int:
@@ -45,15 +44,6 @@ class Rates(Protocol):
     def after(self, seen: Seen) -> None:
         """Go on to the next step."""
 
-    def keep(self, cells: Index) -> None:
-        """Go on with the cells at these indices among the present ones alone."""
-
-    def state(self) -> dict[str, Any]:
-        """Where the schedule is."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
-
 
 class Constant:
     """The config's learning rate, at every step."""
@@ -68,10 +58,10 @@ class Constant:
     def keep(self, cells: Index) -> None:
         pass
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         pass
 
 
@@ -125,11 +115,11 @@ class ByRule:
         self._memory = cut(self._memory, cells)
         self._rule = self._rule_of(self._cells)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         own = {"count": self.count, "epochs": self._epochs, "memory": self._memory}
         return {**own, "lr": self._lr, "first": self._first, "cells": self._cells}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self.count, self._epochs, self._memory = (state[k] for k in ("count", "epochs", "memory"))
         self._lr, self._first, self._cells = (state[k] for k in ("lr", "first", "cells"))
         self._rule = self._rule_of(self._cells)
@@ -166,11 +156,11 @@ class ByPyTorch:
     def keep(self, cells: Index) -> None:
         raise NotImplementedError("a stack's schedules are by hand")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         own = copy.deepcopy(self._scheduler.state_dict())
         return {"own": own, "count": self.count, "epochs": self._epochs}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self._scheduler.load_state_dict(copy.deepcopy(state["own"]))
         self.count, self._epochs = state["count"], state["epochs"]
 
@@ -203,7 +193,7 @@ class SetByRule(OfGroups):
         super()._take(loss)
         self.set()
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         super().restore(state)
         self.set()
 
@@ -246,12 +236,12 @@ class Changed:
     def keep(self, cells: Index) -> None:
         raise NotImplementedError("a stack's horizon is not given anew")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         before, after = self._before.state(), self._after.state()
         own = {"before": before, "after": after, "epochs": after["epochs"]}
         return {**own, "at": self._at, "taken": self._taken}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         if state.get("at") == self._at:
             self._before.restore(state["before"])
             self._after.restore(state["after"])

@@ -4,8 +4,8 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Index, State
 from runner.engine.epoch import SO_FAR
 from runner.engine.measure import Recorded, Steps, read_only
 from runner.engine.program.step import Step
@@ -13,9 +13,6 @@ from runner.engine.vectors import Vectors
 from runner.record.column import EPOCH_END, LOSS, SPACED, START, Column, row_type
 from runner.record.journal import Rows
 from runner.record.spacing import Spacing
-
-Array = NDArray[np.floating[Any]]
-Index = NDArray[np.int64]
 
 ROOM_BYTES = 16 * 2**20
 """What is collected before it has to be handed on."""
@@ -215,7 +212,7 @@ class Recorder:
         for vectors in self._vectors:
             vectors.forget()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What is known of the steps so far, once the chunk has been handed on."""
         return {
             "first": self._first,
@@ -225,7 +222,7 @@ class Recorder:
             "vectors": [vectors.state() for vectors in self._vectors],
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from there: nothing is collected."""
         self._first, self._best = state["first"], state["best"]
         self._at_the_end, self.last = dict(state["at the end"]), Step(*state["last"])

@@ -7,8 +7,8 @@ from dataclasses import replace
 from typing import Any, NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Flags, Index, State
 from runner.base.failure import summary, whole
 from runner.engine import ending, stop
 from runner.engine.batches import FullBatch
@@ -32,7 +32,7 @@ class Run(NamedTuple):
     end: End
     final_loss: float
     failure: BaseException | None
-    parameters: NDArray[np.floating[Any]]
+    parameters: Array
     """(parameters,): where it was best, with patience, and else at its end"""
 
 
@@ -81,7 +81,7 @@ class Recording:
         self.indices = np.arange(len(runs))
         self.open = np.ones(len(runs), bool)
         self.left = len(runs)
-        self._before: NDArray[np.floating[Any]] | None = None
+        self._before: Array | None = None
         self._ended: dict[int, Run] = {}  # whose rows are not written yet
         self._files: dict[int, File] = {}  # theirs
         self._share = 0.0  # seconds that each cell has had of the program's time
@@ -92,7 +92,7 @@ class Recording:
         self._known: Known = {}
         self._tags: Mapping[str, str] = dict[str, str]()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Where the cells are, once all that has come of them is written."""
         self._flush()
         return {
@@ -104,7 +104,7 @@ class Recording:
             "share": self._share + (time.perf_counter() - self._then) / max(1, self.left),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from there."""
         self._recorder.restore(state["recorder"])
         if self.patience:
@@ -130,13 +130,13 @@ class Recording:
         """Record the next step, made at `now`, for the cells that go on, and what is told of it."""
         self._recorder.add(step, now, told)
 
-    def all_end(self, ended: Sequence[tuple[str, NDArray[np.bool_]]]) -> bool:
+    def all_end(self, ended: Sequence[tuple[str, Flags]]) -> bool:
         """Whether none goes on after a step with which these cells end."""
         return bool(ended) and not (self.open & ~np.any([c for _, c in ended], axis=0)).any()
 
     def end(
         self,
-        where: NDArray[np.bool_],
+        where: Flags,
         outcome: str,
         reason: str | None = None,
         failure: BaseException | None = None,
@@ -188,7 +188,7 @@ class Recording:
             self._look.predicted("after", float(after[0]))
         return after
 
-    def hand_on(self, now: float) -> list[NDArray[np.int64]]:
+    def hand_on(self, now: float) -> list[Index]:
         """Write what is due; once half of the cells have ended, the indices of those that go on."""
         if 2 * self.left <= len(self.open):
             self._flush()

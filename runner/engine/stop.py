@@ -8,7 +8,8 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
+
+from runner.base.arrays import Flags, Index
 
 OUTCOMES = {
     "converged": "the loss fell below tolerance",
@@ -39,7 +40,7 @@ class Limits(NamedTuple):
     min_delta: Any = 0.0
     """By which an epoch's loss must be less than the best, if it is to be better"""
 
-    def of(self, cells: NDArray[np.int64]) -> "Limits":
+    def of(self, cells: Index) -> "Limits":
         """The limits of some cells of a stack; a run by itself is all there is."""
         if not isinstance(self.epochs, np.ndarray):
             return self
@@ -121,7 +122,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
 """The first that holds decides; if none does, the run goes on, unless it is interrupted."""
 
 
-def ended(now: Now, limits: Limits) -> Sequence[tuple[str, NDArray[np.bool_]]]:
+def ended(now: Now, limits: Limits) -> Sequence[tuple[str, Flags]]:
     """Each outcome in which cells stop with this step, and which, (cells,)."""
     if isinstance(now.loss, float):
         outcome = stopped(now, limits)
@@ -140,7 +141,7 @@ def stopped(now: Now, limits: Limits) -> str | None:
     return None
 
 
-def stopped_cells(now: Now, limits: Limits) -> list[tuple[str, NDArray[np.bool_]]]:
+def stopped_cells(now: Now, limits: Limits) -> list[tuple[str, Flags]]:
     """Each outcome with the cells of a stack that stop so, (cells,)."""
     now = now._replace(loss=now.loss.astype(np.float64))
     open_, found = np.ones(len(now.loss), bool), []

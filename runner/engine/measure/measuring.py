@@ -5,13 +5,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Index, State
 from runner.engine.measure.moment import Instrument, Moment
 from runner.engine.measure.problem import Problem
 from runner.engine.program.step import Step
-
-Array = NDArray[np.floating[Any]]
 
 
 class Taken(NamedTuple):
@@ -31,7 +29,7 @@ class Measuring:
         problem: Problem,
         initial: Array,
         lr: Array,
-        seeds: NDArray[np.int64],
+        seeds: Index,
     ) -> None:
         """`taken` by the columns' names; `lr` (cells,), for steps that are told no other."""
         self._taken, self._problem, self._lr, self._seeds = taken, problem, lr, seeds
@@ -91,14 +89,14 @@ class Measuring:
         """What each has taken of a cell's time."""
         return ", ".join(f"{name} {seconds:.2g} s" for name, seconds in self._spent.items())
 
-    def keep(self, cells: NDArray[np.int64]) -> None:
+    def keep(self, cells: Index) -> None:
         """Go on with the cells at these indices alone."""
         self._at, self._lr, self._cells = self._at[cells], self._lr[cells], self._cells[cells]
         self._last = None if self._last is None else self._last[cells]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {"at": self._at, "last": self._last, "lr": self._lr, "cells": self._cells}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self._at, self._last = state["at"], state["last"]
         self._lr, self._cells = state["lr"], state["cells"]

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.base.rows import norms
 from runner.record.column import (
     BATCH_LOSS,
@@ -29,8 +29,6 @@ from runner.record.column import (
     vector,
 )
 from runner.record.naming import key
-
-Array = NDArray[np.floating[Any]]
 
 
 class Steps(NamedTuple):
