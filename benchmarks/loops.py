@@ -17,7 +17,7 @@ from runner.cli.run_lines import Console
 from runner.config.schema import plain, register
 from runner.device import use_threads
 from runner.engine import drive, experiment, stop
-from runner.engine.recording import Run
+from runner.engine.recording import FinishedRun
 from runner.record.journal import Journal, Start
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -61,7 +61,7 @@ def recorded_steps(overrides: list[str]) -> float:
     with tempfile.TemporaryDirectory() as folder, chdir(folder), project.here():
         journal = Journal(Path(folder) / "journal.db")
         limits, look = stop.limits_of(config), Console(config, ready.tensors)
-        ended: list[Run] = []
+        ended: list[FinishedRun] = []
         started = time.perf_counter()
         drive.execute(
             ready,

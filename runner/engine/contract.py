@@ -7,7 +7,7 @@ Other contracts stand where they are used:
 - `Calculus` in `runner.engine.measure.problem`: the derivatives that measures are made of;
 - `Look` in `runner.engine.recording`: shows a run to a person;
 - `Sink` in `runner.record.journal`: takes what runs record;
-- `Source` in `runner.record.run`: where runs are found;
+- `RunSource` in `runner.record.run`: where runs are found;
 - `Executor` and `Engine` in `runner.sweeps.executors.contract`: carry out the units of a sweep;
 - `Store` in `runner.tracking.batch`: takes what is published.
 """

@@ -54,7 +54,7 @@ class Experiment(NamedTuple):
     """Where the task is classification"""
     rates: Rates
     """The learning rate of each step"""
-    recorded: Sequence[measure.Recorded]
+    recorded: Sequence[measure.RecordedColumn]
     """What is recorded of each cell."""
     spacing: Spacing | None
     """Of the steps at which all parameters are, where they are not at all."""
@@ -158,7 +158,7 @@ def experiment(
 
 def recording(
     of: Setup, tensors: models.Tensors, *, closure: bool = False
-) -> tuple[list[measure.Recorded], Spacing | None]:
+) -> tuple[list[measure.RecordedColumn], Spacing | None]:
     """What a run with these parameters records, and at which steps all of them, if not at all."""
     parameters = sum(map(math.prod, tensors.values()))
     size = of.most_steps, parameters, of.dtype, of.most_bytes

@@ -89,7 +89,7 @@ def check_foreign(name: str, runs: Sequence[Before], changes: Sequence[str]) -> 
             )
 
 
-class Unit(NamedTuple):
+class ResumedUnit(NamedTuple):
     """A run, or the cells of a stack, that go on together."""
 
     runs: Sequence[Before]
@@ -117,7 +117,7 @@ def unit(
     first: Sequence[Values],
     limits: Sequence[Values],
     horizons: Sequence[Horizon] = (),
-) -> Unit:
+) -> ResumedUnit:
     """Runs that were one unit of work, built anew; a lone one may have other `horizons`.
 
     Raises ConfigError.
@@ -135,7 +135,7 @@ def unit(
     if not runs[0].is_stacked:
         taken = int(state["steps"]) if state else 0
         made = _with_horizons(made, first[0], limits[0], data[0], horizons, taken)
-    return Unit(runs, first, limits, state, data, made)
+    return ResumedUnit(runs, first, limits, state, data, made)
 
 
 def _with_horizons(
@@ -169,7 +169,7 @@ def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
     return None
 
 
-def _tags(of: Unit, changes: Sequence[str]) -> dict[str, str]:
+def _tags(of: ResumedUnit, changes: Sequence[str]) -> dict[str, str]:
     """Return the tags that say how often it was resumed, and with which changes.
 
     A run that has been taken further is no longer the one that its fingerprint tells.
@@ -182,7 +182,7 @@ def _tags(of: Unit, changes: Sequence[str]) -> dict[str, str]:
 
 
 def go_on(
-    of: Unit,
+    of: ResumedUnit,
     journal: Journal,
     changes: Sequence[str],
     received: Sequence[str],

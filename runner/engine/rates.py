@@ -125,7 +125,7 @@ class ByRule:
         self._rule = self._rule_of(self._cells)
 
 
-class ByPyTorch:
+class ByScheduler:
     """A scheduler of PyTorch's, of an optimizer whose learning rates it sets."""
 
     given: Sequence[Any] = ()

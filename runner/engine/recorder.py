@@ -7,7 +7,7 @@ import numpy as np
 
 from runner.base.arrays import Array, Index, State
 from runner.engine.epoch import SO_FAR
-from runner.engine.measure import Recorded, Steps, read_only
+from runner.engine.measure import RecordedColumn, Steps, read_only
 from runner.engine.program.step import Step
 from runner.engine.vectors import Vectors
 from runner.record.column import EPOCH_END, LOSS, SPACED, START, Column, row_type
@@ -21,7 +21,7 @@ COPIES_BYTES = 2**20
 """What is measured at once: a processor's cache has room for it beside the step's own arrays."""
 
 
-class Figures(NamedTuple):
+class FinalFigures(NamedTuple):
     """What is known of a cell at its end."""
 
     steps: int
@@ -39,7 +39,7 @@ class Recorder:
 
     def __init__(
         self,
-        recorded: Sequence[Recorded],
+        recorded: Sequence[RecordedColumn],
         initial: Array,
         now: float,
         spacing: Spacing | None = None,
@@ -168,7 +168,7 @@ class Recorder:
         least: Array = np.fmin.reduce(ranked[: end - begin], axis=0, initial=np.inf)
         return least
 
-    def end(self, cells: Index) -> list[Figures]:
+    def end(self, cells: Index) -> list[FinalFigures]:
         """What is known of the cells at these indices; no further step of theirs is recorded."""
         self._until[cells] = self._count
         for vectors in self._vectors:
@@ -181,7 +181,7 @@ class Recorder:
         best = np.where(np.isinf(best), final, best)  # within the first epoch
         parameters = np.atleast_2d(self.last.parameters)[cells]
         return [
-            Figures(
+            FinalFigures(
                 self.steps,
                 float(final[n]),
                 float(best[n]),

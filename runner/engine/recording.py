@@ -16,7 +16,7 @@ from runner.engine.epoch import Seen
 from runner.engine.experiment import Experiment
 from runner.engine.patience import Patience
 from runner.engine.program.step import Step
-from runner.engine.recorder import Figures, Recorder
+from runner.engine.recorder import FinalFigures, Recorder
 from runner.errors import JournalError
 from runner.record.journal import End, File, Rows, Sink
 
@@ -24,7 +24,7 @@ CHUNK_SECONDS = 0.5  # what is collected is handed on when it is so old
 WRITING_SHARE = 0.1  # but writing is to take no more than this share of the time
 
 
-class Run(NamedTuple):
+class FinishedRun(NamedTuple):
     """A run that has ended."""
 
     id: str
@@ -36,7 +36,7 @@ class Run(NamedTuple):
     """(parameters,): where it was best, with patience, and else at its end"""
 
 
-Tell = Callable[[int, Run], None]
+Tell = Callable[[int, FinishedRun], None]
 """Told of each cell that has ended: its index in the stack, and how."""
 
 
@@ -82,7 +82,7 @@ class Recording:
         self.open = np.ones(len(runs), bool)
         self.left = len(runs)
         self._before: Array | None = None
-        self._ended: dict[int, Run] = {}  # whose rows are not written yet
+        self._ended: dict[int, FinishedRun] = {}  # whose rows are not written yet
         self._files: dict[int, File] = {}  # theirs
         self._share = 0.0  # seconds that each cell has had of the program's time
         self._then = time.perf_counter()
@@ -177,9 +177,9 @@ class Recording:
                 end = replace(end, tags={**end.tags, **own_reason, **self._tags})
             run = self._runs[self.indices[cell]]
             kept = best.parameters if best and best.epoch else own.parameters
-            self._ended[cell] = Run(run, end, own.final_loss, failure, kept)
+            self._ended[cell] = FinishedRun(run, end, own.final_loss, failure, kept)
 
-    def _predicted_after(self, cells: Any, figures: Sequence[Figures]) -> Any:
+    def _predicted_after(self, cells: Any, figures: Sequence[FinalFigures]) -> Any:
         assert self._predict is not None
         parameters = np.stack([own.parameters for own in figures])
         with np.errstate(over="ignore", invalid="ignore"):
@@ -256,7 +256,7 @@ class Recording:
             self._journal.record(run, rows)
 
 
-def _failed(run: Run, error: Exception) -> Run:
+def _failed(run: FinishedRun, error: Exception) -> FinishedRun:
     """The run, of which not everything could be recorded."""
     failure = run.failure or error
     end = replace(run.end, outcome="failed", tags={"outcome": "failed"}, reason=whole(failure))

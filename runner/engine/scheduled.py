@@ -17,8 +17,8 @@ from runner.engine.program import SCHEDULES as OURS
 from runner.engine.rates import (
     EPOCH,
     STEP,
-    ByPyTorch,
     ByRule,
+    ByScheduler,
     Changed,
     Constant,
     OfGroups,
@@ -124,7 +124,7 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
     every = _how_often(of.schedule.get("every"), of.epoch_steps, asks_loss=asks_loss)
     with refused("schedule: "):
         loaded_pytorch().check_cycle(scheduler, reach_of(of, every))
-    return ByPyTorch(scheduler, optimizer, every, asks_loss=asks_loss)
+    return ByScheduler(scheduler, optimizer, every, asks_loss=asks_loss)
 
 
 def changed(rates: Rates, of: Setup, optimizer: Any, at: int, taken: int) -> Rates:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runner.base.colour import colour
 from runner.errors import ConfigError
 from runner.record.column import PARAMETERS
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.record.trajectory import Trajectory
 from runner.report.drawn import DASHES, is_wide, positive, thin
 from runner.report.landscape import landscape
@@ -28,7 +28,7 @@ MOST_TOLD = 24  # of those have their names at their ends
 LINES = {"dotdash": (0, (2, 2, 6, 2)), "dashdot": "dashdot"}
 
 
-def draw(run: Run, folder: Path) -> Iterator[Path]:
+def draw(run: RecordedRun, folder: Path) -> Iterator[Path]:
     """Draw what there is to see of the run, each picture into a file of its own."""
     rows = run.trajectory()
     if len(rows) < 2:
@@ -46,7 +46,7 @@ def _saved(picture: Figure, path: Path) -> Path:
     return path
 
 
-def _new(run: Run, x: str, y: str) -> tuple[Figure, Any]:
+def _new(run: RecordedRun, x: str, y: str) -> tuple[Figure, Any]:
     picture = Figure(SIZE, layout="constrained")
     axes = picture.add_subplot()
     axes.set_title(run.name if len(run.name) < 70 else f"{run.name[:67]}...", fontsize=10)
@@ -56,7 +56,7 @@ def _new(run: Run, x: str, y: str) -> tuple[Figure, Any]:
     return picture, axes
 
 
-def _mark_the_end(run: Run, axes: Any, x: float, y: float, steps: int) -> None:
+def _mark_the_end(run: RecordedRun, axes: Any, x: float, y: float, steps: int) -> None:
     """Where a diverged run, of so many steps an epoch, was last finite."""
     if run.outcome != "diverged":
         return
@@ -67,7 +67,7 @@ def _mark_the_end(run: Run, axes: Any, x: float, y: float, steps: int) -> None:
     axes.set_title(said, fontsize=10)
 
 
-def loss_picture(run: Run, rows: Trajectory) -> Figure:
+def loss_picture(run: RecordedRun, rows: Trajectory) -> Figure:
     """The loss over the epochs."""
     picture, axes = _new(run, "epoch", "loss")
     epochs, loss = rows.losses
@@ -81,7 +81,7 @@ def loss_picture(run: Run, rows: Trajectory) -> Figure:
     return picture
 
 
-def _parameters(run: Run, rows: Trajectory) -> Figure:
+def _parameters(run: RecordedRun, rows: Trajectory) -> Figure:
     picture, axes = _new(run, "epoch", "parameters")
     told = list(rows.told(PARAMETERS))
     own_names = [name for name, _, _ in told]
@@ -114,7 +114,7 @@ def _parameters(run: Run, rows: Trajectory) -> Figure:
     return picture
 
 
-def _landscape(run: Run, rows: Trajectory) -> Figure | None:
+def _landscape(run: RecordedRun, rows: Trajectory) -> Figure | None:
     """None if there are more than two parameters, or nobody knows what the loss is elsewhere."""
     own_names = rows.names(PARAMETERS)
     if len(own_names) > 2:

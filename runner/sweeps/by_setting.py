@@ -12,7 +12,7 @@ MOST = 20
 """So many settings are told."""
 
 
-class Ended(NamedTuple):
+class EndedCell(NamedTuple):
     """A cell that has ended."""
 
     problem: str
@@ -26,7 +26,7 @@ class Ended(NamedTuple):
     best_loss: float
 
 
-def lines(ended: Sequence[Ended]) -> Iterator[str]:
+def lines(ended: Sequence[EndedCell]) -> Iterator[str]:
     """The settings of each problem, the best first: medians and quartiles over their seeds.
 
     Where seeds draw different data, a loss is told over the least that was seen on the same data:
@@ -40,7 +40,7 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
         there = least.get((cell.problem, cell.data), math.inf)
         least[cell.problem, cell.data] = min(there, _known(cell.best_loss))
 
-    def value(cell: Ended) -> float:
+    def value(cell: EndedCell) -> float:
         if cell.outcome == "diverged":
             return math.inf
         if not is_ranked(cell.outcome, cell.final_loss):

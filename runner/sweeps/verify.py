@@ -22,7 +22,7 @@ from runner.dataset.samples import Dataset
 from runner.engine import drive, identity, stop
 from runner.engine.experiment import compose
 from runner.engine.isolated import isolated
-from runner.engine.recording import Run
+from runner.engine.recording import FinishedRun
 from runner.record.column import PARAMETERS, VALIDATION, Column, declared
 from runner.record.journal import End, File, Reader, Rows, Start
 from runner.record.trajectory import Trajectory, assembled
@@ -231,7 +231,7 @@ def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
 
 def _alone(values: Values, data: Dataset) -> Lone:
     """The lone run of these values."""
-    kept, ended = _Kept(), list[Run]()
+    kept, ended = _Kept(), list[FinishedRun]()
     limits = stop.limits_of(values)
     with isolated():
         experiment = compose(values, data)

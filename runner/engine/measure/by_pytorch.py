@@ -17,7 +17,7 @@ AT_ONCE = 2**22
 """So many numbers of samples' gradients, or of directions, are computed at once."""
 
 
-class ByPyTorch:
+class AutogradCalculus:
     """Of predict(x, w), w (parameters,), and a loss of the prediction and y.
 
     Every function is of one cell. What a part draws at random is put back.

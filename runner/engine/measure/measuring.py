@@ -8,7 +8,7 @@ import numpy as np
 
 from runner.base.arrays import Array, Index, State
 from runner.engine.measure.moment import Instrument, Moment
-from runner.engine.measure.problem import Problem
+from runner.engine.measure.problem import TrainingProblem
 from runner.engine.program.step import Step
 
 
@@ -26,7 +26,7 @@ class Measuring:
     def __init__(
         self,
         taken: Mapping[str, Taken],
-        problem: Problem,
+        problem: TrainingProblem,
         initial: Array,
         lr: Array,
         seeds: Index,

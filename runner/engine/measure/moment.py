@@ -7,7 +7,7 @@ import numpy as np
 
 from runner.base.arrays import Array, Index
 from runner.engine.contract import Batch
-from runner.engine.measure.problem import Problem
+from runner.engine.measure.problem import TrainingProblem
 
 
 class Moment(NamedTuple):
@@ -32,7 +32,7 @@ class Moment(NamedTuple):
     batch: Batch
     """The samples of the step, x and y as the loop has them: with an axis of cells before the
     others only where cells have samples of their own"""
-    problem: Problem
+    problem: TrainingProblem
     cells: Index
     """Which of the stack's they are"""
     seeds: Index

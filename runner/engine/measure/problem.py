@@ -31,7 +31,7 @@ class Calculus(Protocol):
         """The batch for that cell alone."""
 
 
-class Problem:
+class TrainingProblem:
     """A loss over all samples for training, and what is known of it."""
 
     def __init__(

@@ -8,12 +8,12 @@ from torch import Tensor
 
 from runner.base.arrays import Array, Scalars, State
 from runner.engine.program import randomness
-from runner.engine.program.lone import Lone
+from runner.engine.program.lone import LoneProgram
 from runner.engine.program.step import Step
 from runner.optimizer import Update, scale_of
 
 
-class AutogradProgram(Lone):
+class AutogradProgram(LoneProgram):
     """Fits y = predict(x, w) for batches of x and y, w (parameters,).
 
     `predict` is that of a model by hand, for x as it is designed, or x * w for x (samples,) and one

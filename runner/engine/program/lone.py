@@ -3,7 +3,7 @@
 from runner.base.arrays import Index
 
 
-class Lone:
+class LoneProgram:
     """A program of a run by itself, which has no cells that could end before others."""
 
     def keep(self, cells: Index) -> None:

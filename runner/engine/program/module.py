@@ -10,12 +10,12 @@ from torch.optim import Optimizer
 
 from runner.base.arrays import Array, Scalars, State
 from runner.engine.program import randomness
-from runner.engine.program.lone import Lone
+from runner.engine.program.lone import LoneProgram
 from runner.engine.program.pytorch import Stepper, cloned, flat, gradients
 from runner.engine.program.step import Step
 
 
-class ModuleProgram(Lone):
+class ModuleProgram(LoneProgram):
     """Fits y = model(x) for batches of x (samples, features) and y of the shape that comes out.
 
     `optimizer` updates the model's parameters; a step lays them one after another.

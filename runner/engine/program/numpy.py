@@ -3,7 +3,7 @@
 from typing import Any
 
 from runner.base.arrays import Array, Scalars, State
-from runner.engine.program.lone import Lone
+from runner.engine.program.lone import LoneProgram
 from runner.engine.program.step import Step
 from runner.loss import Loss
 from runner.model import ByHand
@@ -11,7 +11,7 @@ from runner.objective.minimised import Minimised
 from runner.optimizer import Update, scale_of
 
 
-class NumPyProgram(Lone):
+class NumPyProgram(LoneProgram):
     """Fits y for batches of x, designed as the model wants it, and y; w is (parameters,)."""
 
     def __init__(self, w: Array, model: ByHand | Minimised, loss: Loss, update: Update) -> None:

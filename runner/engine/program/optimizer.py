@@ -9,12 +9,12 @@ from torch.optim import Optimizer
 
 from runner.base.arrays import Array, Scalars, State
 from runner.engine.program import randomness
-from runner.engine.program.lone import Lone
+from runner.engine.program.lone import LoneProgram
 from runner.engine.program.pytorch import Stepper, flat, gradients
 from runner.engine.program.step import Step
 
 
-class OptimizerProgram(Lone):
+class OptimizerProgram(LoneProgram):
     """Fits y = predict(x, w) for batches of x and y, w (parameters,).
 
     w is a leaf that requires its gradient, and the one tensor that `optimizer` updates. `predict`
