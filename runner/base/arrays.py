@@ -17,6 +17,9 @@ Flags = NDArray[np.bool_]
 Scalars = float | Array
 """A number of a run by itself; of a stack an array with one for each cell, (cells,)."""
 
+Counts = int | Index
+"""A whole number of a run by itself; of a stack an array with one for each cell, (cells,)."""
+
 Truths = bool | Flags
 """An answer for a run by itself; of a stack an array with one for each cell, (cells,)."""
 

@@ -3,10 +3,11 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from runner.base.arrays import State
 from runner.base.signals import stopped_by
 from runner.engine import checkpoint, stop
 from runner.engine.checkpoint import Checkpoints
@@ -25,7 +26,7 @@ class Resumed(NamedTuple):
 
     runs: Sequence[str]
     """In the journal that is written."""
-    state: Mapping[str, Any] | None
+    state: State | None
     """Of a checkpoint; None where it begins anew."""
     known: Known
     """What is in the journal already."""

@@ -3,10 +3,11 @@
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runner.base.arrays import State
 from runner.base.console import complain
 from runner.base.uri import is_of_here, recorded, without_credentials
 from runner.config import short_list
@@ -97,7 +98,7 @@ class ResumedUnit(NamedTuple):
     """What each began with."""
     limits: Sequence[Values]
     """The same with the limits that it has now."""
-    state: Mapping[str, Any] | None
+    state: State | None
     """That of its checkpoint."""
     data: Sequence[Dataset]
     experiment: Experiment
@@ -155,7 +156,7 @@ def _with_horizons(
     return made
 
 
-def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
+def _state(runs: Sequence[Before]) -> State | None:
     """That of the newest checkpoint that can be read, and that the journal reaches."""
     for path in checkpoint.paths(runs[0].run):
         try:

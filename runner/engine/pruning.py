@@ -2,11 +2,10 @@
 
 import json
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
-from runner.base.arrays import Flags, Index, State
+from runner.base.arrays import AnyArray, Flags, Index, State
 from runner.base.seeds import is_seed
 from runner.config.schema import Values, leaves
 from runner.engine import stop
@@ -33,7 +32,7 @@ class Pruning:
         self._due = sorted({-(-epochs // share) for share in SHARES} - {epochs})
         self._validation = validation
 
-    def after(self, seen: Seen, goes_on: Any) -> Any:
+    def after(self, seen: Seen, goes_on: AnyArray) -> AnyArray:
         """(cells,): which of those that go on are behind after this step; False where none are."""
         if not self._due or seen.epochs < self._due[0]:
             return False

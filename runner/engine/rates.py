@@ -2,15 +2,18 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
-from runner.base.arrays import Index, State
+from runner.base.arrays import Index, Scalars, State
 from runner.engine.contract import Stateful
 from runner.engine.epoch import Seen
 from runner.engine.program.stacked import cut
 from runner.schedule import Rule
+
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 EPOCH, STEP = "epoch", "step"
 """How often a schedule goes on"""
@@ -34,11 +37,11 @@ class Rates(Stateful, Protocol):
         """How often it has gone on."""
 
     @property
-    def lr(self) -> Any:
+    def lr(self) -> Scalars | None:
         """A number, or an array (cells,); None where it is the config's at every step."""
 
     @property
-    def given(self) -> Sequence[Any]:
+    def given(self) -> Sequence[Scalars]:
         """What the program is to take the step with, if that is not its own affair."""
 
     def after(self, seen: Seen) -> None:
@@ -49,8 +52,8 @@ class Constant:
     """The config's learning rate, at every step."""
 
     count = 0
-    lr: Any = None
-    given: Sequence[Any] = ()
+    lr: Scalars | None = None
+    given: Sequence[Scalars] = ()
 
     def after(self, seen: Seen) -> None:
         pass
@@ -68,17 +71,18 @@ class Constant:
 class ByRule:
     """A schedule by hand."""
 
-    def __init__(self, rule_of: Callable[[Index], Rule], first: Any, every: str) -> None:
+    def __init__(self, rule_of: Callable[[Index], Rule], first: Scalars, every: str) -> None:
         """`first` is the config's learning rate, a float or (cells,); `every` a step, or an epoch.
 
         `rule_of` gives the rule for the cells at these indices in the stack.
         """
-        self._rule_of, self._first, self._every = rule_of, first, every
+        self._rule_of, self._every = rule_of, every
+        self._first: Any = first
         self._cells = np.arange(np.size(first))
         self._rule = rule_of(self._cells)
         self.count, self._epochs = 0, 0
         self._memory: Any = None
-        self._lr = first
+        self._lr: Any = first
         self._take(np.nan)
 
     @property
@@ -86,7 +90,7 @@ class ByRule:
         return self._lr
 
     @property
-    def given(self) -> Sequence[Any]:
+    def given(self) -> Sequence[Scalars]:
         return (self._lr,)
 
     def set(self) -> None:
@@ -105,7 +109,7 @@ class ByRule:
             self._take(np.nan)
         self._epochs = epochs
 
-    def _take(self, loss: Any) -> None:
+    def _take(self, loss: Scalars) -> None:
         lr, self._memory = self._rule(self.count, self._lr, self._first, loss, self._memory)
         is_array = isinstance(self._first, np.ndarray)
         self._lr = np.array(np.broadcast_to(lr, self._first.shape)) if is_array else float(lr)
@@ -128,9 +132,11 @@ class ByRule:
 class ByScheduler:
     """A scheduler of PyTorch's, of an optimizer whose learning rates it sets."""
 
-    given: Sequence[Any] = ()
+    given: Sequence[Scalars] = ()
 
-    def __init__(self, scheduler: Any, optimizer: Any, every: str, *, asks_loss: bool) -> None:
+    def __init__(
+        self, scheduler: Any, optimizer: "Optimizer", every: str, *, asks_loss: bool
+    ) -> None:
         """`asks_loss`: whether its step wants the loss that an epoch has ended with."""
         self._scheduler, self._optimizer, self._every = scheduler, optimizer, every
         loaded_pytorch().hooked.take_as_stepped(optimizer)
@@ -168,9 +174,9 @@ class ByScheduler:
 class OfGroups(ByRule):
     """A schedule by hand of an optimizer of PyTorch's: each group is a cell."""
 
-    given: Sequence[Any] = ()
+    given: Sequence[Scalars] = ()
 
-    def __init__(self, rule: Rule, optimizer: Any, every: str) -> None:
+    def __init__(self, rule: Rule, optimizer: "Optimizer", every: str) -> None:
         self._optimizer = optimizer
         groups = optimizer.param_groups
         first = [group.get("initial_lr", group["lr"]) for group in groups]
@@ -189,7 +195,7 @@ class OfGroups(ByRule):
 class SetByRule(OfGroups):
     """The same where no scheduler of PyTorch's sets the groups' rates."""
 
-    def _take(self, loss: Any) -> None:
+    def _take(self, loss: Scalars) -> None:
         super()._take(loss)
         self.set()
 
@@ -215,11 +221,11 @@ class Changed:
         return self._after.count
 
     @property
-    def lr(self) -> Any:
+    def lr(self) -> Scalars | None:
         return self._now.lr
 
     @property
-    def given(self) -> Sequence[Any]:
+    def given(self) -> Sequence[Scalars]:
         return self._now.given
 
     def after(self, seen: Seen) -> None:

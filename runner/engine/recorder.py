@@ -5,8 +5,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.base.arrays import Array, Index, State
-from runner.engine.epoch import SO_FAR
+from runner.base.arrays import AnyArray, Array, Index, State
+from runner.engine.epoch import SO_FAR, Told
 from runner.engine.measure import RecordedColumn, Steps, read_only
 from runner.engine.program.step import Step
 from runner.engine.vectors import Vectors
@@ -69,7 +69,7 @@ class Recorder:
         self.last = Step(np.full(len(initial), np.nan), initial, np.full_like(initial, np.nan))
         self.add(self.last, now, {column.name: 0 for column in told if column.every == START})
 
-    def _allocate(self, cells: int, size: int, dtype: Any) -> None:
+    def _allocate(self, cells: int, size: int, dtype: np.dtype[np.floating[Any]]) -> None:
         """Room for steps until they are measured. A large one is measured at once, not copied."""
         room = COPIES_BYTES // (cells * (16 + 2 * size * np.dtype(dtype).itemsize))
         self._copies = room > 2
@@ -91,7 +91,7 @@ class Recorder:
         """Whether what is collected has to be handed on."""
         return sum(rows.nbytes for rows in self._measured) >= ROOM_BYTES
 
-    def add(self, step: Step, now: float, told: Mapping[str, Any]) -> None:
+    def add(self, step: Step, now: float, told: Told) -> None:
         """Record the next step, made at `now`, of every cell, and what is `told` with it.
 
         What has no column is not recorded.
@@ -237,7 +237,8 @@ class Recorder:
         """Go on with the cells at these indices alone, once the chunk has been handed on."""
         self._until, self._best = self._until[cells], self._best[cells]
         self._at_the_end = {name: values[cells] for name, values in self._at_the_end.items()}
-        self.last = Step(*(part[cells] for part in self.last[:3]))  # type: ignore[arg-type]
+        last: Sequence[AnyArray] = self.last[:3]
+        self.last = Step(*(part[cells] for part in last))
         self._allocate(len(cells), self.last.parameters.shape[1], self.last.parameters.dtype)
         for vectors in self._vectors:
             vectors.keep(cells)

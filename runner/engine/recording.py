@@ -4,7 +4,7 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
 
@@ -12,7 +12,7 @@ from runner.base.arrays import Array, Flags, Index, State
 from runner.base.failure import summary, whole
 from runner.engine import ending, stop
 from runner.engine.batches import FullBatch
-from runner.engine.epoch import Seen
+from runner.engine.epoch import Seen, Told
 from runner.engine.experiment import Experiment
 from runner.engine.patience import Patience
 from runner.engine.program.step import Step
@@ -126,7 +126,7 @@ class Recording:
                 self._look.predicted("before", float(self._before[0]))
         self._then = time.perf_counter()
 
-    def add(self, step: Step, now: float, told: Mapping[str, Any]) -> None:
+    def add(self, step: Step, now: float, told: Told) -> None:
         """Record the next step, made at `now`, for the cells that go on, and what is told of it."""
         self._recorder.add(step, now, told)
 
@@ -179,7 +179,7 @@ class Recording:
             kept = best.parameters if best and best.epoch else own.parameters
             self._ended[cell] = FinishedRun(run, end, own.final_loss, failure, kept)
 
-    def _predicted_after(self, cells: Any, figures: Sequence[FinalFigures]) -> Any:
+    def _predicted_after(self, cells: Index, figures: Sequence[FinalFigures]) -> Array:
         assert self._predict is not None
         parameters = np.stack([own.parameters for own in figures])
         with np.errstate(over="ignore", invalid="ignore"):

@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from runner.base.arrays import Flags, Index
+from runner.base.arrays import AnyArray, Counts, Flags, Index, Scalars, Truths
 
 OUTCOMES = {
     "converged": "the loss fell below tolerance",
@@ -31,20 +31,21 @@ def is_ranked(outcome: str, final_loss: float) -> bool:
 class Limits(NamedTuple):
     """What a step is held against: numbers, or arrays (cells,)."""
 
-    epochs: Any
-    below: Any
+    epochs: Counts
+    below: Scalars
     """The loss below which a run has converged; minus infinity if it never does."""
-    steps: Any = math.inf
-    patience: Any = math.inf
+    steps: Scalars = math.inf
+    patience: Scalars = math.inf
     """Epochs without a better one, after which it stops; infinite if it never does"""
-    min_delta: Any = 0.0
+    min_delta: Scalars = 0.0
     """By which an epoch's loss must be less than the best, if it is to be better"""
 
     def of(self, cells: Index) -> "Limits":
         """The limits of some cells of a stack; a run by itself is all there is."""
         if not isinstance(self.epochs, np.ndarray):
             return self
-        return Limits(*(part[cells] for part in self))
+        parts: Sequence[AnyArray] = self
+        return Limits(*(part[cells] for part in parts))
 
     def above(self, least: float) -> "Limits":
         """The limits for a loss that is at least so much; NaN, of which nobody knows how much."""
@@ -94,20 +95,20 @@ def together(cells: list[Limits]) -> Limits:
 class Now(NamedTuple):
     """Where a run is after a step: numbers, or arrays (cells,) but for epochs and steps."""
 
-    lost: Any
+    lost: Truths
     """Whether the loss or a parameter is not finite"""
-    loss: Any
+    loss: Scalars
     """Of the epoch that ends with this step; infinite within one"""
     epochs: int
     """That have ended"""
     steps: int
-    waited: Any = 0
+    waited: Counts = 0
     """Epochs since the best one"""
-    behind: Any = False
+    behind: Truths = False
     """Whether it is to be given up: see `runner.engine.pruning`"""
 
 
-Rule = Callable[[Now, Limits], Any]
+Rule = Callable[[Now, Limits], Truths]
 
 RULES: tuple[tuple[str, Rule], ...] = (
     ("diverged", lambda now, limits: now.lost),
@@ -143,8 +144,9 @@ def stopped(now: Now, limits: Limits) -> str | None:
 
 def stopped_cells(now: Now, limits: Limits) -> list[tuple[str, Flags]]:
     """Each outcome with the cells of a stack that stop so, (cells,)."""
-    now = now._replace(loss=now.loss.astype(np.float64))
-    open_, found = np.ones(len(now.loss), bool), []
+    loss: AnyArray = now.loss
+    now, found = now._replace(loss=loss.astype(np.float64)), []
+    open_: Flags = np.ones(len(loss), bool)
     for outcome, holds in RULES:
         cells = open_ & holds(now, limits)
         open_ &= ~cells

@@ -1,11 +1,10 @@
 """Whole parameter vectors at some steps, where those of all would take too much room."""
 
 from collections.abc import Iterator
-from typing import Any
 
 import numpy as np
 
-from runner.base.arrays import Array, Index, State
+from runner.base.arrays import Array, Index, Scalars, State
 from runner.engine.program.step import Step
 from runner.record.column import Column, row_type
 from runner.record.journal import Rows
@@ -45,7 +44,7 @@ class Vectors:
         self._waiting: list[tuple[int, float, Array]] = []
         self._ended: dict[int, list[tuple[int, float, Array]]] = {}
 
-    def add(self, number: int, parameters: Array, loss: Any, now: float) -> None:
+    def add(self, number: int, parameters: Array, loss: Scalars, now: float) -> None:
         """Take note of the next step of every cell; the least `loss` is the best one's."""
         vectors, loss = np.atleast_2d(parameters), np.atleast_1d(loss)
         self._now = now

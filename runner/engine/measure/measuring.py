@@ -2,11 +2,12 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
-from runner.base.arrays import Array, Index, State
+from runner.base.arrays import Array, Index, Scalars, State
+from runner.engine.contract import Batch
 from runner.engine.measure.moment import Instrument, Moment
 from runner.engine.measure.problem import TrainingProblem
 from runner.engine.program.step import Step
@@ -45,7 +46,7 @@ class Measuring:
         for name, (instrument, _) in self._taken.items():
             self._asked(name, instrument, at)
 
-    def after(self, number: int, step: Step, batch: Any, lr: Any) -> dict[str, Array]:
+    def after(self, number: int, step: Step, batch: Batch, lr: Scalars | None) -> dict[str, Array]:
         """What is due after that step, which is told where it is reached: by name, (cells, ...)."""
         due = {name: one for name, one in self._taken.items() if number % one.every == 0}
         after, slope = np.atleast_2d(step.parameters), np.atleast_2d(step.gradient)
@@ -62,7 +63,7 @@ class Measuring:
         return made
 
     def _moment(
-        self, number: int, loss: Array, slope: Array, after: Array, lr: Array, batch: Any
+        self, number: int, loss: Array, slope: Array, after: Array, lr: Array, batch: Batch
     ) -> Moment:
         now = (loss, slope, self._last, self._at, after, lr)
         return Moment(number, *now, batch, self._problem, self._cells, self._seeds[self._cells])
