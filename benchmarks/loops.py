@@ -19,7 +19,7 @@ from runner.config.schema import plain, register
 from runner.device import use_threads
 from runner.engine import drive, experiment, stop
 from runner.engine.check import checked
-from runner.engine.recording import Run
+from runner.engine.recording import FinishedRun
 from runner.record.journal import Journal, Start
 
 CONF = Path(__file__).resolve().parents[1] / "conf"
@@ -64,7 +64,7 @@ def recorded_steps(overrides: list[str]) -> float:
     with tempfile.TemporaryDirectory() as folder, chdir(folder), project.here():
         journal = Journal(Path(folder) / "journal.db")
         limits, look = stop.limits_of(spec), Console(spec, ready.tensors)
-        ended: list[Run] = []
+        ended: list[FinishedRun] = []
         started = time.perf_counter()
         drive.execute(
             ready,

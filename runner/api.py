@@ -36,7 +36,7 @@ from runner.errors import ConfigError, NotFound
 from runner.record.journals import Journals
 from runner.results import Run, Sweep
 from runner.sweeps import launch
-from runner.sweeps.carry_out import Ended, carry_out
+from runner.sweeps.carry_out import EndedSweep, carry_out
 from runner.sweeps.composing import many_cells, one_cell
 from runner.tracking import background, in_process
 from runner.tracking.session import Session, Settings
@@ -266,7 +266,7 @@ def _hand_on(received: Sequence[str]) -> None:
         signal.raise_signal(signal.Signals[name])
 
 
-def _warn(ended: Ended) -> None:
+def _warn(ended: EndedSweep) -> None:
     """Say what the command would end with another exit status for."""
     failed = [r for r in ended.results if r.outcome == "failed"]
     if failed:

@@ -29,7 +29,7 @@ PAGE_HEIGHT = 720  # pixels
 class Run:
     """A run that was recorded. Its trajectory is read when it is asked for."""
 
-    def __init__(self, record: recorded.Run, *, keep: bool = False) -> None:
+    def __init__(self, record: recorded.RecordedRun, *, keep: bool = False) -> None:
         """`keep` reads the trajectory now: its journal will be deleted."""
         self._record = _read(record) if keep else record
         self._trajectory: Trajectory | None = None
@@ -189,8 +189,8 @@ class Sweep(Sequence[Run]):
 
     def __init__(
         self,
-        record: recorded.Run | None,
-        cells: Sequence[recorded.Run],
+        record: recorded.RecordedRun | None,
+        cells: Sequence[recorded.RecordedRun],
         *,
         keep: bool = False,
     ) -> None:
@@ -278,7 +278,7 @@ class Sweep(Sequence[Run]):
         )
 
 
-def _read(record: recorded.Run) -> recorded.Run:
+def _read(record: recorded.RecordedRun) -> recorded.RecordedRun:
     """The run with its trajectory and its table in memory, for its journal will be gone."""
     trajectory, table = record.trajectory(), record.file("cells.csv")
     return replace(record, trajectory=lambda: trajectory, file={"cells.csv": table}.get)

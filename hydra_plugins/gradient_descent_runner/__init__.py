@@ -126,11 +126,12 @@ class CellSweeper(sweeper()):  # type: ignore[misc]
         assert self.config is not None
         from runner.config.schema import plain_node
         from runner.config.settings import check_alone
+        from runner.config.spec import SweepSpec
         from runner.config.split import batches, split
 
         chosen = plain_node(self.config.sweep)
         if not isinstance(self.launcher, StackLauncher):
-            check_alone(chosen, is_swept=True)
+            check_alone(SweepSpec(**chosen), is_swept=True)
             self.split_arguments = lambda own, most: batches(split(own, chosen).cells(), most)
             return super().sweep(arguments)
         parser = OverridesParser.create(config_loader=self.hydra_context.config_loader)

@@ -16,7 +16,7 @@ from runner.engine.draws import Draws
 from runner.engine.drive import execute
 from runner.engine.experiment import Experiment, compose
 from runner.engine.fingerprint import TAG, fingerprint
-from runner.engine.recording import Run
+from runner.engine.recording import FinishedRun
 from runner.engine.unused import refuse_unused
 from runner.errors import ConfigError, JournalError, Unreadable
 from runner.record.journal import Sink
@@ -51,14 +51,14 @@ def run(cell: Cell) -> float:
     return math.inf if done.end.outcome == "diverged" else done.final_loss
 
 
-def carry_out(cell: Cell, spec: Checked, tracked: Session) -> tuple[Run, list[str]]:
+def carry_out(cell: Cell, spec: Checked, tracked: Session) -> tuple[FinishedRun, list[str]]:
     """Compose the run, execute, record and show it; and the signal that has stopped it, if any."""
     data = Draws().dataset(spec)
     experiment = compose(spec, data)
     tags = {TAG: fingerprint(cell.values, data.digest)}  # a sweep that resumes does it not again
     start = identity.start(cell, experiment, data, tracked.store, tags)
     limits = stop.limits_of(spec)
-    look, ended = Console(spec, experiment.tensors), list[Run]()
+    look, ended = Console(spec, experiment.tensors), list[FinishedRun]()
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         journal = tracked.journal
         every = spec.checkpoint.every
@@ -76,7 +76,7 @@ def carry_out(cell: Cell, spec: Checked, tracked: Session) -> tuple[Run, list[st
 
 
 def tell_end(
-    experiment: Experiment, data: Dataset, done: Run, name: str, journal: Sink, spec: Spec
+    experiment: Experiment, data: Dataset, done: FinishedRun, name: str, journal: Sink, spec: Spec
 ) -> None:
     """Say how it ended, and record the fitted model where that is asked for."""
     say(_closing_block(experiment, done, name))
@@ -84,7 +84,7 @@ def tell_end(
         _log_model(experiment, data, done, journal)
 
 
-def _log_model(experiment: Experiment, data: Dataset, done: Run, journal: Sink) -> None:
+def _log_model(experiment: Experiment, data: Dataset, done: FinishedRun, journal: Sink) -> None:
     """Record the fitted model, where it was best if that is kept, as one of MLflow's."""
     from runner.engine import fitted
     from runner.tracking import model
@@ -100,7 +100,7 @@ def _log_model(experiment: Experiment, data: Dataset, done: Run, journal: Sink) 
         complain(f"{'model':<12}not logged: {summary(error)}")
 
 
-def raise_failure(done: Run) -> None:
+def raise_failure(done: FinishedRun) -> None:
     """Raise what has ended the run, if anything has."""
     if isinstance(done.failure, Exception):
         raise done.failure
@@ -108,7 +108,7 @@ def raise_failure(done: Run) -> None:
         raise RuntimeError(f"a part raised {summary(done.failure)}") from done.failure
 
 
-def _closing_block(experiment: Experiment, done: Run, name: str) -> str:
+def _closing_block(experiment: Experiment, done: FinishedRun, name: str) -> str:
     end = done.end
     what = "epoch" if len(experiment.batches.sizes) == 1 else "step"
     at = f" (at {what} {end.tags['diverged_at']})" if "diverged_at" in end.tags else ""

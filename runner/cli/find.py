@@ -7,7 +7,7 @@ from difflib import get_close_matches
 
 from runner.errors import NotFound
 from runner.record.journals import Journals
-from runner.record.run import Run, Source
+from runner.record.run import RecordedRun, RunSource
 from runner.tracking.bounded import BOUNDED
 
 SHOWN = 5
@@ -25,14 +25,16 @@ def take_word(parser: ArgumentParser) -> None:
     )
 
 
-def find(words: Sequence[str], uri: str | None, *, trust: bool) -> tuple[Run | None, list[Run]]:
+def find(
+    words: Sequence[str], uri: str | None, *, trust: bool
+) -> tuple[RecordedRun | None, list[RecordedRun]]:
     """The sweep, if one word names it and nothing else was asked for, and the runs.
 
     With a `uri`, only that store is asked. Raises NotFound.
     """
     sources = _Sources(uri, trust=trust)
-    chosen: list[Run] = []
-    sweeps: list[Run] = []
+    chosen: list[RecordedRun] = []
+    sweeps: list[RecordedRun] = []
     for word in words:
         run, source = sources.one(word)
         if run.is_sweep:
@@ -44,13 +46,13 @@ def find(words: Sequence[str], uri: str | None, *, trust: bool) -> tuple[Run | N
     return (sweeps[0] if len(words) == 1 and sweeps else None), unique
 
 
-def find_all(word: str, uri: str | None, *, trust: bool) -> tuple[Run, list[Run]]:
+def find_all(word: str, uri: str | None, *, trust: bool) -> tuple[RecordedRun, list[RecordedRun]]:
     """The run or the sweep that the word names, and the sweep's cells. Raises NotFound."""
     run, source = _Sources(uri, trust=trust).one(word)
     return run, source.cells(run) if run.is_sweep else []
 
 
-def find_one(word: str, uri: str | None, *, trust: bool) -> Run:
+def find_one(word: str, uri: str | None, *, trust: bool) -> RecordedRun:
     """The run or the sweep alone. Raises NotFound."""
     return _Sources(uri, trust=trust).one(word)[0]
 
@@ -60,10 +62,10 @@ class _Sources:
 
     def __init__(self, uri: str | None, *, trust: bool) -> None:
         self._uri, self._trust = uri, trust
-        self._journals: Source | None = None if uri else Journals(trust=trust)
-        self._mlflow: Source | None = None
+        self._journals: RunSource | None = None if uri else Journals(trust=trust)
+        self._mlflow: RunSource | None = None
 
-    def one(self, word: str) -> tuple[Run, Source]:
+    def one(self, word: str) -> tuple[RecordedRun, RunSource]:
         """The one run that the word means."""
         if not word.strip():
             raise NotFound("an empty word names no run")
@@ -83,7 +85,7 @@ class _Sources:
         would = "\n".join(["; the nearest are:", *(f"  {name}" for name in near)]) if near else ""
         raise NotFound(f"{word}: no such run, by id or by name{would}")
 
-    def _all(self) -> Iterator[Source]:
+    def _all(self) -> Iterator[RunSource]:
         if self._journals is not None:
             yield self._journals
         if self._mlflow is None:

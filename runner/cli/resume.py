@@ -24,12 +24,12 @@ from runner.config.spec import Checked, Spec
 from runner.engine import identity, stop
 from runner.engine.check import checked
 from runner.engine.going_on import Before, Horizon, check_foreign, go_on, read, unit
-from runner.engine.recording import Run
+from runner.engine.recording import FinishedRun
 from runner.engine.scheduled import HORIZONS
 from runner.errors import ConfigError, NotFound
 from runner.record import journal
 from runner.record.journal import Journal
-from runner.record.run import Run as Found
+from runner.record.run import RecordedRun
 from runner.sweeps import parent, table
 from runner.sweeps.executors.result import Result, result
 from runner.tracking.session import Session, Settings, invocation, session
@@ -74,7 +74,7 @@ def main() -> int:
         return resume(found, typed.changes, typed.config_dir)
 
 
-def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
+def resume(found: RecordedRun, changes: Sequence[str], config_dir: str | None) -> int:
     """Go on with it as the changes say; the exit status. Raises ConfigError, JournalError."""
     if found.journal is None:
         raise ConfigError(f"{found.name}: is in MLflow alone; a run goes on from its journal")
@@ -95,7 +95,7 @@ def resume(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
         ) from error
 
 
-def _run(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
+def _run(found: RecordedRun, changes: Sequence[str], config_dir: str | None) -> int:
     """Resume a single run; return the exit status."""
     assert found.journal is not None
     [before] = read(found.journal, lambda run, _: run == found.id)
@@ -110,7 +110,7 @@ def _run(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
     at = f"its checkpoint after step {own.step}" if own.state else "its start: no checkpoint"
     say(f"{'goes on':<12}{found.name}, from {at}; {before.steps} steps are recorded")
     tracked = _session(found.journal, first)
-    look, ended = Console(limits, own.experiment.tensors), list[Run]()
+    look, ended = Console(limits, own.experiment.tensors), list[FinishedRun]()
     with signals(signal.SIGINT, signal.SIGTERM) as received:
         go_on(own, tracked.journal, changes, received, lambda _, run: ended.append(run), look)
         look.close()
@@ -194,7 +194,9 @@ def _whole(key: str, text: str) -> int | None:
         raise ConfigError(key, expected="a whole number, or null", got=text) from None
 
 
-def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Spec) -> str | None:
+def has_ended(
+    found: RecordedRun, changes: Sequence[str], before: Before, limits: Spec
+) -> str | None:
     """Why there is nothing to go on with, if there is not. Raises ConfigError."""
     if found.outcome in ("interrupted", "failed"):  # what failed may have been mended
         return None
@@ -215,7 +217,7 @@ def has_ended(found: Found, changes: Sequence[str], before: Before, limits: Spec
     return why
 
 
-def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
+def _sweep(found: RecordedRun, changes: Sequence[str], config_dir: str | None) -> int:
     """Go on with the cells of a sweep that have begun and not ended; those to come are told."""
     assert found.journal is not None
     if changes:
@@ -260,7 +262,7 @@ def _sweep(found: Found, changes: Sequence[str], config_dir: str | None) -> int:
             place = journal.folder() / path.name
             sink = tracked.journal if is_main else Journal(place, goes_on=True)
 
-            def tell(index: int, run: Run, numbers: list[int] = numbers) -> None:
+            def tell(index: int, run: FinishedRun, numbers: list[int] = numbers) -> None:
                 results[numbers[index]] = result(numbers[index], run.id, run.end)
 
             go_on(made, sink, [], received, tell, None)

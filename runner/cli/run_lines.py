@@ -40,7 +40,7 @@ class Console:
         """Print the epoch's line if it is one of those that have one, and move the bar."""
         epoch = seen.epochs
         if self._print_every and epoch != self._told and (epoch - 1) % self._print_every == 0:
-            self._say(epoch_line(epoch, self._names, step.parameters, seen.loss, seen.told))
+            self._say(epoch_line(epoch, self._names, step.parameters, float(seen.loss), seen.told))
         self._told = epoch
         if now - self._shown > 0.1:
             self._progress(epoch)

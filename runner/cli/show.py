@@ -21,7 +21,7 @@ from runner.engine.stop import OUTCOMES, best_first
 from runner.errors import escaped
 from runner.record.differing import differing, of_setting
 from runner.record.place import page_path
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.sweeps import by_setting
 
 PARTS = ("dataset", "model", "loss", "objective", "optimizer", "device")
@@ -70,7 +70,7 @@ def main() -> int:
     return 0
 
 
-def _run(run: Run) -> Iterator[str]:
+def _run(run: RecordedRun) -> Iterator[str]:
     running = "its process is still running" if run.outcome == "running" else ""
     said = OUTCOMES.get(run.outcome) or run.reason or running
     rows = {
@@ -91,7 +91,9 @@ def _run(run: Run) -> Iterator[str]:
     yield closing_block({label: text for label, text in rows.items() if text})
 
 
-def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[str]:
+def _sweep(
+    sweep: RecordedRun, cells: Sequence[RecordedRun], best: Sequence[RecordedRun]
+) -> Iterator[str]:
     told = (*OUTCOMES, "running", "not run")
     counts = {outcome: sum(run.outcome == outcome for run in cells) for outcome in told}
     page = project.folder() / page_path(sweep.tags.get("journal", sweep.id))
@@ -113,7 +115,7 @@ def _sweep(sweep: Run, cells: Sequence[Run], best: Sequence[Run]) -> Iterator[st
         yield f"{'best' if number == 1 else '':<12}{run.final_loss:<14.8g}{outcome} {run.name}"
 
 
-def _by_setting(cells: Sequence[Run]) -> Iterator[str]:
+def _by_setting(cells: Sequence[RecordedRun]) -> Iterator[str]:
     """A line a setting, where a seed was swept."""
     own = [run for run in cells if run.id]
     keys = differing([run.params for run in own])
@@ -121,7 +123,7 @@ def _by_setting(cells: Sequence[Run]) -> Iterator[str]:
     if len(others) == len(keys):
         return
     ended = [
-        by_setting.Ended(
+        by_setting.EndedCell(
             *of_setting({key: run.params.get(key, "") for key in others}),
             run.tags.get(DATA, ""),
             run.outcome,
@@ -133,25 +135,25 @@ def _by_setting(cells: Sequence[Run]) -> Iterator[str]:
     yield from by_setting.lines(ended)
 
 
-def _figures(run: Run) -> dict[str, str]:
+def _figures(run: RecordedRun) -> dict[str, str]:
     told = {key: f"{value:.8g}" for key, value in run.figures.items()}
     before, after = (told.pop(f"prediction_{when}", "") for when in ("before", "after"))
     shown = {key.removesuffix("_run").replace("_", " "): text for key, text in told.items()}
     return {**shown, "prediction": f"{before} before, {after} after" if before and after else ""}
 
 
-def _chosen(run: Run, keys: Sequence[str]) -> str:
+def _chosen(run: RecordedRun, keys: Sequence[str]) -> str:
     return " ".join(
         f"{key}={run.params[key]}" for key in keys if run.params.get(key, "None") not in USUAL
     )
 
 
-def _files(run: Run) -> str:
+def _files(run: RecordedRun) -> str:
     """Where the journal is that has it, if one does."""
     return project.shown(run.journal) if run.journal else ""
 
 
-def _curves(runs: Sequence[Run]) -> str:
+def _curves(runs: Sequence[RecordedRun]) -> str:
     """The losses over the epochs, on a scale of powers of ten where they span several.
 
     Empty where the terminal has no room for a curve, and where no loss is finite.

@@ -12,7 +12,7 @@ from runner.base.uri import LOCAL, is_of_here, with_credentials, without_credent
 from runner.cli.entry import enter
 from runner.cli.find import find_one, take_word
 from runner.record import journal
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.tracking.bounded import BOUNDED
 
 PORT = 5000
@@ -64,7 +64,7 @@ def _open(typed: argparse.Namespace) -> int:
         return server.wait()
 
 
-def _store(run: Run) -> str:
+def _store(run: RecordedRun) -> str:
     """Return the run's store, as its journal has it; else the one that it was found in.
 
     That is the environment's, or this folder's.
@@ -75,7 +75,7 @@ def _store(run: Run) -> str:
     return os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{LOCAL}"
 
 
-def _show(address: str | None, run: Run, typed: argparse.Namespace) -> int:
+def _show(address: str | None, run: RecordedRun, typed: argparse.Namespace) -> int:
     """Print the address and open it."""
     if address is None:
         complain(f"{run.name}: is not in MLflow yet: python -m runner.publish --status says why")

@@ -23,7 +23,7 @@ OnError = Enum("OnError", {"continue": "continue", "stop": "stop"})
 
 
 @dataclass
-class Tracking:
+class TrackingConfig:
     uri: str | None = MISSING
     experiment: str = MISSING
     live: bool = MISSING
@@ -34,13 +34,13 @@ class Tracking:
 
 
 @dataclass
-class Device:
+class DeviceConfig:
     name: str = MISSING
     threads: int = 1  # of the CPU, also for NumPy
 
 
 @dataclass
-class Sweep:
+class SweepConfig:
     stack: Any = MISSING
     workers: int | None = MISSING
     dry_run: bool = MISSING
@@ -57,19 +57,27 @@ class Sweep:
 
 
 @dataclass
-class Record:
+class RecordConfig:
     most_bytes: int = MISSING
 
 
 @dataclass
-class Checkpoint:
+class CheckpointConfig:
     every: int | None = MISSING
 
 
 @dataclass
-class Report:
+class ReportConfig:
     pictures: bool | None = MISSING
     page: bool = MISSING
+
+
+for _part in (
+    *(TrackingConfig, DeviceConfig, SweepConfig),
+    *(RecordConfig, CheckpointConfig, ReportConfig),
+):
+    # OmegaConf's messages to a user name the class: `Key 'x' not in 'Tracking'`.
+    _part.__name__ = _part.__name__.removesuffix("Config")
 
 
 @dataclass
@@ -83,8 +91,8 @@ class Config:
     schedule: dict[str, Any] = MISSING
     objective: dict[str, Any] = field(default_factory=dict)
     measure: dict[str, Any] = MISSING
-    device: Device = MISSING
-    tracking: Tracking = MISSING
+    device: DeviceConfig = MISSING
+    tracking: TrackingConfig = MISSING
     gradient: Gradient = MISSING
     lr: float = MISSING
     epochs: int = MISSING
@@ -103,10 +111,10 @@ class Config:
     seed: int = MISSING
     dtype: Dtype = MISSING
     print_every: int = MISSING
-    sweep: Sweep = MISSING
-    record: Record = MISSING
-    checkpoint: Checkpoint = MISSING
-    report: Report = MISSING
+    sweep: SweepConfig = MISSING
+    record: RecordConfig = MISSING
+    checkpoint: CheckpointConfig = MISSING
+    report: ReportConfig = MISSING
 
 
 def register() -> None:

@@ -1,19 +1,16 @@
 """The samples of each step: streams from which a program takes one batch at a time, without end."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
-Index = NDArray[np.int64]
+from runner.base.arrays import AnyArray, Index, State
+from runner.engine.contract import Batch, Stateful
 
 
-class Batches(Protocol):
-    """A batch is (x, y), arrays of NumPy's or PyTorch's, with the samples as their first axis.
-
-    Of a stack whose cells have samples of their own, there is an axis of cells before.
-    """
+class Batches(Stateful, Protocol):
+    """The samples of a run by itself, or of a stack; their state is where the next step is."""
 
     @property
     def sizes(self) -> Sequence[int]:
@@ -24,52 +21,43 @@ class Batches(Protocol):
         """Return how many samples there are, also where an epoch leaves some out."""
 
     @property
-    def whole(self) -> tuple[Any, Any]:
+    def whole(self) -> Batch:
         """All samples, as a batch."""
 
     def __iter__(self) -> "Batches": ...
 
-    def __next__(self) -> tuple[Any, Any]: ...
-
-    def keep(self, cells: Index) -> None:
-        """Go on with the cells at these indices among the present ones alone."""
-
-    def state(self) -> dict[str, Any]:
-        """Where in the data the next step is."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
+    def __next__(self) -> Batch: ...
 
 
 class FullBatch:
     """All samples at every step."""
 
-    def __init__(self, x: Any, y: Any, *, of_cells: bool = False) -> None:
+    def __init__(self, x: AnyArray, y: AnyArray, *, of_cells: bool = False) -> None:
         """`of_cells`: x and y have an axis of cells before."""
         self._all = self.batch = x, y
         self._of_cells = of_cells
-        self._cells: Any = None
+        self._cells: Index | None = None
         self.samples = y.shape[1] if of_cells else len(y)
         self.sizes = [self.samples]
 
     @property
-    def whole(self) -> tuple[Any, Any]:
+    def whole(self) -> Batch:
         return self.batch
 
     def __iter__(self) -> "FullBatch":
         return self
 
-    def __next__(self) -> tuple[Any, Any]:
+    def __next__(self) -> Batch:
         return self.batch
 
     def keep(self, cells: Index) -> None:
         self._cells = cells if self._cells is None else self._cells[cells]
         self._cut()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {"cells": self._cells}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self._cells = state["cells"]
         self._cut()
 
@@ -122,10 +110,10 @@ class MiniBatches:
 
     def __init__(
         self,
-        x: Any,
-        y: Any,
+        x: AnyArray,
+        y: AnyArray,
         order: Order,
-        as_index: Callable[[Index], Any] = np.asarray,
+        as_index: Callable[[Index], AnyArray] = np.asarray,
         *,
         own_data: bool = False,
         own_order: bool = False,
@@ -142,7 +130,7 @@ class MiniBatches:
         self._draw()
 
     @property
-    def whole(self) -> tuple[Any, Any]:
+    def whole(self) -> Batch:
         if not self._own_data:
             return self._x, self._y
         return self._x[self._rows[:, 0]], self._y[self._rows[:, 0]]
@@ -150,7 +138,7 @@ class MiniBatches:
     def __iter__(self) -> "MiniBatches":
         return self
 
-    def __next__(self) -> tuple[Any, Any]:
+    def __next__(self) -> Batch:
         if self._step == len(self.sizes):
             self._epoch, self._step = self._epoch + 1, 0
             self._draw()
@@ -167,10 +155,10 @@ class MiniBatches:
         self._cells = self._cells[cells]
         self._draw()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {"cells": self._cells, "epoch": self._epoch, "step": self._step}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self._cells, self._epoch, self._step = state["cells"], state["epoch"], state["step"]
         self._draw()
 
@@ -182,7 +170,7 @@ class MiniBatches:
         self._drawn = self._as_index(drawn if self._own_order else drawn[0])
 
 
-def _taken(values: Any, chosen: Any) -> Any:
+def _taken(values: AnyArray, chosen: AnyArray) -> AnyArray:
     """Those samples: what `values[chosen]` gives takes twice the time."""
     if isinstance(values, np.ndarray):
         return values.take(chosen, axis=0)

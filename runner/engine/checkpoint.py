@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from runner.base import project
+from runner.base.arrays import State
 from runner.base.console import complain
 from runner.base.files import replacing
 from runner.errors import Unreadable
@@ -37,7 +38,7 @@ class Checkpoints:
         """Whether the state is to be kept after so many steps."""
         return self._every is not None and (is_last or steps % self._every == 0)
 
-    def save(self, steps: int, state: dict[str, Any]) -> None:
+    def save(self, steps: int, state: State) -> None:
         """Keep the state; where it cannot be written, say so, and let the run go on.
 
         It is not forced to the disk, which takes longer than an epoch of a small network: after a
@@ -65,7 +66,7 @@ def paths(run: str) -> list[Path]:
     return sorted(folder(run).glob("[0-9]" * 20), reverse=True)
 
 
-def load(path: Path) -> dict[str, Any]:
+def load(path: Path) -> State:
     """The state in the file. Raises Unreadable."""
     try:
         return unpacked(path.read_bytes())
@@ -75,7 +76,7 @@ def load(path: Path) -> dict[str, Any]:
         raise Unreadable(f"{project.shown(path)}: {error}") from error
 
 
-def packed(state: dict[str, Any]) -> bytes:
+def packed(state: State) -> bytes:
     """The bytes of a file: the state, and the values of all its arrays and tensors in a row."""
     import torch
 
@@ -86,7 +87,7 @@ def packed(state: dict[str, Any]) -> bytes:
     return hashlib.sha256(body.getbuffer()).digest() + body.getvalue()
 
 
-def unpacked(content: bytes) -> dict[str, Any]:
+def unpacked(content: bytes) -> State:
     """What `packed` was given. Raises Unreadable."""
     import torch
 
@@ -95,7 +96,7 @@ def unpacked(content: bytes) -> dict[str, Any]:
         raise Unreadable("the checkpoint is damaged")
     try:
         told, values = torch.load(io.BytesIO(body), weights_only=True)
-        state: dict[str, Any] = _restored(told, values)
+        state: State = _restored(told, values)
     except Exception as error:  # whatever is in it that is no plain data
         raise Unreadable(f"the checkpoint is not plain data: {error}") from error
     return state

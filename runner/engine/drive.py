@@ -3,13 +3,15 @@
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import nullcontext
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
+from runner.base.arrays import State
 from runner.base.signals import stopped_by
 from runner.engine import checkpoint, stop
 from runner.engine.checkpoint import Checkpoints
+from runner.engine.contract import Stateful
 from runner.engine.epoch import SO_FAR
 from runner.engine.experiment import Experiment
 from runner.engine.program.step import is_finite
@@ -24,7 +26,7 @@ class Resumed(NamedTuple):
 
     runs: Sequence[str]
     """In the journal that is written."""
-    state: Mapping[str, Any] | None
+    state: State | None
     """Of a checkpoint; None where it begins anew."""
     known: Known
     """What is in the journal already."""
@@ -58,8 +60,9 @@ def execute(
     """
     limits = limits.above(experiment.least)
     if every:
-        own = experiment.program, experiment.batches, experiment.rates
-        checkpoint.unpacked(checkpoint.packed({str(n): one.state() for n, one in enumerate(own)}))
+        tried: list[Stateful] = [experiment.program, experiment.batches, experiment.rates]
+        states = {str(number): part.state() for number, part in enumerate(tried)}
+        checkpoint.unpacked(checkpoint.packed(states))
     if resumed:
         runs = resumed.runs
     else:
@@ -91,14 +94,15 @@ def train(
     """Take steps until each cell has a reason to stop, or all are stopped."""
     program, batches, epochs = experiment.program, experiment.batches, experiment.epochs()
     rates, patience, began = experiment.rates, cells.patience, 0
-    parts: dict[str, Any] = {"program": program, "batches": batches}
+    parts: dict[str, Stateful] = {"program": program, "batches": batches}
     parts |= {"epochs": epochs, "rates": rates}
     parts |= {"pruning": pruning} if pruning else {}
     if measuring := experiment.measuring:
         parts["measuring"] = measuring
     if resumed and resumed.state:
-        for name, part in {**parts, "cells": cells}.items():
+        for name, part in parts.items():
             part.restore(resumed.state[name])
+        cells.restore(resumed.state["cells"])
         began, limits = resumed.state["steps"], limits.of(cells.indices)
     else:
         cells.predict_before()
@@ -126,8 +130,8 @@ def train(
         if look is not None:
             look.step(seen, step, now)
         if checkpoints.is_due(steps, is_last=bool(received) or cells.all_end(ended)):
-            state = {name: part.state() for name, part in {**parts, "cells": cells}.items()}
-            checkpoints.save(steps, {**state, "steps": steps})
+            state = {name: part.state() for name, part in parts.items()}
+            checkpoints.save(steps, {**state, "cells": cells.state(), "steps": steps})
         for outcome, where in ended:
             cells.end(where, outcome)
         if received or not cells.left:

@@ -8,7 +8,7 @@ import numpy as np
 
 from runner.base.failure import summary, whole
 from runner.engine.patience import Best
-from runner.engine.recorder import Figures
+from runner.engine.recorder import FinalFigures
 from runner.model import Tensors
 from runner.record.column import BEST, tensor_edges
 from runner.record.journal import End, File
@@ -16,7 +16,7 @@ from runner.record.journal import End, File
 
 def end(
     outcome: str,
-    figures: Figures,
+    figures: FinalFigures,
     epoch_steps: int,
     seconds: float,
     predictions: Mapping[str, float],

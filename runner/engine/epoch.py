@@ -6,18 +6,23 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from runner.base.arrays import AnyArray, Index, Scalars, State
 from runner.engine.batches import Batches, FullBatch, MiniBatches
+from runner.engine.contract import Batch
 from runner.engine.program.step import Step
 from runner.engine.reduction import MEAN as MEAN_OF_SAMPLES
 from runner.engine.reduction import Reduction
 from runner.loss import count_labelled
 from runner.record.column import EPOCH, EPOCH_END, LOSS, MEASURE, START, VALIDATION, Column, number
 
-Right = Callable[[Any, Any], Any]
+Right = Callable[[AnyArray, AnyArray], Scalars]
 """From what was predicted and y to how many are right; of a stack (cells,)."""
 
-Evaluate = Callable[[Any], tuple[Any, Any]]
+Evaluate = Callable[[Batch], tuple[Scalars, AnyArray]]
 """From a batch to its loss, and what is predicted of it: `evaluate` of a program."""
+
+Told = Mapping[str, Any]
+"""Values by the names of columns: numbers, or (cells,); under SO_FAR another such mapping."""
 
 NUMBER, MEAN, RIGHT = "epoch", "epoch_loss", "accuracy"
 UNSEEN, UNSEEN_RIGHT = "val_loss", "val_accuracy"
@@ -50,9 +55,9 @@ class Seen(NamedTuple):
 
     epochs: int
     """That have ended."""
-    loss: Any
+    loss: Scalars
     """Of the epoch that ends with this step; infinite within one. Of a stack (cells,)"""
-    told: Mapping[str, Any]
+    told: Told
     """Values for columns that measures do not give, by their names."""
 
     @property
@@ -80,13 +85,13 @@ class Epochs:
         self._parts, self._right_of = isinstance(batches, MiniBatches), right
         self._reduction, self._ignores = reduction, ignores
         self._step = self._ended = 0
-        self._loss: Any = 0.0
-        self._weight: Any = 0
-        self._right: Any = 0.0
-        self._counted: Any = 0
+        self._loss: Scalars = 0.0
+        self._weight: Scalars = 0
+        self._right: Scalars = 0.0
+        self._counted: Scalars = 0
         self._is_plain = not self._parts and right is None and validation is None
 
-    def after(self, step: Step, y: Any) -> Seen:
+    def after(self, step: Step, y: AnyArray) -> Seen:
         """Take the next step, of a batch with that y."""
         if self._is_plain:
             self._ended += 1
@@ -111,7 +116,7 @@ class Epochs:
 
     def _at_the_end(self, step: Step, told: dict[str, Any]) -> Seen:
         told |= self._figures() | self.validated()
-        loss: Any = told[MEAN] if self._parts else step.loss
+        loss: Scalars = told[MEAN] if self._parts else step.loss
         self._step, self._ended = 0, self._ended + 1
         self._loss = self._right = 0.0
         self._weight = self._counted = 0
@@ -137,7 +142,7 @@ class Epochs:
         count = count_labelled(y) if self._ignores else self._validation.samples
         return {UNSEEN: loss, UNSEEN_RIGHT: np.divide(self._right_of(prediction, y), count)}
 
-    def keep(self, cells: Any) -> None:
+    def keep(self, cells: Index) -> None:
         """Go on with the cells at these indices alone."""
         if self._validation is not None:
             self._validation.keep(cells)
@@ -145,7 +150,7 @@ class Epochs:
             if np.ndim(total := getattr(self, name)):
                 setattr(self, name, total[cells])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {
             "step": self._step,
             "ended": self._ended,
@@ -156,7 +161,7 @@ class Epochs:
             "validation": self._validation and self._validation.state(),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self._step, self._ended = state["step"], state["ended"]
         self._loss, self._right = state["loss"], state["right"]
         samples = sum(self._sizes[: self._step])  # of a checkpoint from before these were kept

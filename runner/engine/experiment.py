@@ -3,18 +3,19 @@
 import math
 import operator
 from collections.abc import Callable, Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner import device
 from runner import model as models
+from runner.base.arrays import Array, Index
 from runner.config.build import known_as
 from runner.config.spec import Checked
 from runner.dataset.samples import Dataset
 from runner.engine import measure, measured, parts, scheduled, updates, vectors
 from runner.engine.batches import Batches, FullBatch, MiniBatches
+from runner.engine.contract import Program
 from runner.engine.epoch import Epochs, Right, columns
 from runner.engine.measure.measuring import Measuring
 from runner.engine.measure.problem import Calculus
@@ -27,9 +28,11 @@ from runner.record.column import EVALUATIONS as EVALUATED
 from runner.record.column import SCHEDULE, SOME, START, Column, number
 from runner.record.spacing import Spacing
 
-Array = NDArray[np.floating[Any]]
+if TYPE_CHECKING:
+    from torch.nn import Module
+    from torch.optim import Optimizer
 
-Predict = Callable[[Array, NDArray[np.int64]], Array]
+Predict = Callable[[Array, Index], Array]
 """From parameters, (some cells, parameters), and these cells' indices, (some cells,) predictions"""
 
 
@@ -44,15 +47,14 @@ class Experiment(NamedTuple):
     tensors: models.Tensors
     initial: Array
     """(parameters,), or (cells, parameters): the values before the first update"""
-    program: Any
-    """See `runner.engine.program`."""
+    program: Program
     batches: Batches
     validation: FullBatch | None
     right: Right | None
     """Where the task is classification"""
     rates: Rates
     """The learning rate of each step"""
-    recorded: Sequence[measure.Recorded]
+    recorded: Sequence[measure.RecordedColumn]
     """What is recorded of each cell."""
     spacing: Spacing | None
     """Of the steps at which all parameters are, where they are not at all."""
@@ -66,6 +68,10 @@ class Experiment(NamedTuple):
     """How the losses of an epoch's batches become its loss"""
     ignores: bool = False
     """Whether samples may have no class that counts"""
+    optimizer: "Optimizer | None" = None
+    """PyTorch's, where the loop has one"""
+    network: "Module | None" = None
+    """What learns, in the module loop"""
 
     @property
     def steps(self) -> Iterator[Step]:
@@ -105,11 +111,20 @@ def experiment(
     *,
     tensors: models.Tensors,
     calculus: Callable[[], Calculus],
+    initial: Array,
+    program: Program,
+    rates: Rates,
+    batches: Batches,
+    predict: Predict | None,
+    validation: FullBatch | None = None,
+    right: Right | None = None,
+    reduction: Reduction = MEAN,
+    optimizer: "Optimizer | None" = None,
+    network: "Module | None" = None,
     closure: bool = False,
     shared: bool = True,
-    **built: Any,
 ) -> Experiment:
-    """The experiment of one run, or of the cells of a stack, with what was `built` for it.
+    """Return the experiment of one run, or of the cells of a stack, from what it is made of.
 
     `closure`: whether its optimizer evaluates the gradient by itself; `shared`: whether all have
     the same data. `calculus` is made where measures are taken.
@@ -118,24 +133,32 @@ def experiment(
     recorded, spacing = recording(of, tensors, closure=closure)
     names = [one.column.name for one in recorded if one.column.every == SOME]
     data = [cell.data for cell in cells[: 1 if shared else None]]
-    own = built["program"], built["batches"], built["initial"]
-    taken = measured.measuring(cells, names, calculus, *own, data)
+    taken = measured.measuring(cells, names, calculus, program, batches, initial, data)
     return Experiment(
         loop=of.loop,
         device=of.device,
         tensors=tensors,
+        initial=initial,
+        program=program,
+        batches=batches,
+        validation=validation,
+        right=right,
+        rates=rates,
         recorded=recorded,
         spacing=spacing,
         least=parts.least(of.model),
-        ignores=any(cell.data.ignores for cell in cells),
         measuring=taken,
-        **built,
+        predict=predict,
+        reduction=reduction,
+        ignores=any(cell.data.ignores for cell in cells),
+        optimizer=optimizer,
+        network=network,
     )
 
 
 def recording(
     of: Setup, tensors: models.Tensors, *, closure: bool = False
-) -> tuple[list[measure.Recorded], Spacing | None]:
+) -> tuple[list[measure.RecordedColumn], Spacing | None]:
     """What a run with these parameters records, and at which steps all of them, if not at all."""
     parameters = sum(map(math.prod, tensors.values()))
     size = of.most_steps, parameters, of.dtype, of.most_bytes
@@ -164,7 +187,7 @@ def batches(of: Setup, x: Any, y: Any, as_index: Callable[[Any], Any] = np.asarr
 
 def _by_hand(of: Setup) -> Experiment:
     """The numpy loop."""
-    from runner.engine.program import numpy
+    from runner.engine.program.numpy import NumPyProgram
 
     model = parts.model_by_hand(of.model, of.data)
     loss = parts.loss_by_hand(of.loss, model.outputs)
@@ -177,7 +200,7 @@ def _by_hand(of: Setup) -> Experiment:
         tensors=model.tensors,
         calculus=lambda: measured.by_hand(of, model),
         initial=w,
-        program=numpy.Program(w, model, loss, update),
+        program=NumPyProgram(w, model, loss, update),
         rates=scheduled.by_hand(of),
         batches=batches(of, model.design(of.data.x), of.data.y),
         validation=unseen and FullBatch(model.design(unseen.x), unseen.y),
@@ -190,7 +213,8 @@ def _tensor(of: Setup) -> Experiment:
     """The autograd and the optimizer loop."""
     import torch
 
-    from runner.engine.program import autograd, optimizer
+    from runner.engine.program.autograd import AutogradProgram
+    from runner.engine.program.optimizer import OptimizerProgram
 
     torch.manual_seed(of.seed)
     model = parts.model_by_hand(of.model, of.data)
@@ -206,29 +230,31 @@ def _tensor(of: Setup) -> Experiment:
         made = torch.tensor(model.design(x), device=of.device)
         return made[:, 0] if is_scalar else made
 
-    made: Any
+    program: Program
+    optimizer: Optimizer | None = None
     closure = False
     predict: Any = operator.mul if is_scalar else model.predict
     if of.loop == "autograd":
-        made = autograd.Program(w, predict, loss, updates.by_hand(of))
+        program = AutogradProgram(w, predict, loss, updates.by_hand(of))
         lr = scheduled.by_hand(of)
     else:
-        built, how = updates.by_pytorch(of, list(model.tensors), [w.requires_grad_()])
-        made, closure = optimizer.Program(w, predict, loss, built, **how), how["closure"]
-        lr = scheduled.by_pytorch(of, built)
+        optimizer, how = updates.by_pytorch(of, list(model.tensors), [w.requires_grad_()])
+        program, closure = OptimizerProgram(w, predict, loss, optimizer, **how), how["closure"]
+        lr = scheduled.by_pytorch(of, optimizer)
     return experiment(
         [of],
         tensors=model.tensors,
         calculus=lambda: measured.by_pytorch(of, predict, loss, 1 if is_scalar else 2),
         closure=closure,
         initial=initial,
-        program=made,
+        program=program,
         rates=lr,
         batches=batches(of, designed(of.data.x), y, parts.torch_index(of.device)),
         validation=parts.validation(of.data, designed, shape, of.device),
         right=parts.right(of.loss, of.data, shape),
         reduction=parts.reduction_of(of, loss, y, shape),
         predict=_prediction(model, of.data),
+        optimizer=optimizer,
     )
 
 
@@ -237,7 +263,7 @@ def _module(of: Setup) -> Experiment:
     import torch
 
     from runner.engine import trial
-    from runner.engine.program import module
+    from runner.engine.program.module import ModuleProgram
     from runner.model import network as networks
 
     network, shape = parts.network(of.model, of.seed, of.dtype, of.device, of.data)
@@ -248,8 +274,7 @@ def _module(of: Setup) -> Experiment:
     if of.batch_size is not None:
         trial.check_training(known_as(of.model), network, x[: min(stream.sizes)])
     tensors, initial = parts.network_start(of.model, of.seed, of.dtype, of.data, network)
-    built, how = updates.by_pytorch(of, list(tensors), list(network.parameters()), network)
-    made = module.Program(network, loss, built, **how)
+    optimizer, how = updates.by_pytorch(of, list(tensors), list(network.parameters()), network)
 
     def tensor(x: Array) -> Any:
         return torch.tensor(x, device=of.device)
@@ -272,13 +297,15 @@ def _module(of: Setup) -> Experiment:
         calculus=calculus,
         closure=how["closure"],
         initial=initial,
-        program=made,
-        rates=scheduled.by_pytorch(of, built),
+        program=ModuleProgram(network, loss, optimizer, **how),
+        rates=scheduled.by_pytorch(of, optimizer),
         batches=stream,
         validation=parts.validation(of.data, tensor, shape, of.device),
         right=parts.right(of.loss, of.data, shape),
         reduction=parts.reduction_of(of, loss, y, shape),
         predict=None if of.data.probe is None or math.prod(shape) > 1 else predict,
+        optimizer=optimizer,
+        network=network,
     )
 
 

@@ -4,15 +4,13 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Buffer, Linear, Module
 
+from runner.base.arrays import Array
 from runner.dataset.samples import Dataset
 from runner.engine.experiment import Experiment
 from runner.model import network as networks
-
-Array = NDArray[np.floating[Any]]
 
 EXAMPLES = 5
 """So many samples are its input example."""
@@ -38,8 +36,8 @@ class Fitted(Module):
 
 def fitted(experiment: Experiment, data: Dataset, parameters: Array) -> Fitted:
     """The experiment's model with these parameters, (parameters,), on the CPU."""
-    if experiment.loop == "module":
-        model = networks.copied(experiment.program.model).cpu()
+    if experiment.network is not None:
+        model = networks.copied(experiment.network).cpu()
     else:
         shape = experiment.tensors["w"]
         outputs = shape[0] if len(shape) > 1 else 1

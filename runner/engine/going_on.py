@@ -3,10 +3,11 @@
 import json
 import re
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from runner.base.arrays import State
 from runner.base.console import complain
 from runner.base.overrides import parse
 from runner.base.uri import is_of_here, recorded, without_credentials
@@ -90,7 +91,7 @@ def check_foreign(name: str, runs: Sequence[Before], changes: Sequence[str]) -> 
             )
 
 
-class Unit(NamedTuple):
+class ResumedUnit(NamedTuple):
     """A run, or the cells of a stack, that go on together."""
 
     runs: Sequence[Before]
@@ -98,7 +99,7 @@ class Unit(NamedTuple):
     """What each began with."""
     limits: Sequence[Checked]
     """The same with the limits that it has now."""
-    state: Mapping[str, Any] | None
+    state: State | None
     """That of its checkpoint."""
     data: Sequence[Dataset]
     experiment: Experiment
@@ -118,7 +119,7 @@ def unit(
     first: Sequence[Checked],
     limits: Sequence[Checked],
     horizons: Sequence[Horizon] = (),
-) -> Unit:
+) -> ResumedUnit:
     """Runs that were one unit of work, built anew; a lone one may have other `horizons`.
 
     Raises ConfigError.
@@ -136,7 +137,7 @@ def unit(
     if not runs[0].is_stacked:
         taken = int(state["steps"]) if state else 0
         made = _with_horizons(made, first[0], limits[0], data[0], horizons, taken)
-    return Unit(runs, first, limits, state, data, made)
+    return ResumedUnit(runs, first, limits, state, data, made)
 
 
 def _with_horizons(
@@ -148,15 +149,15 @@ def _with_horizons(
     taken: int,
 ) -> Experiment:
     """The experiment whose schedule has other horizons, each from some step on."""
-    optimizer = made.program.optimizer.own if made.loop in ("optimizer", "module") else None
     for at, then in horizons:
-        made = made._replace(rates=changed(made.rates, setup(then, data), optimizer, at, taken))
+        rates = changed(made.rates, setup(then, data), made.optimizer, at, taken)
+        made = made._replace(rates=rates)
     node, every = node_of(setup(horizons[-1][1] if horizons else first, data))
     check_reach(node, reach_of(setup(limits, data), every))
     return made
 
 
-def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
+def _state(runs: Sequence[Before]) -> State | None:
     """That of the newest checkpoint that can be read, and that the journal reaches."""
     for path in checkpoint.paths(runs[0].run):
         try:
@@ -170,7 +171,7 @@ def _state(runs: Sequence[Before]) -> dict[str, Any] | None:
     return None
 
 
-def _tags(of: Unit, changes: Sequence[str]) -> dict[str, str]:
+def _tags(of: ResumedUnit, changes: Sequence[str]) -> dict[str, str]:
     """Return the tags that say how often it was resumed, and with which changes.
 
     A run that has been taken further is no longer the one that its fingerprint tells.
@@ -183,7 +184,7 @@ def _tags(of: Unit, changes: Sequence[str]) -> dict[str, str]:
 
 
 def go_on(
-    of: Unit,
+    of: ResumedUnit,
     journal: Journal,
     changes: Sequence[str],
     received: Sequence[str],

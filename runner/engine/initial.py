@@ -8,7 +8,7 @@ from runner.errors import ConfigError
 from runner.model import BY_HAND
 from runner.record.column import PARAMETERS, tensor_edges
 from runner.record.journals import Journals
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 
 RUN, AFTER = "run:", "@"
 LINEAR = {"w": "weight", "b": "bias"}
@@ -52,7 +52,7 @@ def resolved(node: Values) -> Values:
     return {**node, "initial": {n: p.tolist() for n, p in zip(names, parts, strict=True)}}
 
 
-def _found(word: str) -> Run:
+def _found(word: str) -> RecordedRun:
     """The run of that id or name in the journals here."""
     found = Journals().found(word) if word else []
     if len(found) != 1:

@@ -4,19 +4,21 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
+from runner.base.arrays import Array, Flags
 from runner.config.build import build, known_as, swapped
 from runner.config.schema import Values, is_number
 from runner.dataset.samples import Dataset
 from runner.dataset.target import CLASSES
 from runner.engine import parts
+from runner.engine.batches import Batches
+from runner.engine.contract import Program
 from runner.engine.measure import Instrument
 from runner.engine.measure.by_hand import OfModel, OfObjective
 from runner.engine.measure.measuring import Measuring, Taken
-from runner.engine.measure.problem import Calculus, Problem
+from runner.engine.measure.problem import Calculus, TrainingProblem
 from runner.engine.reduction import class_weights
 from runner.engine.setup import Setup, refused
 from runner.engine.task import wanted
@@ -26,7 +28,6 @@ from runner.objective.minimised import MODEL, Minimised
 from runner.objective.optimum import Optimum
 from runner.record.column import MEASURE, SOME, Column
 
-Array = NDArray[np.floating[Any]]
 EVERY = "every"
 MSE = "torch.nn.MSELoss"
 
@@ -65,8 +66,8 @@ def measuring(
     of: Sequence[Setup],
     names: Sequence[str],
     calculus: Callable[[], Calculus],
-    program: Any,
-    batches: Any,
+    program: Program,
+    batches: Batches,
     initial: Array,
     data: Sequence[Dataset],
 ) -> Measuring | None:
@@ -90,7 +91,7 @@ def measuring(
                 f"is taken after every {one.every} steps, and there are "
                 f"{of[0].most_steps} at most: measure.every=1, say",
             )
-    problem = Problem(calculus, batches, known, program.scale)
+    problem = TrainingProblem(calculus, batches, known, program.scale)
     seeds = np.array([one.seed for one in of])
     made = Measuring(taken, problem, initial, lr, seeds)
     with refused(""):
@@ -110,10 +111,10 @@ def by_hand(of: Setup, model: Any) -> Calculus:
 
 
 def by_pytorch(
-    of: Setup, predict: Any, loss: Any, x_axes: int, learns: NDArray[np.bool_] | None = None
+    of: Setup, predict: Any, loss: Any, x_axes: int, learns: Flags | None = None
 ) -> Calculus:
     """Derivatives for the other loops; `learns`: which parameters do, where not all."""
-    from runner.engine.measure.by_pytorch import ByPyTorch
+    from runner.engine.measure.by_pytorch import AutogradCalculus
 
     if of.model["_target_"] == MODEL:
         doubt = "an objective has no samples"
@@ -121,7 +122,7 @@ def by_pytorch(
         doubt = "the loss counts some samples more than others: gradient_noise is for those alike"
     else:
         doubt = ""
-    return ByPyTorch(predict, loss, x_axes, of.device, noise_doubt=doubt, learns=learns)
+    return AutogradCalculus(predict, loss, x_axes, of.device, noise_doubt=doubt, learns=learns)
 
 
 def _instrument(name: str, node: Values) -> Instrument:

@@ -2,11 +2,9 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runner import loss as losses
 from runner import model as models
+from runner.base.arrays import Array
 from runner.config.build import build, known_as, swapped
 from runner.config.given import EPOCH_REDUCTION
 from runner.config.schema import Values
@@ -29,8 +27,6 @@ from runner.objective.minimised import (
     value,
 )
 from runner.record import naming
-
-Array = NDArray[np.floating[Any]]
 
 SAMPLES_TRIED = 1024
 """So many samples at most are a model and a loss tried on, before a run exists."""

@@ -1,15 +1,12 @@
 """Patience: for how many epochs a run was no better, and its parameters where it was best."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Counts, Index, Scalars, State
 from runner.engine.epoch import Seen
 from runner.engine.program.step import Step
-
-Array = NDArray[np.floating[Any]]
-Index = NDArray[np.int64]
 
 
 class Best(NamedTuple):
@@ -29,7 +26,7 @@ class Patience:
     over those that are still computed; a run by itself is one cell.
     """
 
-    def __init__(self, initial: Array, min_delta: Any, *, is_before: bool) -> None:
+    def __init__(self, initial: Array, min_delta: Scalars, *, is_before: bool) -> None:
         """`initial` is (parameters,), or (cells, parameters); `is_before`: whether it is that."""
         self._parameters = self._before = np.atleast_2d(initial)
         cells = len(self._parameters)
@@ -37,7 +34,7 @@ class Patience:
         self._watched, self._loss = np.full(cells, np.inf), np.full(cells, np.nan)
         self._epoch, self._epochs = np.zeros(cells, np.int64), 0
 
-    def after(self, seen: Seen, step: Step) -> Any:
+    def after(self, seen: Seen, step: Step) -> Counts:
         """Take the next step; for how many epochs it was no better, (cells,), or a number."""
         parameters = np.atleast_2d(step.parameters)
         if seen.epochs != self._epochs:
@@ -62,8 +59,8 @@ class Patience:
         for name in ("_parameters", "_before", "_min_delta", "_watched", "_loss", "_epoch"):
             setattr(self, name, getattr(self, name)[cells])
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return dict(vars(self))
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         vars(self).update(state)

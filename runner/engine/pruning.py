@@ -1,12 +1,11 @@
 """Which cells of a stack are given up: those that are behind the others, now and then."""
 
 import json
-from collections.abc import Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import AnyArray, Flags, Index, State
 from runner.base.seeds import is_seed
 from runner.config.schema import Values, leaves
 from runner.engine import stop
@@ -14,8 +13,6 @@ from runner.engine.epoch import UNSEEN, Seen
 
 SHARES = (8, 4, 2)
 """Cells are compared after an eighth, a quarter and a half of their epochs."""
-
-Index = NDArray[np.int64]
 
 
 class Pruning:
@@ -35,7 +32,7 @@ class Pruning:
         self._due = sorted({-(-epochs // share) for share in SHARES} - {epochs})
         self._validation = validation
 
-    def after(self, seen: Seen, goes_on: Any) -> Any:
+    def after(self, seen: Seen, goes_on: AnyArray) -> AnyArray:
         """(cells,): which of those that go on are behind after this step; False where none are."""
         if not self._due or seen.epochs < self._due[0]:
             return False
@@ -49,17 +46,17 @@ class Pruning:
         behind = [setting for setting, value in middle.items() if value > most]
         return goes_on & np.isin(self._settings, behind)
 
-    def _left(self, goes_on: NDArray[np.bool_]) -> list[int]:
+    def _left(self, goes_on: Flags) -> list[int]:
         return sorted({*self._settings[goes_on].tolist()})
 
     def keep(self, cells: Index) -> None:
         """Go on with the cells at these indices alone."""
         self._settings = self._settings[cells]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return dict(vars(self))
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         vars(self).update(state)
 
 

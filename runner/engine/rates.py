@@ -2,16 +2,18 @@
 
 import copy
 from collections.abc import Callable, Sequence
-from typing import Any, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Index, Scalars, State
+from runner.engine.contract import Stateful
 from runner.engine.epoch import Seen
 from runner.engine.program.stacked import cut
 from runner.schedule import Rule
 
-Index = NDArray[np.int64]
+if TYPE_CHECKING:
+    from torch.optim import Optimizer
 
 EPOCH, STEP = "epoch", "step"
 """How often a schedule goes on"""
@@ -27,40 +29,31 @@ def loaded_pytorch() -> Any:
     return pytorch
 
 
-class Rates(Protocol):
-    """Of the next step of a run, or of each cell of a stack."""
+class Rates(Stateful, Protocol):
+    """The learning rate of the next step, of a run by itself or of each cell of a stack."""
 
     @property
     def count(self) -> int:
         """How often it has gone on."""
 
     @property
-    def lr(self) -> Any:
+    def lr(self) -> Scalars | None:
         """A number, or an array (cells,); None where it is the config's at every step."""
 
     @property
-    def given(self) -> Sequence[Any]:
+    def given(self) -> Sequence[Scalars]:
         """What the program is to take the step with, if that is not its own affair."""
 
     def after(self, seen: Seen) -> None:
         """Go on to the next step."""
-
-    def keep(self, cells: Index) -> None:
-        """Go on with the cells at these indices among the present ones alone."""
-
-    def state(self) -> dict[str, Any]:
-        """Where the schedule is."""
-
-    def restore(self, state: dict[str, Any]) -> None:
-        """Go on from there."""
 
 
 class Constant:
     """The config's learning rate, at every step."""
 
     count = 0
-    lr: Any = None
-    given: Sequence[Any] = ()
+    lr: Scalars | None = None
+    given: Sequence[Scalars] = ()
 
     def after(self, seen: Seen) -> None:
         pass
@@ -68,27 +61,28 @@ class Constant:
     def keep(self, cells: Index) -> None:
         pass
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         pass
 
 
 class ByRule:
     """A schedule by hand."""
 
-    def __init__(self, rule_of: Callable[[Index], Rule], first: Any, every: str) -> None:
+    def __init__(self, rule_of: Callable[[Index], Rule], first: Scalars, every: str) -> None:
         """`first` is the config's learning rate, a float or (cells,); `every` a step, or an epoch.
 
         `rule_of` gives the rule for the cells at these indices in the stack.
         """
-        self._rule_of, self._first, self._every = rule_of, first, every
+        self._rule_of, self._every = rule_of, every
+        self._first: Any = first
         self._cells = np.arange(np.size(first))
         self._rule = rule_of(self._cells)
         self.count, self._epochs = 0, 0
         self._memory: Any = None
-        self._lr = first
+        self._lr: Any = first
         self._take(np.nan)
 
     @property
@@ -96,7 +90,7 @@ class ByRule:
         return self._lr
 
     @property
-    def given(self) -> Sequence[Any]:
+    def given(self) -> Sequence[Scalars]:
         return (self._lr,)
 
     def set(self) -> None:
@@ -115,7 +109,7 @@ class ByRule:
             self._take(np.nan)
         self._epochs = epochs
 
-    def _take(self, loss: Any) -> None:
+    def _take(self, loss: Scalars) -> None:
         lr, self._memory = self._rule(self.count, self._lr, self._first, loss, self._memory)
         is_array = isinstance(self._first, np.ndarray)
         self._lr = np.array(np.broadcast_to(lr, self._first.shape)) if is_array else float(lr)
@@ -125,22 +119,24 @@ class ByRule:
         self._memory = cut(self._memory, cells)
         self._rule = self._rule_of(self._cells)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         own = {"count": self.count, "epochs": self._epochs, "memory": self._memory}
         return {**own, "lr": self._lr, "first": self._first, "cells": self._cells}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self.count, self._epochs, self._memory = (state[k] for k in ("count", "epochs", "memory"))
         self._lr, self._first, self._cells = (state[k] for k in ("lr", "first", "cells"))
         self._rule = self._rule_of(self._cells)
 
 
-class ByPyTorch:
+class ByScheduler:
     """A scheduler of PyTorch's, of an optimizer whose learning rates it sets."""
 
-    given: Sequence[Any] = ()
+    given: Sequence[Scalars] = ()
 
-    def __init__(self, scheduler: Any, optimizer: Any, every: str, *, asks_loss: bool) -> None:
+    def __init__(
+        self, scheduler: Any, optimizer: "Optimizer", every: str, *, asks_loss: bool
+    ) -> None:
         """`asks_loss`: whether its step wants the loss that an epoch has ended with."""
         self._scheduler, self._optimizer, self._every = scheduler, optimizer, every
         loaded_pytorch().hooked.take_as_stepped(optimizer)
@@ -166,11 +162,11 @@ class ByPyTorch:
     def keep(self, cells: Index) -> None:
         raise NotImplementedError("a stack's schedules are by hand")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         own = copy.deepcopy(self._scheduler.state_dict())
         return {"own": own, "count": self.count, "epochs": self._epochs}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self._scheduler.load_state_dict(copy.deepcopy(state["own"]))
         self.count, self._epochs = state["count"], state["epochs"]
 
@@ -178,9 +174,9 @@ class ByPyTorch:
 class OfGroups(ByRule):
     """A schedule by hand of an optimizer of PyTorch's: each group is a cell."""
 
-    given: Sequence[Any] = ()
+    given: Sequence[Scalars] = ()
 
-    def __init__(self, rule: Rule, optimizer: Any, every: str) -> None:
+    def __init__(self, rule: Rule, optimizer: "Optimizer", every: str) -> None:
         self._optimizer = optimizer
         groups = optimizer.param_groups
         first = [group.get("initial_lr", group["lr"]) for group in groups]
@@ -199,11 +195,11 @@ class OfGroups(ByRule):
 class SetByRule(OfGroups):
     """The same where no scheduler of PyTorch's sets the groups' rates."""
 
-    def _take(self, loss: Any) -> None:
+    def _take(self, loss: Scalars) -> None:
         super()._take(loss)
         self.set()
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         super().restore(state)
         self.set()
 
@@ -225,11 +221,11 @@ class Changed:
         return self._after.count
 
     @property
-    def lr(self) -> Any:
+    def lr(self) -> Scalars | None:
         return self._now.lr
 
     @property
-    def given(self) -> Sequence[Any]:
+    def given(self) -> Sequence[Scalars]:
         return self._now.given
 
     def after(self, seen: Seen) -> None:
@@ -246,12 +242,12 @@ class Changed:
     def keep(self, cells: Index) -> None:
         raise NotImplementedError("a stack's horizon is not given anew")
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         before, after = self._before.state(), self._after.state()
         own = {"before": before, "after": after, "epochs": after["epochs"]}
         return {**own, "at": self._at, "taken": self._taken}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         if state.get("at") == self._at:
             self._before.restore(state["before"])
             self._after.restore(state["after"])

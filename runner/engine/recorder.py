@@ -4,18 +4,15 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from runner.engine.epoch import SO_FAR
-from runner.engine.measure import Recorded, Steps, read_only
+from runner.base.arrays import AnyArray, Array, Index, State
+from runner.engine.epoch import SO_FAR, Told
+from runner.engine.measure import RecordedColumn, Steps, read_only
 from runner.engine.program.step import Step
 from runner.engine.vectors import Vectors
 from runner.record.column import EPOCH_END, LOSS, SPACED, START, Column, row_type
 from runner.record.journal import Rows
 from runner.record.spacing import Spacing
-
-Array = NDArray[np.floating[Any]]
-Index = NDArray[np.int64]
 
 ROOM_BYTES = 16 * 2**20
 """What is collected before it has to be handed on."""
@@ -24,7 +21,7 @@ COPIES_BYTES = 2**20
 """What is measured at once: a processor's cache has room for it beside the step's own arrays."""
 
 
-class Figures(NamedTuple):
+class FinalFigures(NamedTuple):
     """What is known of a cell at its end."""
 
     steps: int
@@ -42,7 +39,7 @@ class Recorder:
 
     def __init__(
         self,
-        recorded: Sequence[Recorded],
+        recorded: Sequence[RecordedColumn],
         initial: Array,
         now: float,
         spacing: Spacing | None = None,
@@ -72,7 +69,7 @@ class Recorder:
         self.last = Step(np.full(len(initial), np.nan), initial, np.full_like(initial, np.nan))
         self.add(self.last, now, {column.name: 0 for column in told if column.every == START})
 
-    def _allocate(self, cells: int, size: int, dtype: Any) -> None:
+    def _allocate(self, cells: int, size: int, dtype: np.dtype[np.floating[Any]]) -> None:
         """Room for steps until they are measured. A large one is measured at once, not copied."""
         room = COPIES_BYTES // (cells * (16 + 2 * size * np.dtype(dtype).itemsize))
         self._copies = room > 2
@@ -94,7 +91,7 @@ class Recorder:
         """Whether what is collected has to be handed on."""
         return sum(rows.nbytes for rows in self._measured) >= ROOM_BYTES
 
-    def add(self, step: Step, now: float, told: Mapping[str, Any]) -> None:
+    def add(self, step: Step, now: float, told: Told) -> None:
         """Record the next step, made at `now`, of every cell, and what is `told` with it.
 
         What has no column is not recorded.
@@ -171,7 +168,7 @@ class Recorder:
         least: Array = np.fmin.reduce(ranked[: end - begin], axis=0, initial=np.inf)
         return least
 
-    def end(self, cells: Index) -> list[Figures]:
+    def end(self, cells: Index) -> list[FinalFigures]:
         """What is known of the cells at these indices; no further step of theirs is recorded."""
         self._until[cells] = self._count
         for vectors in self._vectors:
@@ -184,7 +181,7 @@ class Recorder:
         best = np.where(np.isinf(best), final, best)  # within the first epoch
         parameters = np.atleast_2d(self.last.parameters)[cells]
         return [
-            Figures(
+            FinalFigures(
                 self.steps,
                 float(final[n]),
                 float(best[n]),
@@ -215,7 +212,7 @@ class Recorder:
         for vectors in self._vectors:
             vectors.forget()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What is known of the steps so far, once the chunk has been handed on."""
         return {
             "first": self._first,
@@ -225,7 +222,7 @@ class Recorder:
             "vectors": [vectors.state() for vectors in self._vectors],
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from there: nothing is collected."""
         self._first, self._best = state["first"], state["best"]
         self._at_the_end, self.last = dict(state["at the end"]), Step(*state["last"])
@@ -240,7 +237,8 @@ class Recorder:
         """Go on with the cells at these indices alone, once the chunk has been handed on."""
         self._until, self._best = self._until[cells], self._best[cells]
         self._at_the_end = {name: values[cells] for name, values in self._at_the_end.items()}
-        self.last = Step(*(part[cells] for part in self.last[:3]))  # type: ignore[arg-type]
+        last: Sequence[AnyArray] = self.last[:3]
+        self.last = Step(*(part[cells] for part in last))
         self._allocate(len(cells), self.last.parameters.shape[1], self.last.parameters.dtype)
         for vectors in self._vectors:
             vectors.keep(cells)

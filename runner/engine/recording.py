@@ -4,19 +4,19 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import replace
-from typing import Any, NamedTuple, Protocol
+from typing import NamedTuple, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Flags, Index, State
 from runner.base.failure import summary, whole
 from runner.engine import ending, stop
 from runner.engine.batches import FullBatch
-from runner.engine.epoch import Seen
+from runner.engine.epoch import Seen, Told
 from runner.engine.experiment import Experiment
 from runner.engine.patience import Patience
 from runner.engine.program.step import Step
-from runner.engine.recorder import Figures, Recorder
+from runner.engine.recorder import FinalFigures, Recorder
 from runner.errors import JournalError
 from runner.record.journal import End, File, Rows, Sink
 
@@ -24,7 +24,7 @@ CHUNK_SECONDS = 0.5  # what is collected is handed on when it is so old
 WRITING_SHARE = 0.1  # but writing is to take no more than this share of the time
 
 
-class Run(NamedTuple):
+class FinishedRun(NamedTuple):
     """A run that has ended."""
 
     id: str
@@ -32,11 +32,11 @@ class Run(NamedTuple):
     end: End
     final_loss: float
     failure: BaseException | None
-    parameters: NDArray[np.floating[Any]]
+    parameters: Array
     """(parameters,): where it was best, with patience, and else at its end"""
 
 
-Tell = Callable[[int, Run], None]
+Tell = Callable[[int, FinishedRun], None]
 """Told of each cell that has ended: its index in the stack, and how."""
 
 
@@ -81,8 +81,8 @@ class Recording:
         self.indices = np.arange(len(runs))
         self.open = np.ones(len(runs), bool)
         self.left = len(runs)
-        self._before: NDArray[np.floating[Any]] | None = None
-        self._ended: dict[int, Run] = {}  # whose rows are not written yet
+        self._before: Array | None = None
+        self._ended: dict[int, FinishedRun] = {}  # whose rows are not written yet
         self._files: dict[int, File] = {}  # theirs
         self._share = 0.0  # seconds that each cell has had of the program's time
         self._then = time.perf_counter()
@@ -92,7 +92,7 @@ class Recording:
         self._known: Known = {}
         self._tags: Mapping[str, str] = dict[str, str]()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """Where the cells are, once all that has come of them is written."""
         self._flush()
         return {
@@ -104,7 +104,7 @@ class Recording:
             "share": self._share + (time.perf_counter() - self._then) / max(1, self.left),
         }
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from there."""
         self._recorder.restore(state["recorder"])
         if self.patience:
@@ -126,17 +126,17 @@ class Recording:
                 self._look.predicted("before", float(self._before[0]))
         self._then = time.perf_counter()
 
-    def add(self, step: Step, now: float, told: Mapping[str, Any]) -> None:
+    def add(self, step: Step, now: float, told: Told) -> None:
         """Record the next step, made at `now`, for the cells that go on, and what is told of it."""
         self._recorder.add(step, now, told)
 
-    def all_end(self, ended: Sequence[tuple[str, NDArray[np.bool_]]]) -> bool:
+    def all_end(self, ended: Sequence[tuple[str, Flags]]) -> bool:
         """Whether none goes on after a step with which these cells end."""
         return bool(ended) and not (self.open & ~np.any([c for _, c in ended], axis=0)).any()
 
     def end(
         self,
-        where: NDArray[np.bool_],
+        where: Flags,
         outcome: str,
         reason: str | None = None,
         failure: BaseException | None = None,
@@ -177,9 +177,9 @@ class Recording:
                 end = replace(end, tags={**end.tags, **own_reason, **self._tags})
             run = self._runs[self.indices[cell]]
             kept = best.parameters if best and best.epoch else own.parameters
-            self._ended[cell] = Run(run, end, own.final_loss, failure, kept)
+            self._ended[cell] = FinishedRun(run, end, own.final_loss, failure, kept)
 
-    def _predicted_after(self, cells: Any, figures: Sequence[Figures]) -> Any:
+    def _predicted_after(self, cells: Index, figures: Sequence[FinalFigures]) -> Array:
         assert self._predict is not None
         parameters = np.stack([own.parameters for own in figures])
         with np.errstate(over="ignore", invalid="ignore"):
@@ -188,7 +188,7 @@ class Recording:
             self._look.predicted("after", float(after[0]))
         return after
 
-    def hand_on(self, now: float) -> list[NDArray[np.int64]]:
+    def hand_on(self, now: float) -> list[Index]:
         """Write what is due; once half of the cells have ended, the indices of those that go on."""
         if 2 * self.left <= len(self.open):
             self._flush()
@@ -256,7 +256,7 @@ class Recording:
             self._journal.record(run, rows)
 
 
-def _failed(run: Run, error: Exception) -> Run:
+def _failed(run: FinishedRun, error: Exception) -> FinishedRun:
     """The run, of which not everything could be recorded."""
     failure = run.failure or error
     end = replace(run.end, outcome="failed", tags={"outcome": "failed"}, reason=whole(failure))

@@ -11,13 +11,11 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import numpy as np
 
+from runner.base.arrays import Array, Scalars
 from runner.dataset.target import IGNORED
 
 if TYPE_CHECKING:
-    from numpy.typing import NDArray
     from torch import Tensor
-
-    Number = float | NDArray[np.float64]
 
 MOST_TRIED = 24
 """The most samples a loss is tried on here."""
@@ -36,7 +34,7 @@ class Reduction(NamedTuple):
     leaves_out: bool = False
     """Whether a mean is over the samples that are not ignored"""
 
-    def weight(self, y: "Tensor", size: int) -> "Number":
+    def weight(self, y: "Tensor", size: int) -> Scalars:
         """Return how much the loss of a batch with that y counts: a number, or (cells,)."""
         if self.weights is None and not self.leaves_out:
             return size
@@ -44,14 +42,14 @@ class Reduction(NamedTuple):
         if self.weights is not None:
             counts = self.weights[y.where(counts, 0)].double() * counts
         total = counts.sum(dim=-1)
-        counted: NDArray[np.float64] = total.double().cpu().numpy()
+        counted: Array = total.double().cpu().numpy()
         return counted[()]  # 0 where all are ignored, by which NumPy divides
 
-    def term(self, loss: "Number", weight: "Number") -> "Number":
+    def term(self, loss: Scalars, weight: Scalars) -> Scalars:
         """Return what the loss of a batch adds to the epoch's total."""
         return loss if self.kind == "sum" else weight * loss
 
-    def whole(self, total: "Number", weight: "Number", samples: int) -> "Number":
+    def whole(self, total: Scalars, weight: Scalars, samples: int) -> Scalars:
         """Return the loss of all samples, from the totals of the batches that have been taken.
 
         A sum over a part of the samples is scaled to all of them.

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner import schedule as schedules
+from runner.base.arrays import Index
 from runner.config.build import build, declared, known_as, swapped, target
 from runner.config.schema import Values, is_number
 from runner.engine.program import CONSTANT
@@ -17,8 +17,8 @@ from runner.engine.program import SCHEDULES as OURS
 from runner.engine.rates import (
     EPOCH,
     STEP,
-    ByPyTorch,
     ByRule,
+    ByScheduler,
     Changed,
     Constant,
     OfGroups,
@@ -29,8 +29,6 @@ from runner.engine.rates import (
 from runner.engine.setup import Setup, refused
 from runner.errors import ConfigError
 from runner.schedule import Rule
-
-Index = NDArray[np.int64]
 
 HORIZONS = ("T_max", "total_iters", "total_steps")
 """Values of schedules that say how far they reach; null: as far as the run may go."""
@@ -126,7 +124,7 @@ def by_pytorch(of: Setup, optimizer: Any) -> Rates:
     every = _how_often(of.schedule.get("every"), of.epoch_steps, asks_loss=asks_loss)
     with refused("schedule: "):
         loaded_pytorch().check_cycle(scheduler, reach_of(of, every))
-    return ByPyTorch(scheduler, optimizer, every, asks_loss=asks_loss)
+    return ByScheduler(scheduler, optimizer, every, asks_loss=asks_loss)
 
 
 def changed(rates: Rates, of: Setup, optimizer: Any, at: int, taken: int) -> Rates:

@@ -5,11 +5,11 @@ Each rule is asked of numbers for a lone run, and of arrays (cells,) for a stack
 
 import math
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, NamedTuple, Protocol, TypeVar
+from typing import NamedTuple, Protocol, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import AnyArray, Counts, Flags, Index, Scalars, Truths
 from runner.config.spec import Spec
 
 OUTCOMES = {
@@ -67,20 +67,21 @@ def best_first(runs: Iterable[RunT]) -> list[RunT]:
 class Limits(NamedTuple):
     """What a step is held against: numbers, or arrays (cells,)."""
 
-    epochs: Any
-    below: Any
+    epochs: Counts
+    below: Scalars
     """The loss below which a run has converged; minus infinity if it never does."""
-    steps: Any = math.inf
-    patience: Any = math.inf
+    steps: Scalars = math.inf
+    patience: Scalars = math.inf
     """Epochs without a better one, after which it stops; infinite if it never does"""
-    min_delta: Any = 0.0
+    min_delta: Scalars = 0.0
     """By which an epoch's loss must be less than the best, if it is to be better"""
 
-    def of(self, cells: NDArray[np.int64]) -> "Limits":
+    def of(self, cells: Index) -> "Limits":
         """The limits of some cells of a stack; a run by itself is all there is."""
         if not isinstance(self.epochs, np.ndarray):
             return self
-        return Limits(*(part[cells] for part in self))
+        parts: Sequence[AnyArray] = self
+        return Limits(*(part[cells] for part in parts))
 
     def above(self, least: float) -> "Limits":
         """The limits for a loss that is at least so much; NaN, of which nobody knows how much."""
@@ -129,20 +130,20 @@ def together(cells: list[Limits]) -> Limits:
 class Now(NamedTuple):
     """Where a run is after a step: numbers, or arrays (cells,) but for epochs and steps."""
 
-    lost: Any
+    lost: Truths
     """Whether the loss or a parameter is not finite"""
-    loss: Any
+    loss: Scalars
     """Of the epoch that ends with this step; infinite within one"""
     epochs: int
     """That have ended"""
     steps: int
-    waited: Any = 0
+    waited: Counts = 0
     """Epochs since the best one"""
-    behind: Any = False
+    behind: Truths = False
     """Whether it is to be given up: see `runner.engine.pruning`"""
 
 
-Rule = Callable[[Now, Limits], Any]
+Rule = Callable[[Now, Limits], Truths]
 
 RULES: tuple[tuple[str, Rule], ...] = (
     ("diverged", lambda now, limits: now.lost),
@@ -157,7 +158,7 @@ RULES: tuple[tuple[str, Rule], ...] = (
 """The first that holds decides; if none does, the run goes on, unless it is interrupted."""
 
 
-def ended(now: Now, limits: Limits) -> Sequence[tuple[str, NDArray[np.bool_]]]:
+def ended(now: Now, limits: Limits) -> Sequence[tuple[str, Flags]]:
     """Each outcome in which cells stop with this step, and which, (cells,)."""
     if isinstance(now.loss, float):
         outcome = stopped(now, limits)
@@ -176,10 +177,11 @@ def stopped(now: Now, limits: Limits) -> str | None:
     return None
 
 
-def stopped_cells(now: Now, limits: Limits) -> list[tuple[str, NDArray[np.bool_]]]:
+def stopped_cells(now: Now, limits: Limits) -> list[tuple[str, Flags]]:
     """Each outcome with the cells of a stack that stop so, (cells,)."""
-    now = now._replace(loss=now.loss.astype(np.float64))
-    open_, found = np.ones(len(now.loss), bool), []
+    loss: AnyArray = now.loss
+    now, found = now._replace(loss=loss.astype(np.float64)), []
+    open_: Flags = np.ones(len(loss), bool)
     for outcome, holds in RULES:
         cells = open_ & holds(now, limits)
         open_ &= ~cells

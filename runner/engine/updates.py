@@ -99,7 +99,7 @@ def takes(node: Values) -> Takes:
     return Takes(told.get("closure"), told.get("create_graph", False), marks, given)
 
 
-class Group(NamedTuple):
+class ParameterGroup(NamedTuple):
     """Parameters that have values of their own."""
 
     names: Sequence[str]
@@ -107,7 +107,7 @@ class Group(NamedTuple):
     frozen: bool
 
 
-def groups(node: Values, names: Sequence[str]) -> list[Group]:
+def groups(node: Values, names: Sequence[str]) -> list[ParameterGroup]:
     """From `optimizer.groups`: first those that no group names. Raises ConfigError."""
     told = node.get("groups") or []
     if not isinstance(told, list) or not all(isinstance(one, Mapping) for one in told):
@@ -130,8 +130,8 @@ def groups(node: Values, names: Sequence[str]) -> list[Group]:
         options = {key: value for key, value in one.items() if key not in ("params", "frozen")}
         if frozen and options:
             raise ConfigError(where, f"what is frozen has no {', '.join(options)}")
-        made.append(Group(own, options, frozen))
-    rest = [Group(left, {}, frozen=False)] if left else []
+        made.append(ParameterGroup(own, options, frozen))
+    rest = [ParameterGroup(left, {}, frozen=False)] if left else []
     found = [*rest, *made]
     if all(group.frozen for group in found):
         raise ConfigError("optimizer.groups", "all parameters are frozen, so nothing learns")
@@ -175,7 +175,7 @@ def by_pytorch(
 
 
 def _made(
-    of: Setup, wants: Takes, parts: Sequence[Group], named: Mapping[str, Any], module: Any
+    of: Setup, wants: Takes, parts: Sequence[ParameterGroup], named: Mapping[str, Any], module: Any
 ) -> Any:
     """The optimizer of these parameters."""
     pairs = "named_parameters" in wants.given.values()
@@ -216,7 +216,7 @@ def _check_values(where: str, node: Values, options: Mapping[str, Any], like: An
         raise ConfigError(where, f"{error}") from error
 
 
-def _check_groups(made: Any, parts: Sequence[Group], wants: Takes) -> None:
+def _check_groups(made: Any, parts: Sequence[ParameterGroup], wants: Takes) -> None:
     """Refuse what a group says and the optimizer does not know: it would not heed it."""
     known = {*getattr(made, "defaults", {}), *wants.marks}
     for group in parts:

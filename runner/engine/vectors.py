@@ -1,18 +1,14 @@
 """Whole parameter vectors at some steps, where those of all would take too much room."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Index, Scalars, State
 from runner.engine.program.step import Step
 from runner.record.column import Column, row_type
 from runner.record.journal import Rows
 from runner.record.spacing import Spacing
-
-Array = NDArray[np.floating[Any]]
-Index = NDArray[np.int64]
 
 SHARE = 32
 """The spaced vectors take about one part in so many of the room that a whole trajectory may."""
@@ -48,7 +44,7 @@ class Vectors:
         self._waiting: list[tuple[int, float, Array]] = []
         self._ended: dict[int, list[tuple[int, float, Array]]] = {}
 
-    def add(self, number: int, parameters: Array, loss: Any, now: float) -> None:
+    def add(self, number: int, parameters: Array, loss: Scalars, now: float) -> None:
         """Take note of the next step of every cell; the least `loss` is the best one's."""
         vectors, loss = np.atleast_2d(parameters), np.atleast_1d(loss)
         self._now = now
@@ -85,12 +81,12 @@ class Vectors:
         """What was there has been handed on."""
         self._waiting, self._ended = [], {}
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """The best so far, once all the others have been handed on."""
         names = ("_best", "_best_loss", "_best_step", "_best_time", "_now", "_until")
         return {name: getattr(self, name) for name in names}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         """Go on from there."""
         vars(self).update(state)
         self.forget()

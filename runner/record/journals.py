@@ -13,7 +13,7 @@ from runner.errors import JournalError
 from runner.record import journal, plain
 from runner.record.column import Column, declared
 from runner.record.journal import End, File, Reader, Record, Start
-from runner.record.run import Run, cell_number, cell_rows, never_begun
+from runner.record.run import RecordedRun, cell_number, cell_rows, never_begun
 from runner.record.tally import Tally
 from runner.record.trajectory import Trajectory, assembled
 
@@ -35,7 +35,7 @@ class _Head:
 
 
 class Journals:
-    """See `runner.record.run.Source`."""
+    """See `runner.record.run.RunSource`."""
 
     def __init__(self, name: str = "", *, trust: bool = False) -> None:
         """Look through every journal whose name begins so.
@@ -49,7 +49,7 @@ class Journals:
         self._scanned: set[Path] = set()
         self._scan_all(name)
 
-    def found(self, word: str) -> list[Run]:
+    def found(self, word: str) -> list[RecordedRun]:
         heads = self._heads
         if word == "latest":
             own = sorted(self.parentless(), key=lambda run: heads[run].time)
@@ -61,7 +61,7 @@ class Journals:
             return self._runs([max(named, key=lambda run: heads[run].time)])
         return self._runs([run for run in heads if run.startswith(word)])
 
-    def cells(self, sweep: Run) -> list[Run]:
+    def cells(self, sweep: RecordedRun) -> list[RecordedRun]:
         rows = cell_rows(sweep)
         if not rows:  # it was cut off before it wrote its table
             own = [run for run, head in self._heads.items() if head.parent == sweep.id]
@@ -70,7 +70,7 @@ class Journals:
         found = {run.id: run for run in self.by_id(row["run"] for row in rows)}
         return [found.get(row["run"]) or never_begun(row, sweep) for row in rows]
 
-    def by_id(self, ids: Iterable[str]) -> list[Run]:
+    def by_id(self, ids: Iterable[str]) -> list[RecordedRun]:
         """The runs of these ids, in their order; those that are nowhere are left out."""
         wanted = list(ids)
         if not self._heads.keys() >= set(wanted):
@@ -117,7 +117,7 @@ class Journals:
             head.end = None  # it goes on
             head.tally.take(content)
 
-    def _runs(self, ids: Iterable[str]) -> list[Run]:
+    def _runs(self, ids: Iterable[str]) -> list[RecordedRun]:
         ids = list(ids)
         heads = [self._heads[run] for run in ids]
         starts: dict[str, Start] = {}
@@ -134,12 +134,12 @@ class Journals:
                     ends[run] = content
         return [self._run(run, starts[run], ends.get(run)) for run in ids]
 
-    def _run(self, run: str, start: Start, end: End | None) -> Run:
+    def _run(self, run: str, start: Start, end: End | None) -> RecordedRun:
         head = self._heads[run]
         end = end or self._cut_off(head)
         is_trusted = self._is_trusted(head.reader)
         config = partial(json.loads if is_trusted else _foreign, json.dumps(start.config))
-        return Run(
+        return RecordedRun(
             id=run,
             name=start.name,
             time=start.time,

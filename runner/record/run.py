@@ -21,7 +21,7 @@ FIGURES = ("outcome", "epochs", "final_loss", "best_loss", "seconds", "was_done"
 
 
 @dataclass(frozen=True, eq=False)
-class Run:
+class RecordedRun:
     """What is known of a run; its trajectory is read when it is asked for."""
 
     id: str
@@ -63,23 +63,23 @@ class Run:
         return "plan" in self.tags and "cells" in self.tags
 
 
-class Source(Protocol):
+class RunSource(Protocol):
     """Where runs are found."""
 
-    def found(self, word: str) -> list[Run]:
+    def found(self, word: str) -> list[RecordedRun]:
         """The runs that the word may mean.
 
         An id or its beginning, a name (the latest of those that bear it), or `latest`.
         """
 
-    def cells(self, sweep: Run) -> list[Run]:
+    def cells(self, sweep: RecordedRun) -> list[RecordedRun]:
         """The runs of the sweep's cells, in the sweep's order."""
 
     def candidates(self) -> list[str]:
         """What could have been asked for: names and ids."""
 
 
-def cell_rows(sweep: Run) -> list[dict[str, str]]:
+def cell_rows(sweep: RecordedRun) -> list[dict[str, str]]:
     """The sweep's own table of its cells; empty if it was cut off before it wrote one."""
     content = sweep.file("cells.csv") or b""
     table = csv.DictReader(io.StringIO(content.decode("utf-8", "replace"), newline=""))
@@ -91,7 +91,7 @@ def cell_rows(sweep: Run) -> list[dict[str, str]]:
     return [row for row in rows if None not in row and None not in row.values()] if is_ours else []
 
 
-def best_parameters(run: Run) -> dict[str, NDArray[Any]] | None:
+def best_parameters(run: RecordedRun) -> dict[str, NDArray[Any]] | None:
     """Each tensor where it was best, by its name; None of a run without patience."""
     if (content := run.file(BEST)) is None:
         return None
@@ -99,10 +99,10 @@ def best_parameters(run: Run) -> dict[str, NDArray[Any]] | None:
         return dict(arrays)
 
 
-def never_begun(row: Mapping[str, str], sweep: Run) -> Run:
+def never_begun(row: Mapping[str, str], sweep: RecordedRun) -> RecordedRun:
     """A cell of which the sweep's table tells that it has no run, and why."""
     swept = {key: text for key, text in row.items() if key not in (*KNOWN, *FIGURES)}
-    return Run(
+    return RecordedRun(
         id="",
         name=row["name"],
         time=sweep.time,
@@ -119,7 +119,7 @@ def never_begun(row: Mapping[str, str], sweep: Run) -> Run:
     )
 
 
-def cell_number(run: Run) -> int:
+def cell_number(run: RecordedRun) -> int:
     """The run's place in its sweep."""
     return int(number(run.tags.get("cell"), 0.0))
 

@@ -10,9 +10,9 @@ from numpy.typing import NDArray
 from runner.base import seeds
 from runner.errors import ConfigError, NoForm
 from runner.record.differing import PARAM, differing, varying
-from runner.record.run import FIGURES, KNOWN, Run, cell_rows
+from runner.record.run import FIGURES, KNOWN, RecordedRun, cell_rows
 from runner.report.line import Line, line_by_table, line_of
-from runner.report.problem import Problem, problem
+from runner.report.problem import FittedProblem, problem
 from runner.report.setting import Setting, grouped
 
 Array = NDArray[np.floating[Any]]
@@ -24,7 +24,7 @@ LONGEST = 300
 class Comparison(NamedTuple):
     """What a report tells."""
 
-    sweep: Run | None
+    sweep: RecordedRun | None
     """If all are cells of one sweep."""
     swept: list[str]
     lines: list[Line]
@@ -85,7 +85,9 @@ class Comparison(NamedTuple):
         return tuple(self.lines[index].swept[key] for key in self.seeded)
 
 
-def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = None) -> Comparison:
+def compare(
+    runs: Sequence[RecordedRun], sweep: RecordedRun | None = None, to: float | None = None
+) -> Comparison:
     """Read each trajectory once, one after another, for what is told of all runs."""
     runs = [run for run in runs if run.id]  # the sweep's table tells of those that never began
     told = cell_rows(sweep) if sweep else []
@@ -94,7 +96,7 @@ def compare(runs: Sequence[Run], sweep: Run | None = None, to: float | None = No
     swept = [key.removeprefix(PARAM) for key in columns] or _differing(runs, sweep)
     lines, left_out = [], []
     journal_ids = {run.tags.get("journal", run.id): run for run in runs}
-    entries: list[tuple[Run | None, dict[str, str]]] = (
+    entries: list[tuple[RecordedRun | None, dict[str, str]]] = (
         [(by_id.get(row["run"]) or journal_ids.get(row["run"]), row) for row in told]
         if told
         else [(run, {key: run.params.get(key, "") for key in swept}) for run in runs]
@@ -123,7 +125,7 @@ def _with_least(lines: Sequence[Line]) -> list[Line]:
     return made
 
 
-def _differing(runs: Sequence[Run], sweep: Run | None) -> list[str]:
+def _differing(runs: Sequence[RecordedRun], sweep: RecordedRun | None) -> list[str]:
     """What tells runs apart; of runs of anybody's, whatever is not below something else."""
     params = [run.params for run in runs]
     told = differing(params)
@@ -132,7 +134,7 @@ def _differing(runs: Sequence[Run], sweep: Run | None) -> list[str]:
     return told
 
 
-def _fitted(run: Run) -> tuple[Problem | None, list[str]]:
+def _fitted(run: RecordedRun) -> tuple[FittedProblem | None, list[str]]:
     try:
         found = problem(run)
     except NoForm:  # as one expects of a network

@@ -6,7 +6,7 @@ from pathlib import Path
 
 from runner.base.files import write_atomic
 from runner.record.place import page_path, pages
-from runner.record.run import Run, Source
+from runner.record.run import RecordedRun, RunSource
 
 FEW = 8
 """Of sweeps of up to so many cells each cell has pictures, unless it is said otherwise."""
@@ -16,7 +16,7 @@ Add = Callable[[str, Path], None]
 
 
 def draw(
-    source: Source, runs: Sequence[str], *, pictures: bool | None, page: bool, add: Add
+    source: RunSource, runs: Sequence[str], *, pictures: bool | None, page: bool, add: Add
 ) -> None:
     """Draw what belongs to these runs and sweeps, and add it to them in the store."""
     found = [run for word in runs for run in source.found(word)]
@@ -34,7 +34,9 @@ def draw(
                 add(run, path)
 
 
-def _pictures(runs: Sequence[Run], wanted: bool | None, folder: Path) -> Iterator[tuple[str, Path]]:
+def _pictures(
+    runs: Sequence[RecordedRun], wanted: bool | None, folder: Path
+) -> Iterator[tuple[str, Path]]:
     if not (len(runs) <= FEW if wanted is None else wanted):
         return
     from runner.report import pictures  # now that it is worth matplotlib's import
@@ -44,7 +46,7 @@ def _pictures(runs: Sequence[Run], wanted: bool | None, folder: Path) -> Iterato
             yield _id(run), path
 
 
-def _page(sweep: Run, cells: Sequence[Run], folder: Path) -> Path:
+def _page(sweep: RecordedRun, cells: Sequence[RecordedRun], folder: Path) -> Path:
     """The page's file, of which there is another one in mlruns by then."""
     from runner.report.comparison import compare
     from runner.report.page import page
@@ -55,6 +57,6 @@ def _page(sweep: Run, cells: Sequence[Run], folder: Path) -> Path:
     return path
 
 
-def _id(run: Run) -> str:
+def _id(run: RecordedRun) -> str:
     """In the journal."""
     return run.tags.get("journal", run.id)

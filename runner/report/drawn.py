@@ -27,7 +27,7 @@ DASHES = ("solid", "dashed", "dotted", "dotdash", "dotted", "dashed", "dotdash",
 MARKERS = ("circle", "square", "triangle", "diamond", "inverted_triangle", "hex", "star", "plus")
 
 
-class Group(NamedTuple):
+class LegendGroup(NamedTuple):
     """Settings that share a colour and an entry in the legend."""
 
     label: str
@@ -69,7 +69,7 @@ def _optimizer(compared: Comparison, setting: Setting) -> str:
     return run.params.get("optimizer", "") if run else ""
 
 
-def groups(compared: Comparison) -> list[Group]:
+def groups(compared: Comparison) -> list[LegendGroup]:
     """A few settings each for itself; more by the optimizer, or by what else has a few values."""
     settings = compared.settings
     if len(settings) <= MOST_GROUPS:
@@ -86,7 +86,7 @@ def groups(compared: Comparison) -> list[Group]:
             for value, own in by_value.items()
         ]
     return [
-        Group(name, colour(number), DASHES[number % 8], MARKERS[number % 8], tuple(own))
+        LegendGroup(name, colour(number), DASHES[number % 8], MARKERS[number % 8], tuple(own))
         for number, (name, own) in enumerate(named)
     ]
 

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runner.base import seeds
 from runner.base.colour import COLOURS
 from runner.report.comparison import Comparison
-from runner.report.drawn import DASHES, MARKERS, Group, label, setting_label
+from runner.report.drawn import DASHES, MARKERS, LegendGroup, label, setting_label
 from runner.report.paths import Paths
 from runner.report.series import Series
 from runner.report.table import as_number, table
@@ -30,7 +30,7 @@ def embedded(value: Any) -> str:
 
 def known(
     compared: Comparison,
-    groups: Sequence[Group],
+    groups: Sequence[LegendGroup],
     drawn: Sequence[int],
     told: Series | None,
     paths: Paths | None,

@@ -6,7 +6,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.record.trajectory import Trajectory
-from runner.report.problem import Problem
+from runner.report.problem import FittedProblem
 
 Array = NDArray[np.floating[Any]]
 
@@ -14,7 +14,7 @@ NEAR = 1e-3
 """Up to such a share of the loss, what the parameters give is the loss that was recorded."""
 
 
-def excess(fitted: Problem | None, trajectory: Trajectory) -> Array | None:
+def excess(fitted: FittedProblem | None, trajectory: Trajectory) -> Array | None:
     """(epochs,): of the losses that a run has recorded, over the least in closed form.
 
     Of a full batch it is computed from the parameters that the loss was of, so that it is exact

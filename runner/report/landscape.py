@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from runner.report.problem import Problem
+from runner.report.problem import FittedProblem
 
 Array = NDArray[np.floating[Any]]
 
@@ -55,7 +55,7 @@ class Landscape(NamedTuple):
 
 
 def landscape(
-    fitted: Problem,
+    fitted: FittedProblem,
     tracks: Sequence[Array],
     ended: Sequence[bool],
     points: int | None = None,

@@ -9,10 +9,10 @@ import numpy as np
 from runner.engine.identity import DATA
 from runner.engine.stop import ranked_value
 from runner.record.column import EVALUATIONS, MEASURE, PARAMETERS, VALIDATION
-from runner.record.run import Run, number
+from runner.record.run import RecordedRun, number
 from runner.record.trajectory import Trajectory
 from runner.report.excess import excess
-from runner.report.problem import Problem, edge
+from runner.report.problem import FittedProblem, edge
 
 MOST_EPOCHS = 1e15  # anybody may have written what MLflow has
 
@@ -21,7 +21,7 @@ class Line(NamedTuple):
     """One run, or a cell that never became one, as a line of the table."""
 
     name: str
-    run: Run | None
+    run: RecordedRun | None
     swept: dict[str, str]
     outcome: str
     epochs: int
@@ -74,11 +74,11 @@ class Line(NamedTuple):
 
 
 def line_of(
-    run: Run,
+    run: RecordedRun,
     trajectory: Trajectory,
     swept: dict[str, str],
     to: float | None,
-    fitted: Problem | None,
+    fitted: FittedProblem | None,
 ) -> Line:
     figures = run.figures
     distance = math.nan
@@ -138,6 +138,6 @@ def _measures(trajectory: Trajectory) -> dict[str, float]:
     return {key: float(values[-1]) for key, _, values in told if len(values)}
 
 
-def _epochs(run: Run) -> int:
+def _epochs(run: RecordedRun) -> int:
     epochs = run.figures.get("epochs_run", 0)
     return int(epochs) if 0 <= epochs < MOST_EPOCHS else 0

@@ -13,7 +13,7 @@ from runner.engine import parts
 from runner.engine.draws import Draws
 from runner.errors import ConfigError
 from runner.model import network as networks
-from runner.report.problem import Problem, parts_of
+from runner.report.problem import FittedProblem, parts_of
 
 Array = NDArray[np.floating[Any]]
 
@@ -26,7 +26,7 @@ MOST = 10**8
 
 
 @lru_cache(maxsize=4)
-def network_problem(text: str, trust: bool) -> Problem:
+def network_problem(text: str, trust: bool) -> FittedProblem:
     """The problem of these parts, as JSON: see `runner.report.problem`.
 
     Statistics of a batch are those of all samples, and nothing is dropped.
@@ -60,4 +60,4 @@ def network_problem(text: str, trust: bool) -> Problem:
             raise ConfigError(f"the model's loss cannot be computed anew: {said}") from error
         return found
 
-    return Problem(loss, start.size, data, of=samples)
+    return FittedProblem(loss, start.size, data, of=samples)

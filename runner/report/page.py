@@ -18,7 +18,7 @@ from runner.engine.stop import OUTCOMES
 from runner.errors import ConfigError
 from runner.record.column import LOSS
 from runner.record.place import page_path
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.report import figures, figures_overall, sections
 from runner.report.breaks import breaks
 from runner.report.comparison import Comparison
@@ -162,7 +162,7 @@ def _facts(compared: Comparison) -> list[tuple[str, str]]:
     return facts
 
 
-def _common(runs: Sequence[Run]) -> str:
+def _common(runs: Sequence[RecordedRun]) -> str:
     """The options and plain values that all runs have, so that no name has to say them."""
     params = [run.params for run in runs]
     told = {key: text for key, text in params[0].items() if "." not in key} if params else {}

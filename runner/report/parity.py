@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner.errors import ConfigError
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.report.problem import is_plain
 
 Array = NDArray[np.floating[Any]]
@@ -43,9 +43,9 @@ class Parity(NamedTuple):
     left_out: int
 
 
-def parity(runs: Sequence[Run]) -> Parity:
+def parity(runs: Sequence[RecordedRun]) -> Parity:
     """Each loop against the one before it, for runs that differ in their loop alone."""
-    alike: dict[str, dict[str, Run]] = {}
+    alike: dict[str, dict[str, RecordedRun]] = {}
     if len({run.tags.get("loop") for run in runs}) < 2:
         return Parity([], 0)
     for run in runs:
@@ -59,7 +59,7 @@ def parity(runs: Sequence[Run]) -> Parity:
     return Parity(pairs, len(neighbours) - len(pairs))
 
 
-def _experiment(run: Run) -> str:
+def _experiment(run: RecordedRun) -> str:
     """What runs have in common that should take the same steps, as text."""
     config = run.config()
     optimizer = config.get("optimizer")
@@ -71,7 +71,7 @@ def _experiment(run: Run) -> str:
     return json.dumps([same, optimizer, start], sort_keys=True)
 
 
-def _pair(one: Run, other: Run, *, named: bool) -> Pair:
+def _pair(one: RecordedRun, other: RecordedRun, *, named: bool) -> Pair:
     a, b = one.trajectory(), other.trajectory()
     steps, here, there = np.intersect1d(a.parameters[0], b.parameters[0], return_indices=True)
     w, v = a.parameters[1][here].astype(np.float64), b.parameters[1][there].astype(np.float64)

@@ -10,12 +10,12 @@ from numpy.typing import NDArray
 from runner.errors import ConfigError, NoForm
 from runner.objective.closed_form import LeastSquares
 from runner.objective.minima import Minima
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.report.comparison import Comparison
 from runner.report.drawn import label, thin
 from runner.report.landscape import Landscape, landscape
 from runner.report.plane import Plane, plane
-from runner.report.problem import Problem, of_network, problem
+from runner.report.problem import FittedProblem, of_network, problem
 
 Array = NDArray[np.floating[Any]]
 
@@ -70,7 +70,7 @@ def paths(compared: Comparison) -> Paths:
     axes = (names[0], "loss") if len(names) == 1 else (names[0], names[-1])
     if fitted.parameters > 2:
         through = plane([tracks[i] for i in order])
-        own = Problem(through.restricted(fitted.loss), 2, fitted.data)
+        own = FittedProblem(through.restricted(fitted.loss), 2, fitted.data)
         points = COARSE[fitted.solution is None]
         tracks = {i: through.project(track) for i, track in tracks.items()}
         axes = ("first principal component", "second principal component")
@@ -88,7 +88,7 @@ def paths(compared: Comparison) -> Paths:
     return Paths(made, first, axes, land, words)
 
 
-def _fitted(run: Run) -> Problem:
+def _fitted(run: RecordedRun) -> FittedProblem:
     try:
         return problem(run)
     except NoForm:
@@ -96,7 +96,7 @@ def _fitted(run: Run) -> Problem:
 
 
 def _tracks(
-    runs: Sequence[tuple[int, Run]], first: Sequence[int]
+    runs: Sequence[tuple[int, RecordedRun]], first: Sequence[int]
 ) -> tuple[dict[int, NDArray[np.int64]], dict[int, Array]]:
     """Steps and parameters of each run, thinned; those that are drawn at first the least."""
     usual = max(FEWEST, min(MOST_POINTS, BUDGET // len(runs)))
@@ -119,7 +119,7 @@ def _thin(track: Array, most: int) -> NDArray[np.intp]:
     return np.unique(np.concatenate(half))
 
 
-def _of_the_plane(through: Plane, fitted: Problem) -> list[str]:
+def _of_the_plane(through: Plane, fitted: FittedProblem) -> list[str]:
     words = [
         f"The plane is that of the first two principal components of the paths, which have "
         f"{100 * through.share:.3g} % of their variance; the loss on it is computed anew, at every "
@@ -131,7 +131,7 @@ def _of_the_plane(through: Plane, fitted: Problem) -> list[str]:
 
 
 def _of_the_land(
-    compared: Comparison, order: Sequence[int], fitted: Problem, land: Landscape, names: Any
+    compared: Comparison, order: Sequence[int], fitted: FittedProblem, land: Landscape, names: Any
 ) -> list[str]:
     """What a reader of the picture should know."""
     least = f"loss {land.loss(land.minima)[0]:.6g}"

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from runner.base.colour import colour
 from runner.errors import ConfigError
 from runner.record.column import PARAMETERS
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.record.trajectory import Trajectory
 from runner.report.drawn import is_wide, positive, thin
 from runner.report.landscape import landscape
@@ -25,7 +25,7 @@ DOTS = 110  # an inch
 MOST_POINTS = 4000  # of a curve: more than a picture has dots
 
 
-def draw(run: Run, folder: Path) -> Iterator[Path]:
+def draw(run: RecordedRun, folder: Path) -> Iterator[Path]:
     """Draw what MLflow's own charts do not show: the path over the landscape, into a file."""
     rows = run.trajectory()
     if len(rows) > 1 and (picture := _landscape(run, rows)) is not None:
@@ -34,7 +34,7 @@ def draw(run: Run, folder: Path) -> Iterator[Path]:
         yield path
 
 
-def _new(run: Run, x: str, y: str) -> tuple[Figure, Any]:
+def _new(run: RecordedRun, x: str, y: str) -> tuple[Figure, Any]:
     picture = Figure(SIZE, layout="constrained")
     axes = picture.add_subplot()
     axes.set_title(run.name if len(run.name) < 70 else f"{run.name[:67]}...", fontsize=10)
@@ -44,7 +44,7 @@ def _new(run: Run, x: str, y: str) -> tuple[Figure, Any]:
     return picture, axes
 
 
-def _mark_the_end(run: Run, axes: Any, x: float, y: float, steps: int) -> None:
+def _mark_the_end(run: RecordedRun, axes: Any, x: float, y: float, steps: int) -> None:
     """Where a diverged run, of so many steps an epoch, was last finite."""
     if run.outcome != "diverged":
         return
@@ -55,7 +55,7 @@ def _mark_the_end(run: Run, axes: Any, x: float, y: float, steps: int) -> None:
     axes.set_title(said, fontsize=10)
 
 
-def loss_picture(run: Run, rows: Trajectory) -> Figure:
+def loss_picture(run: RecordedRun, rows: Trajectory) -> Figure:
     """The loss over the epochs."""
     picture, axes = _new(run, "epoch", "loss")
     epochs, loss = rows.losses
@@ -69,7 +69,7 @@ def loss_picture(run: Run, rows: Trajectory) -> Figure:
     return picture
 
 
-def _landscape(run: Run, rows: Trajectory) -> Figure | None:
+def _landscape(run: RecordedRun, rows: Trajectory) -> Figure | None:
     """None if there are more than two parameters, or nobody knows what the loss is elsewhere."""
     own_names = rows.names(PARAMETERS)
     if len(own_names) > 2:

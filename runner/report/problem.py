@@ -27,7 +27,7 @@ from runner.errors import ConfigError, NoForm
 from runner.objective import closed_form, optimum
 from runner.objective.minima import Minima
 from runner.record.column import PARAMETERS
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 
 Array = NDArray[np.floating[Any]]
 
@@ -54,7 +54,7 @@ MOST_PARAMETERS = 1000
 """The largest objective of a run that may not be one's own: its Hessian has the square of it."""
 
 
-class Problem(NamedTuple):
+class FittedProblem(NamedTuple):
     """A model's parameters and the loss that they have on the dataset, in float64."""
 
     loss: Callable[[Array], Array]
@@ -104,19 +104,19 @@ def parts_of(text: str, *, trust: bool) -> Iterator[Values]:
         yield parts
 
 
-def problem(run: Run) -> Problem:
+def problem(run: RecordedRun) -> FittedProblem:
     """What the run fits. Raises ConfigError where it cannot be built, and why."""
     return _matching(run, _parts(run), _problem)
 
 
-def of_network(run: Run) -> Problem:
+def of_network(run: RecordedRun) -> FittedProblem:
     """The same where the model is a module of PyTorch's. Raises ConfigError."""
     from runner.report.network_loss import network_problem  # now that it is worth torch's import
 
     return _matching(run, {**_parts(run), "seed": run.config().get("seed", 0)}, network_problem)
 
 
-def _parts(run: Run) -> dict[str, Any]:
+def _parts(run: RecordedRun) -> dict[str, Any]:
     """The part of the run's config that says what it fits."""
     config = run.config()
     if not config:
@@ -135,7 +135,9 @@ def _parts(run: Run) -> dict[str, Any]:
     return parts
 
 
-def _matching(run: Run, parts: dict[str, Any], build_it: Callable[[str, bool], Problem]) -> Problem:
+def _matching(
+    run: RecordedRun, parts: dict[str, Any], build_it: Callable[[str, bool], FittedProblem]
+) -> FittedProblem:
     """The problem of these parts, if its data are those that the run had."""
     try:
         made = build_it(json.dumps(parts), run.trusted)
@@ -154,7 +156,7 @@ def _is_part(node: Any) -> bool:
     return isinstance(node, Mapping) and isinstance(node.get("_target_"), str)
 
 
-def edge(run: Run) -> float | None:
+def edge(run: RecordedRun) -> float | None:
     """The learning rate at which the run's optimizer leaves the minimum of its least squares.
 
     None unless it is SGD at a constant rate on least squares, on all samples at once. Raises
@@ -193,7 +195,7 @@ def is_plain(optimizer: Any) -> bool:
     return optimizer.get("_target_") in PLAIN and not any(optimizer.get(key) for key in more)
 
 
-def objective_problem(parts: Values, data: Dataset) -> Problem:
+def objective_problem(parts: Values, data: Dataset) -> FittedProblem:
     """That of an objective."""
     objective, count = objective_of(parts["objective"]), parts["parameters"]
     value = objective.value if objective.takes_cells else _each(objective.value)
@@ -205,7 +207,7 @@ def objective_problem(parts: Values, data: Dataset) -> Problem:
 
     known = optimum.of_objective(replace(objective, value=value, takes_cells=True))
     bent = objective.hessian if objective.is_quadratic else None
-    return Problem(
+    return FittedProblem(
         loss,
         count,
         data,
@@ -228,7 +230,7 @@ def _each(value: Callable[[Any], Any]) -> Callable[[Array], Array]:
 
 
 @lru_cache(maxsize=64)
-def _problem(text: str, trust: bool) -> Problem:
+def _problem(text: str, trust: bool) -> FittedProblem:
     with parts_of(text, trust=trust) as parts:
         if parts["objective"]:
             if not trust and parts["parameters"] > MOST_PARAMETERS:
@@ -237,7 +239,7 @@ def _problem(text: str, trust: bool) -> Problem:
         return _of_samples(parts, trust=trust)
 
 
-def _of_samples(parts: Values, *, trust: bool) -> Problem:
+def _of_samples(parts: Values, *, trust: bool) -> FittedProblem:
     if parts["model"]["_target_"] not in models.BY_HAND:
         raise NoForm(f"model: {parts['model']['_target_']} has no form by hand")
     if parts["loss"]["_target_"] not in losses.BY_HAND:
@@ -273,10 +275,10 @@ def _of_samples(parts: Values, *, trust: bool) -> Problem:
         return np.concatenate([loss_of(piece) for piece in pieces])
 
     if parts["loss"]["_target_"] != MSE:
-        return Problem(loss, design.shape[1], data)
+        return FittedProblem(loss, design.shape[1], data)
     known = optimum.of_least_squares(design, y, times)
     assert isinstance(known.solution, closed_form.LeastSquares)
-    return Problem(
+    return FittedProblem(
         loss,
         design.shape[1],
         data,

@@ -7,10 +7,12 @@ import numpy as np
 
 from runner.base import project
 from runner.record.journal import PUT_AWAY
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 
 
-def write_page(runs: Sequence[Run], of: Run | None, path: str | Path | None) -> Path:
+def write_page(
+    runs: Sequence[RecordedRun], of: RecordedRun | None, path: str | Path | None
+) -> Path:
     """Write the page of these runs, of a sweep or of a run; where it is.
 
     Unless a path is given it goes where the journal is, wherever the caller is now.

@@ -19,13 +19,13 @@ from runner.record.column import (
     SCHEDULE,
     VALIDATION,
 )
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.record.trajectory import Trajectory
 from runner.report.comparison import Comparison
 from runner.report.drawn import MOST_POINTS, grid, thin
 from runner.report.excess import excess
 from runner.report.line import Line
-from runner.report.problem import Problem, problem
+from runner.report.problem import FittedProblem, problem
 
 Array = NDArray[np.floating[Any]]
 Index = NDArray[np.int64]
@@ -49,7 +49,7 @@ class Key(NamedTuple):
     name: str
 
 
-class Curve(NamedTuple):
+class RecordedCurve(NamedTuple):
     """A quantity of a line of the comparison, at some of the steps at which it has a value."""
 
     line: int
@@ -71,7 +71,7 @@ class Band(NamedTuple):
 
 
 class Series(NamedTuple):
-    curves: dict[Key, list[Curve]]
+    curves: dict[Key, list[RecordedCurve]]
     bands: dict[Key, list[Band]]
 
 
@@ -81,7 +81,7 @@ def series(compared: Comparison, drawn: Sequence[int]) -> Series:
     at_first = {i for s in drawn for i in settings[s].lines if len(settings[s].lines) == 1}
     of_bands = {i: s for s in drawn for i in settings[s].lines if len(settings[s].lines) > 1}
     lines = [(i, line) for i, line in enumerate(compared.lines) if line.has_curve]
-    curves: dict[Key, list[Curve]] = {}
+    curves: dict[Key, list[RecordedCurve]] = {}
     held: dict[tuple[Key, int], list[Array]] = {}
     grids = {s: _grid([compared.lines[i] for i in settings[s].lines]) for s in of_bands.values()}
     most = MOST_POINTS
@@ -92,7 +92,7 @@ def series(compared: Comparison, drawn: Sequence[int]) -> Series:
             most = max(FEWEST, min(MOST_POINTS, BUDGET // (len(lines) * max(1, len(told)))))
         for key, steps, values in told:
             kept = thin(values, MOST_POINTS if index in at_first else most)
-            curves.setdefault(key, []).append(Curve(index, steps[kept], values[kept]))
+            curves.setdefault(key, []).append(RecordedCurve(index, steps[kept], values[kept]))
             if index in of_bands:
                 setting = of_bands[index]
                 own = _held(grids[setting], steps, values, line.outcome)
@@ -105,7 +105,7 @@ def series(compared: Comparison, drawn: Sequence[int]) -> Series:
 
 
 def quantities(
-    run: Run, trajectory: Trajectory, line: Line
+    run: RecordedRun, trajectory: Trajectory, line: Line
 ) -> Iterator[tuple[Key, Index, NDArray[np.float64]]]:
     """Each quantity of a run: which, steps, and its values after each, (steps,)."""
     fitted = _fitted(run)
@@ -135,7 +135,7 @@ def quantities(
         yield Key(SECONDS, "seconds"), trajectory.step, times - times[0]
 
 
-def _fitted(run: Run) -> Problem | None:
+def _fitted(run: RecordedRun) -> FittedProblem | None:
     try:
         return problem(run)
     except ConfigError:  # told already

@@ -13,7 +13,7 @@ MOST = 20
 """So many settings are told."""
 
 
-class Ended(NamedTuple):
+class EndedCell(NamedTuple):
     """A cell that has ended."""
 
     problem: str
@@ -27,7 +27,7 @@ class Ended(NamedTuple):
     best_loss: float
 
 
-def lines(ended: Sequence[Ended]) -> Iterator[str]:
+def lines(ended: Sequence[EndedCell]) -> Iterator[str]:
     """The settings of each problem, the best first: medians and quartiles over their seeds.
 
     Where seeds draw different data, a loss is told over the least that was seen on the same data:
@@ -38,7 +38,7 @@ def lines(ended: Sequence[Ended]) -> Iterator[str]:
     is_over = draws and len(groups) > 1
     least = seeds.least_of_each(((cell.problem, cell.data), cell.best_loss) for cell in ended)
 
-    def value(cell: Ended) -> float:
+    def value(cell: EndedCell) -> float:
         over = least.get((cell.problem, cell.data), math.inf) if is_over else 0.0
         return ranked_value(cell.outcome, cell.final_loss, cell.final_loss - over)
 

@@ -23,10 +23,10 @@ from runner.sweeps import parent, table, verify
 from runner.sweeps.done import done
 from runner.sweeps.executors import Executor, Local, Pool, Result, Work
 from runner.sweeps.executors.local import needs_other_process
-from runner.sweeps.plan import Plan, Unit, plan
+from runner.sweeps.plan import Plan, WorkUnit, plan
 from runner.sweeps.plan_lines import lines
 from runner.sweeps.progress import Progress
-from runner.sweeps.source import Source
+from runner.sweeps.source import CellSource
 from runner.sweeps.verify import Verified
 from runner.tracking.session import Session
 
@@ -39,7 +39,7 @@ Ask = Callable[..., Any]
 MakePlan = Callable[[Sequence[Cell]], Plan]
 
 
-class Ended(NamedTuple):
+class EndedSweep(NamedTuple):
     """A sweep that has ended."""
 
     cells: Sequence[Cell]
@@ -52,11 +52,11 @@ class Ended(NamedTuple):
 
 
 def carry_out(
-    source: Source,
+    source: CellSource,
     chosen: SweepSpec,
     tracked: Session | None,
     executor: MakeExecutor | None = None,
-) -> Ended:
+) -> EndedSweep:
     """Plan the sweep, execute it and show how it ended; only plan it where there is no session.
 
     By this machine's processes, unless there is another `executor`. Raises ConfigError before
@@ -84,7 +84,7 @@ def carry_out(
         say("\n".join(lines(planned)))
         if tracked is None:
             source.rounds.close()
-            return Ended(planned.cells, "", [], None, [])
+            return EndedSweep(planned.cells, "", [], None, [])
         with signals(signal.SIGINT, signal.SIGTERM) as received:
             sweep = _Sweep(source, planned, make, chosen, tracked, received, ask, pool.close)
             run, verified = sweep.execute(executor or local)
@@ -105,7 +105,7 @@ def carry_out(
         say("\n".join(verified.lines))
     if received:
         say("stopped     go on with: sweep.resume=true")
-    return Ended(cells, run, results, verified, received)
+    return EndedSweep(cells, run, results, verified, received)
 
 
 def _here(function: Callable[..., Any], *arguments: Any) -> Any:
@@ -141,7 +141,7 @@ class _Sweep:
 
     def __init__(
         self,
-        source: Source,
+        source: CellSource,
         planned: Plan,
         make: MakePlan,
         chosen: SweepSpec,
@@ -225,7 +225,7 @@ class _Sweep:
         failed = self._stops and any(r.outcome == "failed" for r in self._progress.results)
         return "the failure of another cell" if failed else ""
 
-    def _execute(self, executor: MakeExecutor, run: str, units: Sequence[Unit]) -> None:
+    def _execute(self, executor: MakeExecutor, run: str, units: Sequence[WorkUnit]) -> None:
         """Carry out the units until all are done, it is stopped, or one fails and that is asked."""
         if not units:
             return
@@ -260,7 +260,7 @@ class _Sweep:
         return Verified(verify.told(planned.cells, differences), bad)
 
 
-def work(planned: Plan, unit: Unit, run: str, store: str) -> Work:
+def work(planned: Plan, unit: WorkUnit, run: str, store: str) -> Work:
     """What a process needs to know to execute the unit, for the sweep whose own run is `run`."""
     cells = [planned.cells[number] for number in unit.numbers]
     data = [planned.data[number] for number in unit.numbers]

@@ -33,7 +33,7 @@ from runner.engine.initial import pinned
 from runner.errors import ConfigError
 from runner.sweeps.compose import compose, composed
 from runner.sweeps.search import searched
-from runner.sweeps.source import Source, all_at_once
+from runner.sweeps.source import CellSource, all_at_once
 
 STACKS = "hydra_plugins.gradient_descent_runner.StackLauncher"
 
@@ -53,7 +53,7 @@ def one_cell(words: Sequence[str], config_dir: str | Path | None) -> Cell:
         return Cell(values, chosen(choices, words), list(words), follows=follows)
 
 
-def many_cells(words: Sequence[str], config_dir: str | Path | None) -> Source:
+def many_cells(words: Sequence[str], config_dir: str | Path | None) -> CellSource:
     """What `python -m runner -m WORDS` would run. Raises ConfigError, as `one_cell` does."""
     with _hydra(words, config_dir) as loader:
         words = with_their_options(words)

@@ -18,12 +18,12 @@ from runner.config.spec import SweepSpec
 from runner.config.split import Split
 from runner.engine.unused import refuse_unused
 from runner.errors import ConfigError, RunnerError
-from runner.sweeps.carry_out import Ended, MakeExecutor, carry_out
+from runner.sweeps.carry_out import EndedSweep, MakeExecutor, carry_out
 from runner.sweeps.compose import compose, composed
 from runner.sweeps.executors import Engine, Executor
 from runner.sweeps.progress import Progress
 from runner.sweeps.search import searched
-from runner.sweeps.source import Source, all_at_once
+from runner.sweeps.source import CellSource, all_at_once
 from runner.tracking.session import Session, Settings, session
 
 SWEPT_ALONE = ("tracking", "sweep", "report")
@@ -65,7 +65,9 @@ def search(
     return _returned(ended.cells, [cell.overrides for cell in ended.cells], ended)
 
 
-def _carried_out(source: Source, master: DictConfig, engine: Engine | None) -> Ended | None:
+def _carried_out(
+    source: CellSource, master: DictConfig, engine: Engine | None
+) -> EndedSweep | None:
     """How the sweep has ended; None for a dry run."""
     cells = source.span
     chosen = settings(cells)
@@ -118,7 +120,7 @@ def settings(cells: Sequence[Cell]) -> SweepSpec:
 
 
 def _returned(
-    cells: Sequence[Cell], overrides: Sequence[Sequence[str]], ended: Ended
+    cells: Sequence[Cell], overrides: Sequence[Sequence[str]], ended: EndedSweep
 ) -> list[JobReturn]:
     """What Hydra's sweepers see: the final loss, infinite if it diverged."""
     by_cell = {r.cell: r for r in ended.results}

@@ -13,11 +13,11 @@ from runner.sweeps import table
 from runner.sweeps.executors.result import Result
 from runner.sweeps.plan import Plan
 from runner.sweeps.plan_lines import lines
-from runner.sweeps.source import Source
+from runner.sweeps.source import CellSource
 from runner.sweeps.verify import Verified
 
 
-def begin(journal: Journal, source: Source, planned: Plan, store: str) -> str:
+def begin(journal: Journal, source: CellSource, planned: Plan, store: str) -> str:
     """Record that the sweep begins, planned as far as it is; its id in the journal."""
     cells = source.span
     keys = table.swept(cells)

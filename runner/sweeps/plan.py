@@ -22,7 +22,7 @@ SLICE_BYTES = 128 * 2**20  # of what a slice of a stack holds at once
 SLICE_CELLS = 500  # beyond it, a step gains nothing, and the first cells are published later
 
 
-class Unit(NamedTuple):
+class WorkUnit(NamedTuple):
     """What one process executes at once: a slice of a stack, or a lone cell."""
 
     numbers: tuple[int, ...]
@@ -30,11 +30,11 @@ class Unit(NamedTuple):
     """What the cells bring to a stack; None for a lone one."""
 
 
-class Group(NamedTuple):
+class CellGroup(NamedTuple):
     """Cells of one structure, and why they run alone if they do."""
 
     numbers: tuple[int, ...]
-    units: tuple[Unit, ...]
+    units: tuple[WorkUnit, ...]
     alone: str | None
     loop: str
     doubt: str | None = None
@@ -48,14 +48,14 @@ class Plan(NamedTuple):
     data: Sequence[Dataset]
     fingerprints: Sequence[str]
     done: Sequence[Result]
-    groups: Sequence[Group]
+    groups: Sequence[CellGroup]
     spaced: int = 0
     """Of so many cells not all parameters are recorded at every step."""
     most_bytes: int = 0
     """That the parameters of the others take, if all of their epochs are used."""
 
     @property
-    def units(self) -> list[Unit]:
+    def units(self) -> list[WorkUnit]:
         return [unit for group in self.groups for unit in group.units]
 
     def among(self, cells: Sequence[Cell], numbers: Sequence[int], first: int = 0) -> "Plan":
@@ -67,7 +67,7 @@ class Plan(NamedTuple):
         groups = [
             group._replace(
                 numbers=moved(group.numbers),
-                units=tuple(Unit(moved(unit.numbers), unit.parts) for unit in group.units),
+                units=tuple(WorkUnit(moved(unit.numbers), unit.parts) for unit in group.units),
             )
             for group in self.groups
         ]
@@ -140,7 +140,7 @@ def plan(
     return Plan(cells, data, fingerprints, finished, _merged(groups), few, most)
 
 
-def _left(group: Group, left: Set[int]) -> Group:
+def _left(group: CellGroup, left: Set[int]) -> CellGroup:
     """The group with those of its units of which a cell is left."""
     units = tuple(unit for unit in group.units if left & {*unit.numbers})
     return group._replace(units=units, numbers=tuple(n for unit in units for n in unit.numbers))
@@ -191,16 +191,16 @@ def _group(
     prepared: Sequence[Parts | str],
     stack: Stack,
     workers: int,
-) -> Group:
+) -> CellGroup:
     """Return how the `rest` of these cells, all of one structure, is executed.
 
     Whether they are stacked is decided for all of them, whatever is done already and however they
     are divided among workers: otherwise a cell's numbers would depend on that.
     """
     first = prepared[numbers[0]]
-    units = tuple(Unit((number,), None) for number in rest)
+    units = tuple(WorkUnit((number,), None) for number in rest)
     if isinstance(first, str):
-        return Group(tuple(rest), units, first, "")
+        return CellGroup(tuple(rest), units, first, "")
     parts: list[Any] = [prepared[number] for number in numbers]
     most = _slice(parts)
     if stack is False:
@@ -214,8 +214,8 @@ def _group(
         size = min(most, -(-len(rest) // workers))
         slices = [rest[at : at + size] for at in range(0, len(rest), size)]
         brought = dict(zip(numbers, parts, strict=True))
-        units = tuple(Unit(tuple(some), [brought[n] for n in some]) for some in slices)
-    return Group(tuple(rest), units, alone, first.setup.loop, first.doubt)
+        units = tuple(WorkUnit(tuple(some), [brought[n] for n in some]) for some in slices)
+    return CellGroup(tuple(rest), units, alone, first.setup.loop, first.doubt)
 
 
 def _slice(parts: Sequence[Parts]) -> int:
@@ -233,10 +233,10 @@ def _slice(parts: Sequence[Parts]) -> int:
     return max(2, min(SLICE_CELLS, SLICE_BYTES // (numbers * first.start.itemsize)))
 
 
-def _merged(groups: Iterable[Group]) -> list[Group]:
+def _merged(groups: Iterable[CellGroup]) -> list[CellGroup]:
     """Stacks first; lone cells that run alone for the same reason, in one group."""
-    merged: list[Group] = []
-    alone: dict[str, list[Group]] = {}
+    merged: list[CellGroup] = []
+    alone: dict[str, list[CellGroup]] = {}
     for group in groups:
         if group.alone:
             alone.setdefault(group.alone, []).append(group)
@@ -244,5 +244,5 @@ def _merged(groups: Iterable[Group]) -> list[Group]:
             merged.append(group)
     for why, some in alone.items():
         numbers = tuple(sorted(number for group in some for number in group.numbers))
-        merged.append(Group(numbers, tuple(Unit((n,), None) for n in numbers), why, ""))
+        merged.append(CellGroup(numbers, tuple(WorkUnit((n,), None) for n in numbers), why, ""))
     return merged

@@ -19,7 +19,7 @@ from runner.config.samplers import sampler
 from runner.config.split import Split
 from runner.errors import ConfigError
 from runner.sweeps.executors.result import Result
-from runner.sweeps.source import Rounds, Source
+from runner.sweeps.source import CellSource, Rounds
 
 TRIES = 20
 """A sampler may ask for what was asked for before, so often for each new sample."""
@@ -37,7 +37,7 @@ Sample = tuple[tuple[str, ...], tuple[int, ...]]
 """Of each scale its value, of each wheel its position."""
 
 
-def searched(split: Split, compose: Compose) -> Source:
+def searched(split: Split, compose: Compose) -> CellSource:
     """The cells of a search. Raises ConfigError."""
     how, place = split.how, split.overrides
     of = space(how, split.axes)
@@ -56,7 +56,7 @@ def searched(split: Split, compose: Compose) -> Source:
                 made.tell(sample, own)
             say(made.progress(how.samples or 0))
 
-    return Source(span, rounds(), how.samples * seeds, made.lines(), made.found)
+    return CellSource(span, rounds(), how.samples * seeds, made.lines(), made.found)
 
 
 def _corners(of: Space) -> Iterator[list[tuple[int, str]]]:

@@ -10,7 +10,7 @@ Rounds = Generator[Sequence[Cell], Sequence[Result], None]
 """The cells of each round, from what became of those of the round before."""
 
 
-class Source(NamedTuple):
+class CellSource(NamedTuple):
     """The cells of a sweep."""
 
     span: Sequence[Cell]
@@ -28,7 +28,7 @@ class Source(NamedTuple):
         """Whether what comes next depends on what came of those before."""
         return bool(self.lines)
 
-    def mapped(self, change: Callable[[Sequence[Cell]], Sequence[Cell]]) -> "Source":
+    def mapped(self, change: Callable[[Sequence[Cell]], Sequence[Cell]]) -> "CellSource":
         """The same with other cells in the place of each round's."""
 
         def rounds() -> Rounds:
@@ -45,10 +45,10 @@ class Source(NamedTuple):
         return self._replace(span=span, rounds=rounds(), most=most)
 
 
-def all_at_once(cells: Sequence[Cell]) -> Source:
+def all_at_once(cells: Sequence[Cell]) -> CellSource:
     """Cells of which each is known."""
 
     def once() -> Rounds:
         yield cells
 
-    return Source(cells, once(), len(cells))
+    return CellSource(cells, once(), len(cells))

@@ -19,7 +19,7 @@ from runner.engine.stop import OUTCOMES, best_first
 from runner.record.differing import distinct, informative, of_setting
 from runner.record.run import FIGURES, KNOWN
 from runner.sweeps import by_setting
-from runner.sweeps.by_setting import Ended
+from runner.sweeps.by_setting import EndedCell
 from runner.sweeps.executors.result import Result
 
 DATA = ("dataset", "objective", "validation", "validation_data", "split_seed")
@@ -105,7 +105,7 @@ def _by_setting(cells: Sequence[Cell], results: Sequence[Result]) -> Iterator[st
     if len(others) == len(keys) or not any(r.epochs for r in results):
         return
     ended = [
-        Ended(
+        EndedCell(
             *of_setting({key: value_of(cells[r.cell], key) for key in others}),
             _data(cells[r.cell]),
             r.outcome,

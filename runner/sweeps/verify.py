@@ -23,7 +23,7 @@ from runner.dataset.samples import Dataset
 from runner.engine import drive, identity, stop
 from runner.engine.experiment import compose
 from runner.engine.isolated import isolated
-from runner.engine.recording import Run
+from runner.engine.recording import FinishedRun
 from runner.record.column import PARAMETERS, VALIDATION, Column, declared
 from runner.record.journal import End, File, Reader, Rows, Start
 from runner.record.trajectory import Trajectory, assembled
@@ -232,7 +232,7 @@ def _shaken(data: Dataset, rng: np.random.Generator) -> Dataset:
 
 def _alone(spec: Spec, data: Dataset) -> Lone:
     """Return the lone run of a cell, which the plan has checked."""
-    kept, ended = _Kept(), list[Run]()
+    kept, ended = _Kept(), list[FinishedRun]()
     limits = stop.limits_of(spec)
     with isolated():
         experiment = compose(Checked(spec), data)

@@ -36,7 +36,7 @@ from runner.tracking.batch import (
     Batch,
     pairs,
 )
-from runner.tracking.columns import Column, by_key, insert_points
+from runner.tracking.columns import StoredPoints, by_key, insert_points
 from runner.tracking.dataset_rows import add_datasets
 from runner.tracking.files import Files
 from runner.tracking.sql import IDS_AT_ONCE, execute, insert_or_set, open_engine
@@ -256,7 +256,7 @@ def _copy(path: Path, to: Path) -> None:
     shutil.copyfile(path, to)
 
 
-def _latest(columns: Sequence[Column]) -> list[dict[str, Any]]:
+def _latest(columns: Sequence[StoredPoints]) -> list[dict[str, Any]]:
     """The latest point of each metric of each run, as rows."""
     latest: dict[tuple[str, str], tuple[Any, ...]] = {}
     for column in columns:

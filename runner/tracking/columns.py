@@ -17,7 +17,7 @@ AT_ONCE = 50
 LARGEST = float(np.finfo(np.float64).max)  # what MLflow stores for an infinity
 
 
-class Column(NamedTuple):
+class StoredPoints(NamedTuple):
     """The points of one key of one run, as they are stored."""
 
     run: str
@@ -35,14 +35,14 @@ class Column(NamedTuple):
         return int(self.steps[at]), int(self.times[at]), float(values[at]), bool(is_nan[at])
 
 
-def by_key(points: Points) -> Iterator[Column]:
+def by_key(points: Points) -> Iterator[StoredPoints]:
     """A column for each key."""
     values = np.clip(points.values.astype(np.float64), -LARGEST, LARGEST)
     for name, own in zip(points.keys, values.T, strict=True):
-        yield Column(points.run, key(name), points.steps, points.times, own)
+        yield StoredPoints(points.run, key(name), points.steps, points.times, own)
 
 
-def insert_points(connection: sa.Connection, columns: Sequence[Column]) -> None:
+def insert_points(connection: sa.Connection, columns: Sequence[StoredPoints]) -> None:
     """Add the points within the connection's transaction; what is there already stays as it is."""
     cursor = connection.connection.cursor()
     if connection.dialect.name == "sqlite":
@@ -54,7 +54,7 @@ def insert_points(connection: sa.Connection, columns: Sequence[Column]) -> None:
     cursor.close()
 
 
-def _into_sqlite(cursor: Any, columns: Sequence[Column]) -> None:
+def _into_sqlite(cursor: Any, columns: Sequence[StoredPoints]) -> None:
     """By way of tables in memory, from which one statement takes all rows.
 
     A statement for each row, as executemany has it, takes half as long again. Steps and times are
@@ -63,7 +63,7 @@ def _into_sqlite(cursor: Any, columns: Sequence[Column]) -> None:
     for name, content in _TABLES.items():
         cursor.execute(f"CREATE TEMP TABLE {name} {content}")
     places: dict[tuple[bytes, bytes], int] = {}
-    moments: list[Column] = []
+    moments: list[StoredPoints] = []
     heads, first = [], 1
     for c in columns:
         place = places.setdefault((c.steps.tobytes(), c.times.tobytes()), len(places))
@@ -79,13 +79,13 @@ def _into_sqlite(cursor: Any, columns: Sequence[Column]) -> None:
         cursor.execute(f"DROP TABLE temp.{name}")
 
 
-def _numbered(columns: Iterable[Column]) -> Iterator[tuple[int, int, int, int]]:
+def _numbered(columns: Iterable[StoredPoints]) -> Iterator[tuple[int, int, int, int]]:
     for place, c in enumerate(columns):
         for number, (step, time) in enumerate(zip(c.steps.tolist(), c.times.tolist(), strict=True)):
             yield place, number, step, time
 
 
-def _values(columns: Sequence[Column]) -> Iterator[tuple[float | None, ...]]:
+def _values(columns: Sequence[StoredPoints]) -> Iterator[tuple[float | None, ...]]:
     """Yield the values of all columns in groups of AT_ONCE, the last one filled up with NULL."""
     values = chain.from_iterable(c.values.tolist() for c in columns)
     return zip_longest(*[values] * AT_ONCE)

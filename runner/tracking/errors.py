@@ -7,7 +7,7 @@ import sqlalchemy as sa
 
 
 @dataclass
-class Report:
+class PublishingReport:
     """What became of the runs in the journals."""
 
     published: int = 0

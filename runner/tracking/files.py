@@ -3,9 +3,11 @@
 A short run's two files take as long as its rows, and Python has one thread at work at a time.
 """
 
+import os
 import pickle
 import subprocess
 import sys
+import threading
 from collections import deque
 from collections.abc import Sequence
 from contextlib import suppress
@@ -99,7 +101,9 @@ def _write(file: File) -> None:
     place, write_to = file
     if not place.parent.is_dir():
         place.parent.mkdir(parents=True, exist_ok=True)
-    with replacing(place, place.with_name(f".{place.name}")) as new:
+    # Two publishers, or two threads of one, may write the same file at once.
+    beside = place.with_name(f".{place.name}.{os.getpid()}-{threading.get_ident()}")
+    with replacing(place, beside) as new:
         write_to(new)
 
 

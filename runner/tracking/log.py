@@ -17,11 +17,11 @@ def log_to_file(uri: str) -> None:
         def format(self, record: logging.LogRecord) -> str:
             return scrubbed(super().format(record), uri)
 
-    class File(logging.FileHandler):
+    class LogFile(logging.FileHandler):
         def handleError(self, record: logging.LogRecord) -> None:
             """Say nothing, and no traceback: the disk is full, which the report tells."""
 
-    handler = File(LOG, delay=True, encoding="utf-8")
+    handler = LogFile(LOG, delay=True, encoding="utf-8")
     handler.setFormatter(Scrubbing("%(asctime)s %(name)s: %(message)s"))
     logging.basicConfig(level=logging.WARNING, handlers=[handler], force=True)
     # Its own as well: some MLflows take the root's away where they create tables.

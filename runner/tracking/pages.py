@@ -11,7 +11,7 @@ from mlflow.exceptions import MlflowException
 
 from runner.base.uri import without_credentials
 from runner.record.column import FIGURES
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.tracking.batch import JOURNAL_TAG, PARENT_TAG
 from runner.tracking.client import connect
 
@@ -25,7 +25,7 @@ KIND = {"workflowType": "machine_learning"}
 """Without it the UI takes every experiment for one of generative AI."""
 
 
-def of(uri: str, run: Run) -> str | None:
+def of(uri: str, run: RecordedRun) -> str | None:
     """The page of the run at the server's address; None if it has no such run.
 
     A sweep's has its cells, the best first, in the chart view, and of charts those with curves.
@@ -55,7 +55,7 @@ def of(uri: str, run: Run) -> str | None:
     return f"{base}/runs?{asked}"
 
 
-def place(client: MlflowClient, run: Run) -> tuple[str, str] | None:
+def place(client: MlflowClient, run: RecordedRun) -> tuple[str, str] | None:
     """The run's experiment and id in the store, if it is there."""
     try:
         info = client.get_run(run.id).info

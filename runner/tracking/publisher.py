@@ -19,7 +19,7 @@ from runner.base.uri import recorded, scrubbed
 from runner.errors import GivenUp, JournalGone, JournalUnavailable, RunsRefused
 from runner.record import journal
 from runner.tracking.batch import Batch, Store
-from runner.tracking.errors import Report, brief, is_for_good
+from runner.tracking.errors import PublishingReport, brief, is_for_good
 from runner.tracking.files import Files
 from runner.tracking.opening import opened
 from runner.tracking.publication import Publication
@@ -52,7 +52,7 @@ class Publisher:
         self._first: list[str] = []
         self.followed: list[str] = []  # the runs that are no cells of a sweep
 
-    def follow(self, name: str, *, live: bool) -> Report:
+    def follow(self, name: str, *, live: bool) -> PublishingReport:
         """Publish the journals of that name as they grow, then those that others left behind.
 
         Without `live`, nothing is written before `ended`.
@@ -97,7 +97,7 @@ class Publisher:
 
     def serve(
         self, name: str, undrawn: list[str], *, live: bool, draw: Callable[[str], None]
-    ) -> Report:
+    ) -> PublishingReport:
         """Publish the journals of that name until `ended`, each as it grows and to its end.
 
         Each belongs to a call by itself, but for those of a pool's processes. When there is nothing
@@ -155,7 +155,7 @@ class Publisher:
             for stack, _ in growing.values():
                 stack.close()
 
-    def recover(self, *, everything: bool = False, wait: float = 0) -> Report:
+    def recover(self, *, everything: bool = False, wait: float = 0) -> PublishingReport:
         """Publish what nobody writes or publishes any more, if it is meant for this store.
 
         With `everything`, whichever store it is meant for. What another process is publishing is
@@ -282,11 +282,11 @@ class Publisher:
             raise JournalGone(why) from error
         self._waiting.pause(error)
 
-    def _report(self, runs: list[str], why: str = "") -> Report:
+    def _report(self, runs: list[str], why: str = "") -> PublishingReport:
         kept = {run: why for run, why in self._refused.items() if run not in self._deleted}
         reasons = dict.fromkeys([*kept.values(), *self._unreadable])
         why = scrubbed(why or "; ".join(reasons), self._uri)
-        return Report(len(runs), why, self._damaged, len(self._deleted))
+        return PublishingReport(len(runs), why, self._damaged, len(self._deleted))
 
 
 def _in_order(path: Path) -> str:

@@ -32,7 +32,7 @@ from runner.record.column import (
     standard,
 )
 from runner.record.naming import key
-from runner.record.run import Run, cell_number, cell_rows, never_begun
+from runner.record.run import RecordedRun, cell_number, cell_rows, never_begun
 from runner.record.trajectory import Trajectory, assembled
 from runner.tracking.batch import JOURNAL_TAG, LONGEST_PARAM, PARENT_TAG, STATUS
 from runner.tracking.client import connect
@@ -81,7 +81,7 @@ def _no_store(uri: str) -> str | None:
 
 
 class MlflowRuns:
-    """See `runner.record.run.Source`. Raises SourceError where the store cannot be read."""
+    """See `runner.record.run.RunSource`. Raises SourceError where the store cannot be read."""
 
     def __init__(self, uri: str, *, trust: bool) -> None:
         self._uri, self._trust = uri, trust
@@ -98,7 +98,7 @@ class MlflowRuns:
         """Remove what was fetched."""
         self._remove()
 
-    def found(self, word: str) -> list[Run]:
+    def found(self, word: str) -> list[RecordedRun]:
         if word == "latest":
             return self._latest()
         quote = '"' if "'" in word else "'"
@@ -115,7 +115,7 @@ class MlflowRuns:
         begin = [f"attributes.run_id LIKE '{word}%'", f"tags.{JOURNAL_TAG} LIKE '{word}%'"]
         return list({run.id: run for text in begin for run in self._search(text)}.values())
 
-    def cells(self, sweep: Run) -> list[Run]:
+    def cells(self, sweep: RecordedRun) -> list[RecordedRun]:
         own = self._search(f"tags.{PARENT_TAG} = '{sweep.id}'", most=None)
         there = {run.tags.get(JOURNAL_TAG, run.id) for run in own}
         rows = cell_rows(sweep)
@@ -128,12 +128,12 @@ class MlflowRuns:
         some = self._search("", most=NAMED)
         return [*(run.name for run in some), *(run.id for run in some)]
 
-    def _latest(self) -> list[Run]:
+    def _latest(self) -> list[RecordedRun]:
         # A sweep's cells begin after its own run.
         own = (run for run in self._each("") if PARENT_TAG not in run.data.tags)
         return [self._run(run) for run in islice(own, 1)]
 
-    def _search(self, text: str, most: int | None = PAGE) -> list[Run]:
+    def _search(self, text: str, most: int | None = PAGE) -> list[RecordedRun]:
         """The latest runs first."""
         return [self._run(run) for run in islice(self._each(text, most or PAGE), most)]
 
@@ -152,12 +152,12 @@ class MlflowRuns:
             if not token:
                 return
 
-    def _run(self, found: Any) -> Run:
+    def _run(self, found: Any) -> RecordedRun:
         info, data = found.info, found.data
         if not RUN_ID.fullmatch(info.run_id):  # folders and files bear it
             raise SourceError(f"MLflow cannot be read: {info.run_id!r:.80} is no id of a run")
         outcome = OUTCOMES.get(info.status, "finished")
-        return Run(
+        return RecordedRun(
             id=info.run_id,
             name=info.run_name or info.run_id,
             time=info.start_time / 1000,

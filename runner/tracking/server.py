@@ -16,7 +16,7 @@ from runner.base import project
 from runner.base.signals import signals
 from runner.base.uri import scrubbed
 from runner.errors import NoPort
-from runner.record.run import Run
+from runner.record.run import RecordedRun
 from runner.tracking.client import connect
 from runner.tracking.pages import place
 
@@ -40,7 +40,7 @@ QUIETLY = {
 }
 
 
-def serving(host: str, port: int, run: Run) -> str | None:
+def serving(host: str, port: int, run: RecordedRun) -> str | None:
     """The address of a server that has the run, on one of the ports; None if there is none."""
     for address in (f"http://{host}:{one}" for one in _ports(port) if _listens(host, one)):
         with suppress(Exception):  # whatever else it is that answers there

@@ -122,7 +122,7 @@ def test_gradient_by_hand_is_the_derivative(name, problem):
     hand, torchs = losses.BY_HAND[name](), getattr(torch.nn, name.rpartition(".")[2])()
 
     def first_step(at):
-        return numpy_loop.Program(at, model, hand, optimizers.descent(lr=0.1)).advance((x, y))
+        return numpy_loop.NumPyProgram(at, model, hand, optimizers.descent(lr=0.1)).advance((x, y))
 
     gradient = first_step(w).gradient
     leaf = torch.tensor(w, requires_grad=True)

@@ -484,13 +484,13 @@ def test_descent_leaves_at_the_edge(dataset, optimizer, compose_config):
 
 def run_of(values, *, trusted=True):
     """A run that is known by its config alone."""
-    from runner.record.run import Run
+    from runner.record.run import RecordedRun
 
     def nothing(*_):
         return None
 
     said = {"config": lambda: values, "trajectory": nothing, "file": nothing}
-    return Run("0", "a run", 0, None, {}, {}, {}, "exhausted", "", **said, trusted=trusted)
+    return RecordedRun("0", "a run", 0, None, {}, {}, {}, "exhausted", "", **said, trusted=trusted)
 
 
 def test_a_config_of_a_server_names_only_what_is_known(compose_config, tmp_path):

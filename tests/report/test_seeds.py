@@ -14,7 +14,7 @@ from runner.report.comparison import compare
 from runner.report.series import BATCH_LOSS, LOSS, Key, series
 from runner.report.verdict import verdict
 from runner.sweeps import by_setting
-from runner.sweeps.by_setting import Ended
+from runner.sweeps.by_setting import EndedCell
 
 WORDS = ("gradient=by_hand", "model=linear", "dataset=noisy_line", "dtype=float64")
 
@@ -138,7 +138,7 @@ def test_bands_are_numpys(swept):
 def test_one_setting_over_seeds_has_no_rival():
     """In a terminal: its final loss, for there is nothing to be over."""
     ended = [
-        Ended("", "lr=0.1", str(seed), "exhausted", 1.0 + seed, 1.0 + seed) for seed in range(3)
+        EndedCell("", "lr=0.1", str(seed), "exhausted", 1.0 + seed, 1.0 + seed) for seed in range(3)
     ]
     head, line = by_setting.lines(ended)
     assert "final loss" in head
@@ -148,7 +148,9 @@ def test_one_setting_over_seeds_has_no_rival():
 def test_the_terminals_order_is_the_reports():
     """Less the best seen on the same data, which is the same for all settings."""
     ended = [
-        Ended("", name, str(seed), "diverged" if name == "c" and seed else "exhausted", loss, loss)
+        EndedCell(
+            "", name, str(seed), "diverged" if name == "c" and seed else "exhausted", loss, loss
+        )
         for seed, noise in enumerate((5.0, 1.0, 3.0))
         for name, loss in (("b", noise + 0.2), ("a", noise + 0.1), ("c", noise))
     ]
@@ -162,7 +164,7 @@ def test_the_terminals_order_is_the_reports():
 def test_problems_stand_apart():
     """In a terminal as on the page."""
     ended = [
-        Ended(f"dataset={data}", name, f"{data} {seed}", "exhausted", loss, loss)
+        EndedCell(f"dataset={data}", name, f"{data} {seed}", "exhausted", loss, loss)
         for data, scale in (("b", 100.0), ("a", 1.0))
         for seed in range(2)
         for name, loss in (("sgd", 2 * scale + seed), ("adam", scale + seed))

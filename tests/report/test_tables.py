@@ -10,7 +10,7 @@ from runner.cli.text import as_csv, printed
 from runner.config.cell import Cell
 from runner.config.schema import plain
 from runner.record.differing import distinct, informative, varying
-from runner.record.run import Run, number
+from runner.record.run import RecordedRun, number
 from runner.record.trajectory import assembled
 from runner.report.comparison import compare
 from runner.sweeps import table
@@ -73,7 +73,7 @@ def a_run(known, outcome="converged", final=1.0, **params):
     figures = {"final_loss": final, "best_loss": final, "epochs_run": 0.0}
     said = {"config": dict, "trajectory": lambda: assembled((), ()), "file": nothing}
     named = {key.replace("__", "."): value for key, value in params.items()}
-    return Run(known, known, 0, None, named, {}, figures, outcome, "", **said, trusted=True)
+    return RecordedRun(known, known, 0, None, named, {}, figures, outcome, "", **said, trusted=True)
 
 
 def test_the_columns_of_any_runs():

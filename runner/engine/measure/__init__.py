@@ -24,7 +24,7 @@ from runner.engine.measure.moved import (
 from runner.engine.measure.table import (
     MEASURES,
     Measure,
-    Recorded,
+    RecordedColumn,
     Steps,
     declared,
     own_measures,
@@ -36,7 +36,7 @@ __all__ = [
     "Instrument",
     "Measure",
     "Moment",
-    "Recorded",
+    "RecordedColumn",
     "Steps",
     "angle",
     "batch_sharpness",

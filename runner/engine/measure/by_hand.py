@@ -1,17 +1,14 @@
 """Derivatives in closed form, for models and losses by hand, and for objectives."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.base.rows import dots
 from runner.engine.program import stacked
 from runner.loss import Curvature, Loss
 from runner.model import ByHand as Model
 from runner.objective.minimised import Minimised
 
-Array = NDArray[np.floating[Any]]
 Batch = tuple[Array, Array]
 
 

@@ -6,19 +6,18 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 
+from runner.base.arrays import Array, Flags
 from runner.engine.measure import apart
 
-Array = NDArray[np.floating[Any]]
 Batch = tuple[Tensor, Tensor]
 
 AT_ONCE = 2**22
 """So many numbers of samples' gradients, or of directions, are computed at once."""
 
 
-class ByPyTorch:
+class AutogradCalculus:
     """Of predict(x, w), w (parameters,), and a loss of the prediction and y.
 
     Every function is of one cell. What a part draws at random is put back.
@@ -32,7 +31,7 @@ class ByPyTorch:
         device: str,
         *,
         noise_doubt: str = "",
-        learns: NDArray[np.bool_] | None = None,
+        learns: Flags | None = None,
     ) -> None:
         """`x_axes`: how many x has where all cells share it; `learns`, (parameters,): which are
         trained, for the loss is taken as a function of these alone; `noise_doubt`: why the noise of

@@ -5,16 +5,12 @@ taken, and of all samples for training unless they say otherwise. Each product o
 direction costs about two gradients.
 """
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.base.rows import dots
 from runner.engine.measure import spectrum
 from runner.engine.measure.moment import Instrument, Moment
-
-Array = NDArray[np.floating[Any]]
 
 
 def sharpness(*, count: int = 1) -> Instrument:

@@ -2,16 +2,15 @@
 
 import time
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Index, Scalars, State
+from runner.engine.contract import Batch
 from runner.engine.measure.moment import Instrument, Moment
-from runner.engine.measure.problem import Problem
+from runner.engine.measure.problem import TrainingProblem
 from runner.engine.program.step import Step
-
-Array = NDArray[np.floating[Any]]
 
 
 class Taken(NamedTuple):
@@ -28,10 +27,10 @@ class Measuring:
     def __init__(
         self,
         taken: Mapping[str, Taken],
-        problem: Problem,
+        problem: TrainingProblem,
         initial: Array,
         lr: Array,
-        seeds: NDArray[np.int64],
+        seeds: Index,
     ) -> None:
         """`taken` by the columns' names; `lr` (cells,), for steps that are told no other."""
         self._taken, self._problem, self._lr, self._seeds = taken, problem, lr, seeds
@@ -47,7 +46,7 @@ class Measuring:
         for name, (instrument, _) in self._taken.items():
             self._asked(name, instrument, at)
 
-    def after(self, number: int, step: Step, batch: Any, lr: Any) -> dict[str, Array]:
+    def after(self, number: int, step: Step, batch: Batch, lr: Scalars | None) -> dict[str, Array]:
         """What is due after that step, which is told where it is reached: by name, (cells, ...)."""
         due = {name: one for name, one in self._taken.items() if number % one.every == 0}
         after, slope = np.atleast_2d(step.parameters), np.atleast_2d(step.gradient)
@@ -64,7 +63,7 @@ class Measuring:
         return made
 
     def _moment(
-        self, number: int, loss: Array, slope: Array, after: Array, lr: Array, batch: Any
+        self, number: int, loss: Array, slope: Array, after: Array, lr: Array, batch: Batch
     ) -> Moment:
         now = (loss, slope, self._last, self._at, after, lr)
         return Moment(number, *now, batch, self._problem, self._cells, self._seeds[self._cells])
@@ -91,14 +90,14 @@ class Measuring:
         """What each has taken of a cell's time."""
         return ", ".join(f"{name} {seconds:.2g} s" for name, seconds in self._spent.items())
 
-    def keep(self, cells: NDArray[np.int64]) -> None:
+    def keep(self, cells: Index) -> None:
         """Go on with the cells at these indices alone."""
         self._at, self._lr, self._cells = self._at[cells], self._lr[cells], self._cells[cells]
         self._last = None if self._last is None else self._last[cells]
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {"at": self._at, "last": self._last, "lr": self._lr, "cells": self._cells}
 
-    def restore(self, state: Mapping[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self._at, self._last = state["at"], state["last"]
         self._lr, self._cells = state["lr"], state["cells"]

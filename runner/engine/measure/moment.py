@@ -4,11 +4,10 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-from runner.engine.measure.problem import Batch, Problem
-
-Array = NDArray[np.floating[Any]]
+from runner.base.arrays import Array, Index
+from runner.engine.contract import Batch
+from runner.engine.measure.problem import TrainingProblem
 
 
 class Moment(NamedTuple):
@@ -33,10 +32,10 @@ class Moment(NamedTuple):
     batch: Batch
     """The samples of the step, x and y as the loop has them: with an axis of cells before the
     others only where cells have samples of their own"""
-    problem: Problem
-    cells: NDArray[np.int64]
+    problem: TrainingProblem
+    cells: Index
     """Which of the stack's they are"""
-    seeds: NDArray[np.int64]
+    seeds: Index
     """(cells,): theirs"""
 
     def slope(self) -> Array:

@@ -1,15 +1,12 @@
 """Measures of where the parameters are, and of how they move: they cost next to nothing."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.base.rows import dots, norms
 from runner.engine.measure.moment import Instrument, Moment
-
-Array = NDArray[np.floating[Any]]
 
 
 def learning_rate() -> Instrument:

@@ -2,16 +2,14 @@
 
 from collections.abc import Callable, Sequence
 from functools import cached_property
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Index
 from runner.engine.batches import Batches
+from runner.engine.contract import Batch
 from runner.objective.optimum import Optimum
-
-Array = NDArray[np.floating[Any]]
-Batch = tuple[Any, Any]
 
 
 class Calculus(Protocol):
@@ -33,7 +31,7 @@ class Calculus(Protocol):
         """The batch for that cell alone."""
 
 
-class Problem:
+class TrainingProblem:
     """A loss over all samples for training, and what is known of it."""
 
     def __init__(
@@ -59,14 +57,14 @@ class Problem:
         """All samples for training."""
         return self._batches.whole
 
-    def distance(self, w: Array, cells: NDArray[np.int64]) -> Array | None:
+    def distance(self, w: Array, cells: Index) -> Array | None:
         """(cells,): from the nearest minimum; None where nobody knows where one is."""
         own = self._of(cells)
         if any(one is None or one.solution is None for one in own):
             return None
         return np.array([one.solution.distance(at) for one, at in zip(own, w, strict=True)])  # type: ignore[union-attr]
 
-    def excess(self, w: Array, cells: NDArray[np.int64]) -> Array | None:
+    def excess(self, w: Array, cells: Index) -> Array | None:
         """(cells,): of the loss over the least there is; None where nobody knows it."""
         own = self._of(cells)
         if any(one is None or one.excess is None for one in own):
@@ -74,6 +72,6 @@ class Problem:
         found = [one.excess(at[None]) for one, at in zip(own, w, strict=True)]  # type: ignore[union-attr,misc]
         return np.concatenate(found)
 
-    def _of(self, cells: NDArray[np.int64]) -> list[Optimum | None]:
+    def _of(self, cells: Index) -> list[Optimum | None]:
         self._known = self._known or list(self._ask())
         return [self._known[cell if len(self._known) > 1 else 0] for cell in cells]

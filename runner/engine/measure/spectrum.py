@@ -4,11 +4,9 @@ from collections.abc import Callable, Sequence
 from typing import Any, Protocol
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.base.rows import dots
-
-Array = NDArray[np.floating[Any]]
 
 
 class Products(Protocol):

@@ -9,8 +9,8 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.base.rows import norms
 from runner.record.column import (
     BATCH_LOSS,
@@ -29,8 +29,6 @@ from runner.record.column import (
     vector,
 )
 from runner.record.naming import key
-
-Array = NDArray[np.floating[Any]]
 
 
 class Steps(NamedTuple):
@@ -72,7 +70,7 @@ def own_measures() -> dict[str, Measure]:
     return {name: measure for name, measure in MEASURES.items() if name not in SHIPPED}
 
 
-class Recorded(NamedTuple):
+class RecordedColumn(NamedTuple):
     """A column, and what gives its values."""
 
     column: Column
@@ -87,7 +85,7 @@ def declared(
     whole: bool,
     told: Sequence[Column] = (),
     chosen: Sequence[Column] = (),
-) -> list[Recorded]:
+) -> list[RecordedColumn]:
     """What a run with these parameters records, `told` the columns that the driver knows of.
 
     `chosen` are measures of the config's, which the driver tells as well.
@@ -106,16 +104,16 @@ def declared(
         role = BATCH_LOSS if measure.role == LOSS and is_mean else measure.role
         column = _apart(name, measure._replace(role=role), taken)
         taken |= {column.name, *map(key, column.labels())}
-        made.append(Recorded(column, measure.of))
+        made.append(RecordedColumn(column, measure.of))
     if not whole:
         column = vector(NORMS, NORMS, each, "float64", START)
-        made.append(Recorded(column, lambda steps: tensor_norms(steps.parameters, tensors)))
+        made.append(RecordedColumn(column, lambda steps: tensor_norms(steps.parameters, tensors)))
     for column in chosen:
         apart = _apart(column.name, Measure(_never, MEASURE, column.shape), taken)
         taken |= {apart.name, *map(key, apart.labels())}
-        made.append(Recorded(replace(column, name=apart.name), None))
-    made += [Recorded(column, None) for column in told]
-    return [*made, Recorded(own, lambda steps: steps.parameters)]
+        made.append(RecordedColumn(replace(column, name=apart.name), None))
+    made += [RecordedColumn(column, None) for column in told]
+    return [*made, RecordedColumn(own, lambda steps: steps.parameters)]
 
 
 def _never(steps: Steps) -> Array:

@@ -6,12 +6,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from runner.base.arrays import Array, Scalars, State
 from runner.engine.program import randomness
+from runner.engine.program.lone import LoneProgram
 from runner.engine.program.step import Step
 from runner.optimizer import Update, scale_of
 
 
-class Program:
+class AutogradProgram(LoneProgram):
     """Fits y = predict(x, w) for batches of x and y, w (parameters,).
 
     `predict` is that of a model by hand, for x as it is designed, or x * w for x (samples,) and one
@@ -28,7 +30,7 @@ class Program:
         self.w, self.predict, self.loss, self.update = w, predict, loss, update
         self.memory: Any = None
 
-    def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
+    def advance(self, batch: tuple[Tensor, Tensor], *lr: Scalars) -> Step:
         x, y = batch
         w = self.w.detach().requires_grad_()
         prediction = self.predict(x, w)
@@ -48,14 +50,14 @@ class Program:
             prediction = self.predict(x, self.w)
             return self.loss(prediction, y).item(), prediction
 
-    def scale(self) -> Any:
+    def scale(self) -> Array | None:
         """(parameters,): what the last step was divided by, if by anything."""
         found = scale_of(self.update, self.memory, self.w)
         return None if found is None else found.detach().cpu().numpy()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {"w": self.w, "memory": self.memory, "random": randomness.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self.w, self.memory = state["w"], state["memory"]
         randomness.restore(state["random"])

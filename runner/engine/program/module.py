@@ -8,12 +8,14 @@ from torch import Tensor
 from torch.nn import Module
 from torch.optim import Optimizer
 
+from runner.base.arrays import Array, Scalars, State
 from runner.engine.program import randomness
+from runner.engine.program.lone import LoneProgram
 from runner.engine.program.pytorch import Stepper, cloned, flat, gradients
 from runner.engine.program.step import Step
 
 
-class Program:
+class ModuleProgram(LoneProgram):
     """Fits y = model(x) for batches of x (samples, features) and y of the shape that comes out.
 
     `optimizer` updates the model's parameters; a step lays them one after another.
@@ -31,7 +33,7 @@ class Program:
         self.parameters = list(model.parameters())
         self.optimizer = Stepper(optimizer, self.parameters, **how)
 
-    def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
+    def advance(self, batch: tuple[Tensor, Tensor], *lr: Scalars) -> Step:
         x, y = batch
 
         def evaluate() -> tuple[Tensor, Tensor]:
@@ -60,11 +62,11 @@ class Program:
             for module in training:
                 module.training = True
 
-    def scale(self) -> Any:
+    def scale(self) -> Array | None:
         """(parameters,): what the last step was divided by, if by anything."""
         return self.optimizer.scale()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         """What the model, the loss and the optimizer say is their state, and where chance stands.
 
         What a part keeps beside its `state_dict` is not known to anybody else.
@@ -75,7 +77,7 @@ class Program:
             "random": randomness.state(),
         }
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self.model.load_state_dict(state["model"])
         self.optimizer.restore(state["optimizer"])
         randomness.restore(state["random"])

@@ -2,26 +2,23 @@
 
 from typing import Any
 
-import numpy as np
-from numpy.typing import NDArray
-
+from runner.base.arrays import Array, Scalars, State
+from runner.engine.program.lone import LoneProgram
 from runner.engine.program.step import Step
 from runner.loss import Loss
 from runner.model import ByHand
 from runner.objective.minimised import Minimised
 from runner.optimizer import Update, scale_of
 
-Array = NDArray[np.floating[Any]]
 
-
-class Program:
+class NumPyProgram(LoneProgram):
     """Fits y for batches of x, designed as the model wants it, and y; w is (parameters,)."""
 
     def __init__(self, w: Array, model: ByHand | Minimised, loss: Loss, update: Update) -> None:
         self.w, self.model, self.loss, self.update = w, model, loss, update
         self.memory: Any = None
 
-    def advance(self, batch: tuple[Array, Array], *lr: Any) -> Step:
+    def advance(self, batch: tuple[Array, Array], *lr: Scalars) -> Step:
         x, y = batch
         prediction = self.model.predict(x, self.w)
         value, slope = self.loss(prediction, y)
@@ -40,8 +37,8 @@ class Program:
         made: Array | None = scale_of(self.update, self.memory, self.w)
         return made
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {"w": self.w, "memory": self.memory}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self.w, self.memory = state["w"], state["memory"]

@@ -7,12 +7,14 @@ import torch
 from torch import Tensor
 from torch.optim import Optimizer
 
+from runner.base.arrays import Array, Scalars, State
 from runner.engine.program import randomness
+from runner.engine.program.lone import LoneProgram
 from runner.engine.program.pytorch import Stepper, flat, gradients
 from runner.engine.program.step import Step
 
 
-class Program:
+class OptimizerProgram(LoneProgram):
     """Fits y = predict(x, w) for batches of x and y, w (parameters,).
 
     w is a leaf that requires its gradient, and the one tensor that `optimizer` updates. `predict`
@@ -31,7 +33,7 @@ class Program:
         self.w, self.predict, self.loss = w, predict, loss
         self.optimizer = Stepper(optimizer, [w], **how)
 
-    def advance(self, batch: tuple[Tensor, Tensor], *lr: Any) -> Step:
+    def advance(self, batch: tuple[Tensor, Tensor], *lr: Scalars) -> Step:
         x, y = batch
 
         def evaluate() -> tuple[Tensor, Tensor]:
@@ -54,15 +56,15 @@ class Program:
             prediction = self.predict(x, self.w)
             return self.loss(prediction, y).item(), prediction
 
-    def scale(self) -> Any:
+    def scale(self) -> Array | None:
         """(parameters,): what the last step was divided by, if by anything."""
         return self.optimizer.scale()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         w = self.w.detach().clone()
         return {"w": w, "optimizer": self.optimizer.state(), "random": randomness.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         with torch.no_grad():
             self.w.copy_(state["w"])
         self.optimizer.restore(state["optimizer"])

@@ -11,12 +11,12 @@ from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.optim import Optimizer
 from torch.optim.lr_scheduler import OneCycleLR, ReduceLROnPlateau
 
 from runner import optimizer as rules
+from runner.base.arrays import Array, Scalars, State
 from runner.engine import hooked
 
 Clip = Callable[[Sequence[Tensor]], object]
@@ -74,7 +74,7 @@ class Stepper:
         for parameter, gradient in zip(learn, found, strict=True):
             parameter.grad = gradient
 
-    def step(self, value: Tensor, evaluate: Callable[[], Tensor], *lr: float) -> None:
+    def step(self, value: Tensor, evaluate: Callable[[], Tensor], *lr: Scalars) -> None:
         """Update the parameters, whose gradients are those of the value.
 
         `evaluate` computes it anew for where they are by then, and its gradients.
@@ -120,7 +120,7 @@ class Stepper:
         finally:
             self._modes[0]()
 
-    def scale(self) -> NDArray[np.floating[Any]] | None:
+    def scale(self) -> Array | None:
         """(parameters,): what the last step was divided by, where the rule by hand tells that."""
         name = f"torch.optim.{type(self.own).__name__}"
         if not self._is_own or name not in KEPT:
@@ -135,11 +135,11 @@ class Stepper:
                 made[parameter] = rules.scale_of(update, memory, parameter)
         return flat(made[parameter] for parameter in self._parameters)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         own = cloned(self.own.state_dict())
         return {"own": own, "evaluations": self.evaluations}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self.own.load_state_dict(cloned(state["own"]))
         self.evaluations = state["evaluations"]
 
@@ -174,7 +174,7 @@ def cloned(state: Any) -> Any:
 PLAIN = (bool, int, float, str, type(None))
 
 
-def flat(tensors: Iterable[Tensor]) -> NDArray[np.floating[Any]]:
+def flat(tensors: Iterable[Tensor]) -> Array:
     """A copy of the tensors' values, one after another, as one NumPy vector."""
     return np.concatenate([tensor.numpy(force=True) for tensor in tensors], axis=None)
 

@@ -1,17 +1,17 @@
 """The random state of PyTorch, from which a loss or a module may draw."""
 
-from typing import Any
-
 import torch
 
+from runner.base.arrays import State
 
-def state() -> dict[str, Any]:
+
+def state() -> State:
     """Of the CPU, and of every CUDA device in use."""
     cuda = torch.cuda.get_rng_state_all() if torch.cuda.is_initialized() else []
     return {"cpu": torch.get_rng_state(), "cuda": cuda}
 
 
-def restore(state: dict[str, Any]) -> None:
+def restore(state: State) -> None:
     """Draw from here on what would have been drawn after `state`."""
     torch.set_rng_state(state["cpu"])
     if state["cuda"]:

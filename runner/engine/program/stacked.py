@@ -9,8 +9,8 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Index, State
 from runner.base.percell import of_cells
 from runner.base.rows import aligned
 from runner.engine.program.step import Step
@@ -19,13 +19,11 @@ from runner.model import ByHand
 from runner.objective.minimised import Minimised
 from runner.optimizer import Update, scale_of
 
-Array = NDArray[np.floating[Any]]
-Index = NDArray[np.int64]
 Rule = Callable[[Index], Update]
 """The update rule for the cells at these indices in the stack."""
 
 
-class Program:
+class StackedProgram:
     """Fits y in each cell: w (cells, parameters).
 
     x is as the model designs it and y as in a lone run in a batch that all cells share; with an
@@ -63,10 +61,10 @@ class Program:
         self.indices = self.indices[cells]
         self.update = self.rule(self.indices)
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         return {"w": self.w, "memory": self.memory, "indices": self.indices}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self.w, self.memory, self.indices = state["w"], state["memory"], state["indices"]
         self.update = self.rule(self.indices)
 

@@ -7,10 +7,11 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from runner.base.arrays import Array, Index, State
 from runner.base.percell import of_cells
 from runner.base.rows import computed
 from runner.engine.program import randomness
-from runner.engine.program.stacked import Index, Rule, cut
+from runner.engine.program.stacked import Rule, cut
 from runner.engine.program.step import Step
 from runner.optimizer import scale_of
 
@@ -22,7 +23,7 @@ Evaluate = Callable[[Tensor, Tensor, Tensor], tuple[Tensor, Tensor, Tensor]]
 """The same with the gradient, (cells, parameters), before it."""
 
 
-class Program:
+class StackedPyTorchProgram:
     """Fits y in each cell: w (cells, parameters).
 
     Neither the number of cells nor a cell's position among them changes a bit of what it gives:
@@ -45,7 +46,7 @@ class Program:
         loss, w, slope = (part.detach().cpu().numpy() for part in (value, self.w, gradient))
         return Step(loss, w, slope, prediction.detach())
 
-    def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[Any, Tensor]:
+    def evaluate(self, batch: tuple[Tensor, Tensor]) -> tuple[Array, Tensor]:
         """The loss of a batch, (cells,), and what is predicted of it."""
         cells = len(self.w)
         with torch.no_grad():
@@ -70,16 +71,16 @@ class Program:
         self.indices = self.indices[cells]
         self.update = self.rule(self.indices)
 
-    def scale(self) -> Any:
+    def scale(self) -> Array | None:
         """(cells, parameters): what the last step was divided by, if by anything."""
         found = scale_of(self.update, self.memory, self.w)
         return None if found is None else found.detach().cpu().numpy()
 
-    def state(self) -> dict[str, Any]:
+    def state(self) -> State:
         own = {"w": self.w, "memory": self.memory, "indices": self.indices}
         return {**own, "random": randomness.state()}
 
-    def restore(self, state: dict[str, Any]) -> None:
+    def restore(self, state: State) -> None:
         self.w, self.memory, self.indices = state["w"], state["memory"], state["indices"]
         self.update = self.rule(self.indices)
         randomness.restore(state["random"])

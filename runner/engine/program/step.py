@@ -1,12 +1,11 @@
 """What a program gives for each update, of one run or of every cell of a stack."""
 
 import math
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from runner.base.arrays import AnyArray, Array, Scalars, Truths
 
 
 class Step(NamedTuple):
@@ -16,19 +15,19 @@ class Step(NamedTuple):
     stack's step has an axis of cells before the others.
     """
 
-    loss: Any
+    loss: Scalars
     """A float; of a stack (cells,)"""
     parameters: Array
     """(parameters,), or (cells, parameters)"""
     gradient: Array
     """As the parameters"""
-    prediction: Any = None
+    prediction: AnyArray = None
     """Of the batch, before the update: an array of the program's, apart from its gradients"""
     evaluations: int = 0
     """Of the gradient so far, where the optimizer asks for several in a step; else 0"""
 
 
-def is_finite(step: Step) -> Any:
+def is_finite(step: Step) -> Truths:
     """Whether the loss and every parameter are finite numbers; of a stack (cells,)."""
     parameters = step.parameters
     if parameters.ndim > 1:

@@ -2,22 +2,18 @@
 
 import json
 from functools import lru_cache
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from runner import loss as losses
 from runner import model as models
 from runner import objective
+from runner.base.arrays import Array
 from runner.config.build import build, known_as, swapped
 from runner.config.schema import Values
 from runner.dataset.samples import Dataset
 from runner.engine import parts, scheduled, updates
 from runner.engine.setup import Setup
 from runner.engine.stack.hyperparameters import largest
-
-Array = NDArray[np.floating[Any]]
 
 NEAR_OVERFLOW = 1e30
 """From here on a first step is tried: PyTorch refuses a factor that is too large for float32."""

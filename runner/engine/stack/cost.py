@@ -22,7 +22,7 @@ class Size(NamedTuple):
     """Whether the stack goes through `torch.func`."""
 
 
-class Figures(NamedTuple):
+class StepCost(NamedTuple):
     """Microseconds: of a step, and in it for each number made, and each product of two numbers."""
 
     step: float
@@ -34,10 +34,10 @@ class Figures(NamedTuple):
         return size.samples * (self.unit * size.units + self.product * size.parameters)
 
 
-ALONE = Figures(75, 0.0032, 0.0004)
-STACKED = Figures(100, 0.0075, 0.0005)
-NETWORK_ALONE = Figures(120, 0.004, 0.00001)
-NETWORK = Figures(800, 0.011, 0.00002)
+ALONE = StepCost(75, 0.0032, 0.0004)
+STACKED = StepCost(100, 0.0075, 0.0005)
+NETWORK_ALONE = StepCost(120, 0.004, 0.00001)
+NETWORK = StepCost(800, 0.011, 0.00002)
 
 
 def alone(size: Size) -> float:

@@ -7,9 +7,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from runner import optimizer as optimizers
+from runner.base.arrays import Index
 from runner.base.percell import of_cells
 from runner.config.schema import Values, is_number
-from runner.engine.program.stacked import Index, Rule
+from runner.engine.program.stacked import Rule
 from runner.engine.updates import clip_by_hand
 from runner.optimizer import clipped
 

@@ -1,14 +1,12 @@
 """What a cell brings to a stack, prepared as its lone run would be, with the same checks."""
 
 import json
-from typing import Any, NamedTuple
-
-import numpy as np
-from numpy.typing import NDArray
+from typing import NamedTuple
 
 from runner import model as models
 from runner import optimizer as optimizers
 from runner import schedule as schedules
+from runner.base.arrays import Array
 from runner.config.build import declared, swapped
 from runner.config.schema import Values
 from runner.config.spec import Checked, Spec
@@ -26,8 +24,6 @@ from runner.engine.stack.checks import (
 )
 from runner.engine.stack.hyperparameters import hyperparameters, rule_of
 from runner.objective.minimised import MODEL
-
-Array = NDArray[np.floating[Any]]
 
 
 class Parts(NamedTuple):

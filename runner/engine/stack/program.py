@@ -4,26 +4,25 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner import device
 from runner import loss as losses
 from runner import model as models
+from runner.base.arrays import Array, Index
 from runner.base.rows import dots
 from runner.config.build import build
 from runner.dataset.samples import Dataset
 from runner.engine import measured, parts, scheduled
 from runner.engine.batches import Batches, FullBatch, MiniBatches, Order
+from runner.engine.contract import Program
 from runner.engine.experiment import Experiment, Predict, experiment
 from runner.engine.measure.problem import Calculus
 from runner.engine.program import SCALAR
-from runner.engine.program.stacked import Index, Rule
+from runner.engine.program.stacked import Rule
 from runner.engine.reduction import MEAN, Reduction
 from runner.engine.stack.hyperparameters import rules
 from runner.engine.stack.parts import Parts
 from runner.objective.minimised import MODEL
-
-Array = NDArray[np.floating[Any]]
 
 
 def stack(cells: Sequence[Parts]) -> Experiment:
@@ -50,16 +49,16 @@ def is_closed_form(cell: Parts) -> bool:
 
 def _by_hand(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment:
     """The numpy loop."""
-    from runner.engine.program import stacked
+    from runner.engine.program.stacked import StackedProgram
 
     first = cells[0]
     model = parts.model_by_hand(first.setup.model, first.data)
     loss = parts.loss_by_hand(first.setup.loss, model.outputs)
-    made = stacked.Program(initial, model, loss, _rules(cells))
+    program = StackedProgram(initial, model, loss, _rules(cells))
     some = _samples(cells, model.design, lambda data: data.y, np.asarray, shared)
     at_probe = _prediction(cells, model)
     return _experiment(
-        cells, initial, made, some, at_probe, lambda: measured.by_hand(first.setup, model)
+        cells, initial, program, some, at_probe, lambda: measured.by_hand(first.setup, model)
     )
 
 
@@ -110,7 +109,7 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
             kind = "scalar" if of.model["_target_"] == SCALAR else "linear"
             forward = getattr(stacked_pytorch, kind)(_losses_of_samples(first))
         evaluate = stacked_pytorch.differentiated(forward)
-    made = stacked_pytorch.Program(w, forward, evaluate, _rules(cells))
+    program = stacked_pytorch.StackedPyTorchProgram(w, forward, evaluate, _rules(cells))
     at_probe = _network_prediction(cells, network) if is_network else _prediction(cells, model)
 
     def calculus() -> Calculus:
@@ -118,7 +117,7 @@ def _pytorch(cells: Sequence[Parts], initial: Array, shared: bool) -> Experiment
         loss = parts.torch_loss(of.loss, of.device, y(of.data), shape, of.data)
         return measured.by_pytorch(of, asked, loss, 2)
 
-    return _experiment(cells, initial, made, x_and_y, at_probe, calculus, rule)
+    return _experiment(cells, initial, program, x_and_y, at_probe, calculus, rule)
 
 
 def _flat(shape: tuple[int, ...]) -> tuple[int, ...]:
@@ -162,7 +161,7 @@ def _stacked(arrays: Sequence[Any]) -> Any:
 def _experiment(
     cells: Sequence[Parts],
     initial: Array,
-    program: Any,
+    program: Program,
     samples: tuple[Batches, FullBatch | None],
     predict: Predict | None,
     calculus: Callable[[], Calculus],

@@ -37,7 +37,7 @@ def impossible(cells: Sequence[Parts]) -> str | None:
         return None
     here = next(alone(first.setup).steps)
     near = SAME[first.setup.dtype]
-    if not np.allclose(there.loss[0], here.loss, near, near) or not np.allclose(
+    if not np.allclose(np.atleast_1d(there.loss)[0], here.loss, near, near) or not np.allclose(
         there.gradient[0], here.gradient, near, near * (1 + np.abs(here.gradient).max())
     ):
         return "a step of the stack is not that of the lone run"

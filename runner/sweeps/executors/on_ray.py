@@ -20,7 +20,7 @@ from runner.record.journal import Journal
 from runner.sweeps.executors.alike import versions
 from runner.sweeps.executors.contract import Tell
 from runner.sweeps.executors.ray_cluster import Cluster, check_alike, connected, said
-from runner.sweeps.executors.remote import Arrivals, Begun, Message, Recorded, carry_out
+from runner.sweeps.executors.remote import Arrivals, Begun, Message, SinkCall, carry_out
 from runner.sweeps.executors.result import Result
 from runner.sweeps.executors.work import Work
 
@@ -70,7 +70,7 @@ def unit(number: int, work: Work, flag: Any) -> Iterator[list[Message]]:
         some = [messages.get()]
         while len(some) < TOGETHER and not messages.empty():  # what has come meanwhile
             some.append(messages.get())
-        if told := [one for one in some if isinstance(one, Begun | Recorded | Result)]:
+        if told := [one for one in some if isinstance(one, Begun | SinkCall | Result)]:
             yield told
         if isinstance(some[-1], BaseException):
             raise some[-1]

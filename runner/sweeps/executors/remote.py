@@ -26,7 +26,7 @@ class Begun(NamedTuple):
     """The machine"""
 
 
-class Recorded(NamedTuple):
+class SinkCall(NamedTuple):
     """What a run has recorded: the method of the sink, and its arguments."""
 
     run: str
@@ -34,7 +34,7 @@ class Recorded(NamedTuple):
     arguments: tuple[Any, ...]
 
 
-Message = Begun | Recorded | Result
+Message = Begun | SinkCall | Result
 
 
 class Sent:
@@ -45,17 +45,17 @@ class Sent:
 
     def begin(self, start: Start) -> str:
         run = new_id()
-        self._send(Recorded(run, "begin", (start,)))
+        self._send(SinkCall(run, "begin", (start,)))
         return run
 
     def record(self, run: str, rows: Rows) -> None:
-        self._send(Recorded(run, "record", (rows.copy(),)))
+        self._send(SinkCall(run, "record", (rows.copy(),)))
 
     def attach(self, run: str, file: File) -> None:
-        self._send(Recorded(run, "attach", (file,)))
+        self._send(SinkCall(run, "attach", (file,)))
 
     def end(self, run: str, end: End) -> None:
-        self._send(Recorded(run, "end", (end,)))
+        self._send(SinkCall(run, "end", (end,)))
 
     @contextmanager
     def together(self) -> Iterator[None]:
@@ -109,7 +109,7 @@ class Arrivals:
         self._attempts[message.unit] = attempt
         self._unit[attempt], self._open[attempt] = message.unit, set()
 
-    def _record(self, attempt: str, message: Recorded) -> None:
+    def _record(self, attempt: str, message: SinkCall) -> None:
         if self._attempts[self._unit[attempt]] != attempt:
             return  # it was taken for lost, and has been done anew
         own = self._open[attempt]

@@ -15,7 +15,7 @@ from runner.engine.experiment import Experiment, compose
 from runner.engine.fingerprint import TAG
 from runner.engine.isolated import isolated
 from runner.engine.pruning import pruning
-from runner.engine.recording import Run
+from runner.engine.recording import FinishedRun
 from runner.engine.stack import Parts, stack
 from runner.errors import JournalError
 from runner.record.journal import Sink, Start
@@ -88,7 +88,7 @@ def _execute(
     starts = [_start(work, index, made) for index in range(len(work.cells))]
     own = [stop.limits_of(cell.spec) for cell in work.cells]
 
-    def ended(index: int, run: Run) -> None:
+    def ended(index: int, run: FinishedRun) -> None:
         if isinstance(run.failure, JournalError):
             raise run.failure
         tell(result(work.numbers[index], run.id, run.end))
