@@ -301,6 +301,7 @@ def test_a_schedule_of_ours_goes_on(words):
     assert_same(cells(word), cells("latest"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("words", [["optimizer=sgd"], ["gradient=by_hand"]])
 def test_a_cycle_that_is_over_is_refused_and_then_given_anew(words):
     words = [*HORIZON, *words, "schedule=one_cycle", "checkpoint.every=5"]

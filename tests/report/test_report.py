@@ -256,6 +256,7 @@ def test_a_tolerance_of_ones_own(swept, from_journals, report):
         assert int(row["reached"]) == min(p.step for p in points if p.value < 1e-2)
 
 
+@pytest.mark.slow
 def test_what_is_not_there_is_one_message(swept, from_journals, report):
     """With the nearest names; status 1, and 2 where the command itself is wrong."""
     done = report(swept[0], "adam lr=0.2", status=1)

@@ -297,6 +297,7 @@ def crash(seeds, folder, environment, store):
             victim.process.wait()
 
 
+@pytest.mark.slow
 # Of the kills below, a few that leave a run without an end, and a part of one in the store.
 @pytest.mark.parametrize("seeds", [(84, 16, 95)], ids=str)
 def test_some_kills(seeds, tmp_path, environment, store):

@@ -11,12 +11,13 @@ from runner.base.arrays import Array
 from runner.base.rows import dots
 from runner.engine.measure import spectrum
 from runner.engine.measure.moment import Instrument, Moment
+from runner.errors import BadValue
 
 
 def sharpness(*, count: int = 1) -> Instrument:
     """The `count` largest eigenvalues of the Hessian, the largest first."""
     if count < 1:
-        raise ValueError(f"count: expected 1 or more, got {count}")
+        raise BadValue("count", expected="1 or more", got=count)
 
     def of(at: Moment) -> Array:
         found = spectrum.largest(_hessian(at), at.before.shape, count)
@@ -60,7 +61,7 @@ def trace(*, probes: int = 100) -> Instrument:
     sqrt(2 / probes) at most.
     """
     if probes < 1:
-        raise ValueError(f"probes: expected 1 or more, got {probes}")
+        raise BadValue("probes", expected="1 or more", got=probes)
 
     def of(at: Moment) -> Array:
         seeds = [[seed, at.step] for seed in at.seeds.tolist()]

@@ -7,6 +7,7 @@ import numpy as np
 from runner.base.arrays import Array
 from runner.base.rows import dots, norms
 from runner.engine.measure.moment import Instrument, Moment
+from runner.errors import BadValue
 
 
 def learning_rate() -> Instrument:
@@ -56,7 +57,8 @@ def angle(*, direction: Sequence[float]) -> Instrument:
     """
     given = np.asarray(direction, np.float64)
     if given.ndim != 1 or not np.isfinite(given).all() or not given.any():
-        raise ValueError(f"direction: expected finite numbers, not all of them 0, got {direction}")
+        expected = "finite numbers, not all of them 0"
+        raise BadValue("direction", expected=expected, got=direction)
     unit = given / np.linalg.norm(given)
 
     def of(at: Moment) -> Array:
