@@ -13,7 +13,8 @@ from runner.engine import parts
 from runner.engine.draws import Draws
 from runner.errors import ConfigError
 from runner.model import network as networks
-from runner.report.problem import FittedProblem, parts_of
+from runner.record.run import RecordedRun
+from runner.report.problem import FittedProblem, matching, parts_of, problem_parts
 
 Array = NDArray[np.floating[Any]]
 
@@ -23,6 +24,12 @@ DROPOUTS = (
 )
 MOST = 10**8
 """So many products, parameters times samples, a loss may take: of more samples, some are taken."""
+
+
+def of_network(run: RecordedRun) -> FittedProblem:
+    """Return what a run has fitted whose model is a module of PyTorch's. Raises ConfigError."""
+    seed = run.config().get("seed", 0)
+    return matching(run, {**problem_parts(run), "seed": seed}, network_problem)
 
 
 @lru_cache(maxsize=4)

@@ -15,7 +15,7 @@ from runner.report.comparison import Comparison
 from runner.report.drawn import label, thin
 from runner.report.landscape import Landscape, landscape
 from runner.report.plane import Plane, plane
-from runner.report.problem import FittedProblem, of_network, problem
+from runner.report.problem import FittedProblem, problem
 
 Array = NDArray[np.floating[Any]]
 
@@ -92,6 +92,8 @@ def _fitted(run: RecordedRun) -> FittedProblem:
     try:
         return problem(run)
     except NoForm:
+        from runner.report.network_loss import of_network  # now that it is worth torch's import
+
         return of_network(run)
 
 

@@ -106,17 +106,10 @@ def parts_of(text: str, *, trust: bool) -> Iterator[Values]:
 
 def problem(run: RecordedRun) -> FittedProblem:
     """What the run fits. Raises ConfigError where it cannot be built, and why."""
-    return _matching(run, _parts(run), _problem)
+    return matching(run, problem_parts(run), _problem)
 
 
-def of_network(run: RecordedRun) -> FittedProblem:
-    """The same where the model is a module of PyTorch's. Raises ConfigError."""
-    from runner.report.network_loss import network_problem  # now that it is worth torch's import
-
-    return _matching(run, {**_parts(run), "seed": run.config().get("seed", 0)}, network_problem)
-
-
-def _parts(run: RecordedRun) -> dict[str, Any]:
+def problem_parts(run: RecordedRun) -> dict[str, Any]:
     """The part of the run's config that says what it fits."""
     config = run.config()
     if not config:
@@ -135,7 +128,7 @@ def _parts(run: RecordedRun) -> dict[str, Any]:
     return parts
 
 
-def _matching(
+def matching(
     run: RecordedRun, parts: dict[str, Any], build_it: Callable[[str, bool], FittedProblem]
 ) -> FittedProblem:
     """The problem of these parts, if its data are those that the run had."""
