@@ -1,4 +1,4 @@
-"""From what a person typed to runs: in the journals of this folder first, then in MLflow."""
+"""Asks the journals of this folder, then MLflow, for what a person typed; each knows `latest`."""
 
 import os
 from argparse import ArgumentParser

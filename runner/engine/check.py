@@ -1,4 +1,4 @@
-"""What no run can start with: plain values that are wrong, all of them in one message."""
+"""What each key of a config may be (lr, epochs, seed, ...); all that is wrong, in one message."""
 
 import math
 import sys

@@ -1,4 +1,4 @@
-"""The learning rate of each step, as the driver asks for it: constant, by hand, or by PyTorch."""
+"""The learning rate of the next step, of a run or of each cell of a stack: what the driver asks."""
 
 import copy
 from collections.abc import Callable, Sequence

@@ -1,4 +1,4 @@
-"""From a setup to the learning rate of each step: schedules, built from their node."""
+"""Builds the rates of a run, or of all cells of a stack, from the node of its schedule."""
 
 import inspect
 import math

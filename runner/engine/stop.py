@@ -131,7 +131,7 @@ class Now(NamedTuple):
     """Where a run is after a step: numbers, or arrays (cells,) but for epochs and steps."""
 
     lost: Truths
-    """Whether the loss or a parameter is not finite"""
+    """Whether the loss or a parameter is not finite: see `runner.engine.program.step.is_finite`"""
     loss: Scalars
     """Of the epoch that ends with this step; infinite within one"""
     epochs: int

@@ -1,4 +1,4 @@
-"""Which steps of a long run are points in MLflow: by a rule that depends on the step alone.
+"""Which steps of a long run are points in MLflow, at most `tracking.points` of a metric.
 
 Of a run of more steps than a metric may have points, MLflow gets every second, fourth, eighth ...
 step, the first, the best and the last. How long a run will be is known at its end only. So half of

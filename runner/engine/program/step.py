@@ -1,4 +1,4 @@
-"""What a program gives for each update, of one run or of every cell of a stack."""
+"""What a program gives for each update, of one run or of every cell of a stack; is it finite?"""
 
 import math
 from typing import NamedTuple

@@ -4,16 +4,12 @@ import json
 from typing import NamedTuple
 
 from runner import model as models
-from runner import optimizer as optimizers
-from runner import schedule as schedules
 from runner.base.arrays import Array
-from runner.config.build import declared, swapped
 from runner.config.schema import Values
-from runner.config.spec import Checked, Spec
+from runner.config.spec import Checked
 from runner.dataset.samples import Dataset
 from runner.engine import parts, scheduled
 from runner.engine.experiment import recording
-from runner.engine.program import CONSTANT
 from runner.engine.setup import Setup, setup
 from runner.engine.stack.checks import (
     Known,
@@ -22,7 +18,7 @@ from runner.engine.stack.checks import (
     doubt_of_objective,
     network_of,
 )
-from runner.engine.stack.hyperparameters import hyperparameters, rule_of
+from runner.engine.stack.hyperparameters import hyperparameters
 from runner.objective.minimised import MODEL
 
 
@@ -49,28 +45,6 @@ class Parts(NamedTuple):
     @property
     def data(self) -> Dataset:
         return self.setup.data
-
-
-def refusal(spec: Spec) -> str | None:
-    """Why a cell can be in no stack; None if its optimizer has a rule by hand that serves."""
-    node = spec.optimizer
-    target = str(node.get("_target_"))
-    if (threads := spec.device.threads) > 1:
-        return f"device.threads={threads}, and a stack computes on one thread"
-    if node.get("by_hand"):
-        return f"{target} is a rule of your own"
-    if rule_of(target) is None:
-        return f"{target} has no update rule by hand"
-    by_hand = swapped(node, optimizers.BY_HAND)["_target_"]
-    takes = {parameter.name for parameter in declared(by_hand) or ()}
-    if strange := [key for key in node if key != "_target_" and key not in takes]:
-        return f"the update rule by hand takes no {', '.join(strange)}"
-    schedule = str(spec.schedule.get("_target_"))
-    if schedule != CONSTANT and schedule not in schedules.BY_HAND:
-        return f"{schedule} has no rule by hand"
-    if spec.schedule.get("cycle_momentum"):
-        return "the schedule's rule by hand cycles no momentum"
-    return None
 
 
 def prepare(spec: Checked, data: Dataset | None = None) -> Parts:

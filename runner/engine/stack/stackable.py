@@ -1,4 +1,4 @@
-"""Which cells may be in a stack: only what is known to be a function of parameters and input.
+"""Which models and losses may be in a stack: functions of parameters and input, and no more.
 
 A stack calls one module, with one loss, for all of its cells. That a module keeps nothing but its
 parameters cannot be shown by calling it: it may count its calls, draw numbers, or hold some that it

@@ -1,4 +1,4 @@
-"""Whether cells of one structure had better run alone: because they must, or it is faster."""
+"""Whether cells of one structure had better run alone: all of them together are asked."""
 
 from collections.abc import Sequence
 from itertools import islice

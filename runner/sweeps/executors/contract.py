@@ -1,4 +1,4 @@
-"""What an executor is."""
+"""What an executor is, and an engine, which has executors on other machines."""
 
 from collections.abc import Callable, Iterable, Sequence
 from typing import Protocol
