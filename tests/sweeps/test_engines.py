@@ -23,8 +23,8 @@ ENGINES = {
 KILLER = """
 import os
 import signal
-import sys
 import time
+import traceback
 from pathlib import Path
 
 import torch
@@ -38,9 +38,9 @@ class Killed(torch.nn.Linear):
         self.where, self.size = where, size
 
     def forward(self, x):
-        leads = sys.argv[0].endswith("runner/__main__.py")  # it tries a copy before all begins
-        trains = torch.is_grad_enabled() and not leads
-        left = Path(self.where).read_text().splitlines() if trains else []
+        # Copies of it are tried before a run begins; what it is killed in has to have begun.
+        callers = {Path(frame.filename).name for frame in traceback.extract_stack()}
+        left = Path(self.where).read_text().splitlines() if "drive.py" in callers else []
         if left:
             Path(self.where).write_text("\\n".join(left[1:]))
             time.sleep(1)  # so that what has begun is known
