@@ -2,10 +2,11 @@
 
 from typing import Any
 
+from runner.config.spec import problem_of
 from runner.dataset.samples import Dataset
 from runner.engine.draws import Draws
 
 
 def samples(run: Any) -> Dataset:
-    """Drawn anew from the run's config, as the run had them."""
-    return Draws().dataset(run.config)
+    """Return the samples of a `runner.Run`, drawn anew from its config."""
+    return Draws().dataset(problem_of(run.config))
