@@ -101,6 +101,10 @@ def told(values, choices, overrides):
     return json.dumps([values, dict(choices), mine])  # 1 is not 1.0, and NaN is NaN
 
 
+def told_of(cell):
+    return told(cell.values, cell.choices, cell.overrides)
+
+
 @pytest.fixture
 def composing():
     """Compose what is typed: as Hydra does for a lone run, and as ours does for a sweep."""
@@ -131,7 +135,7 @@ def composing():
             composer, made = Composer(loader, master), []
             for cell in cells:
                 try:
-                    made.append(told(*composer.cell(cell)[:3]))
+                    made.append(told_of(composer.cell(cell)))
                 except Exception as error:
                     made.append(None if message(error) else "no message")
             return made
@@ -227,7 +231,7 @@ def assert_carried_out_alike(front_door, capfd):
         said += capfd.readouterr().err
         assert "Traceback" not in said
         assert (status, bool(said)) in ((0, False), (1, True)), said
-        return said, [told(*cell[:3]) for cell in ran] if status == 0 else None
+        return said, [told_of(cell) for cell in ran] if status == 0 else None
 
     def compare(pairs):
         alone = [carried_out(*cell)[1] for cell in zip(*pairs, strict=True)]
