@@ -47,11 +47,11 @@ class RunnerError(Exception):
     def __init__(
         self, *texts: object, expected: str = "", got: object = "", hint: str = ""
     ) -> None:
-        *key, problem = (*texts, f"expected {expected}, got {got}") if expected else texts or ("",)
-        if hint:
-            problem = f"{problem}; {hint}"
-        super().__init__(": ".join(map(str, (*key, problem))))
-        self.key = str(key[0]) if key else ""
+        if expected:
+            texts = (*texts, f"expected {expected}, got {got}")
+        message = ": ".join(map(str, texts))
+        super().__init__(f"{message}; {hint}" if hint else message)
+        self.key = str(texts[0]) if len(texts) > 1 else ""
         self.expected, self.got, self.hint = expected, str(got), hint
 
     @property

@@ -5,7 +5,7 @@ Whatever composes, executes or records a run asks for a `Checked` one, which onl
 which name a class and its arguments: `runner.config.build.build` makes objects of them.
 """
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, fields
 from typing import Any, NewType
 
@@ -32,7 +32,7 @@ class TrackingSpec:
     wait: bool
     keep_journal: bool
     points: int | None
-    """At most so many points of a metric; None: all"""
+    """The most points that a metric has in MLflow; None: all"""
     log_model: bool
 
 
@@ -50,7 +50,7 @@ class RecordSpec:
     """What is recorded of each step."""
 
     most_bytes: int
-    """That all parameters of all steps may take, if they are to be recorded"""
+    """The most room for all parameters of all steps; where they take more, some are recorded"""
 
 
 @dataclass(frozen=True)
@@ -140,7 +140,7 @@ class Spec(ProblemSpec):
 Checked = NewType("Checked", Spec)
 """A spec with which a run can start."""
 
-_NODES = {
+_NODES: Mapping[str, Callable[..., Any]] = {
     "device": DeviceSpec,
     "tracking": TrackingSpec,
     "report": ReportSpec,
@@ -154,7 +154,7 @@ def typed(values: Values) -> Spec:
     """Return the spec of a config whose values are of the schema's types."""
     given = {one.name: values[one.name] for one in fields(Spec) if one.name != "values"}
     for name, kind in _NODES.items():
-        given[name] = _node(kind, given[name])
+        given[name] = kind(**given[name])
     return Spec(**given, values=values)
 
 
@@ -162,7 +162,3 @@ def problem_of(values: Mapping[str, Any]) -> ProblemSpec:
     """Return what a config says of the problem alone; it may lack all else."""
     names = (one.name for one in fields(ProblemSpec))
     return ProblemSpec(**{name: values[name] for name in names if name in values})
-
-
-def _node(kind: Any, node: Mapping[str, Any]) -> Any:
-    return kind(**{one.name: node[one.name] for one in fields(kind) if one.name in node})

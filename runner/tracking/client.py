@@ -49,7 +49,7 @@ class Place(NamedTuple):
 
 
 def connect(uri: str) -> MlflowClient:
-    """Return MLflow's client of a store: whatever is asked of a server goes through one."""
+    """Return MLflow's client of a store; files alone are written by MLflow's own repository."""
     return MlflowClient(uri)
 
 

@@ -14,7 +14,7 @@ from typing import Any
 from runner.base import project
 from runner.base.console import command, say
 from runner.base.uri import recorded
-from runner.config.spec import Spec
+from runner.config.spec import ReportSpec, Spec, TrackingSpec
 from runner.record import journal
 from runner.record.journal import FOLDER, Journal
 from runner.tracking import process
@@ -23,18 +23,8 @@ PATIENCE_SECONDS = 2.0  # before a person is told what the command waits for
 
 
 @dataclass(frozen=True)
-class Settings:
+class Settings(ReportSpec, TrackingSpec):
     """What a config says of tracking and of reports."""
-
-    uri: str | None
-    experiment: str
-    live: bool
-    wait: bool
-    keep_journal: bool
-    points: int | None
-    log_model: bool
-    pictures: bool | None
-    page: bool
 
     @classmethod
     def of(cls, spec: Spec) -> "Settings":
