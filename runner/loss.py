@@ -26,11 +26,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.base.rows import dots
 from runner.dataset.target import IGNORED
 from runner.errors import BadValue
 
-Array = NDArray[np.floating[Any]]
 Loss = Callable[[Array, Array], tuple[Any, Array]]
 Curvature = Callable[[Array, Array], Callable[[Array], Array]]
 

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from runner.base.arrays import Array
 
 
 def dots(one: Array, other: Array) -> Any:

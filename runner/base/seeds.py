@@ -5,9 +5,9 @@ from collections.abc import Hashable, Iterable, Sequence
 from typing import Any, NamedTuple, TypeVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from runner.base.arrays import Array
+
 Key = TypeVar("Key", bound=Hashable)
 
 

@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.dataset.numbers import numbers
 from runner.errors import BadValue
 
-Array = NDArray[np.floating[Any]]
 Classes = NDArray[np.int64]
 
 

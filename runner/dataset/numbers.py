@@ -5,11 +5,9 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.errors import BadValue
-
-Array = NDArray[np.floating[Any]]
 
 
 def numbers(given: Any, name: str) -> Array:

@@ -6,14 +6,13 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.dataset.numbers import finite, is_missing, numbers
 from runner.dataset.samples import Dataset, Samples, digest
 from runner.dataset.split import split
 from runner.dataset.table import Table, is_frame, table
 from runner.dataset.target import IGNORED, NUMBER, TEXT, Target, are_numbered, known, target
 from runner.errors import BadValue
-
-Array = NDArray[np.floating[Any]]
 
 ROUNDING = 16 * float(np.finfo(np.float64).eps)
 """A deviation of no more than this share of the largest number is rounding."""

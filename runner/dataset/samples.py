@@ -3,12 +3,10 @@
 import hashlib
 from typing import Any, NamedTuple
 
-import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.dataset.target import IGNORED
-
-Array = NDArray[np.floating[Any]]
 
 
 class Samples(NamedTuple):

@@ -6,9 +6,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Index
 from runner.errors import BadValue
-
-Index = NDArray[np.int64]
 
 LARGEST_SEED = 2**32 - 1
 """Of scikit-learn's."""

@@ -9,10 +9,9 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.dataset.numbers import is_missing, numbers
 from runner.errors import BadValue
-
-Array = NDArray[np.floating[Any]]
 
 
 class Table(NamedTuple):

@@ -12,12 +12,11 @@ from numbers import Real
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.errors import BadValue
 from runner.model import start
 
-Array = NDArray[np.floating[Any]]
 Tensors = dict[str, tuple[int, ...]]
 """Name and shape of each parameter tensor, in the order in which one vector holds their values."""
 

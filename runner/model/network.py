@@ -4,16 +4,14 @@ import copy
 from collections.abc import Callable, Mapping
 from typing import Any, TypeVar
 
-import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import Tensor
 from torch.nn import Module
 from torch.nn.parameter import is_lazy
 
+from runner.base.arrays import Array
 from runner.model import Tensors, by_name, filled
 
-Array = NDArray[np.floating[Any]]
 Part = TypeVar("Part")
 
 

@@ -8,12 +8,10 @@ and room for the sum. Elsewhere PyTorch itself is asked, which has to be importe
 
 import math
 import os
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from runner.base.arrays import Array
 
 
 def linear(seed: int, features: int, outputs: int, *, bias: bool = True) -> tuple[Array, Array]:

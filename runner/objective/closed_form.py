@@ -6,12 +6,12 @@ It is least at one point, or, where X has a rank below the number of parameters,
 directions that X does not see.
 """
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
-Array = NDArray[np.floating[Any]]
+from runner.base.arrays import Array
 
 REFINEMENTS = 4
 TINY = 1e-14

@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
+from runner.base.arrays import Array
 from runner.errors import BadValue
-from runner.objective.contract import Array, Objective
+from runner.objective.contract import Objective
 
 
 def rosenbrock(*, dimension: int = 2) -> Objective:

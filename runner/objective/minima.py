@@ -1,11 +1,10 @@
 """Where an objective is least, as far as that is published."""
 
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from runner.base.arrays import Array
 
 
 class Minima(NamedTuple):

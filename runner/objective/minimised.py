@@ -7,13 +7,11 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.errors import BadValue
 from runner.model import Tensors, filled
 from runner.objective.contract import Objective
-
-Array = NDArray[np.floating[Any]]
 
 MODEL = "runner.objective.minimised.Minimised"
 LOSS = "runner.objective.minimised.value"

@@ -2,15 +2,13 @@
 
 import math
 from collections.abc import Callable
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.objective import Objective, closed_form
 from runner.objective.minima import Minima
-
-Array = NDArray[np.floating[Any]]
 
 
 class Optimum(NamedTuple):

@@ -5,8 +5,9 @@ from typing import Any
 
 import numpy as np
 
+from runner.base.arrays import Array
 from runner.errors import BadValue
-from runner.objective.contract import Array, Objective
+from runner.objective.contract import Objective
 from runner.objective.functions import cube, require_dimension
 
 

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike, NDArray
 
+from runner.base.arrays import Array
 from runner.base.rows import norms
 from runner.model import parameter_names
 
-Array = NDArray[np.floating[Any]]
 Shape = tuple[int, ...]
 
 LOSS = "loss"

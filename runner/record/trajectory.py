@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array, Index
 from runner.record.column import (
     BATCH_LOSS,
     LOSS,
@@ -18,9 +19,6 @@ from runner.record.column import (
     row_type,
 )
 from runner.record.journal import Rows
-
-Array = NDArray[np.floating[Any]]
-Index = NDArray[np.int64]
 
 
 @dataclass(frozen=True, eq=False)

@@ -4,9 +4,6 @@ import math
 from collections.abc import Sequence
 from typing import Any, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
 from runner.base import seeds
 from runner.errors import ConfigError, NoForm
 from runner.record.differing import PARAM, differing, varying
@@ -14,8 +11,6 @@ from runner.record.run import FIGURES, KNOWN, RecordedRun, cell_rows
 from runner.report.line import Line, line_by_table, line_of
 from runner.report.problem import FittedProblem, problem
 from runner.report.setting import Setting, grouped
-
-Array = NDArray[np.floating[Any]]
 
 LONGEST = 300
 """Characters of a reason: it may hold whatever a config holds."""

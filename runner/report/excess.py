@@ -1,14 +1,10 @@
 """Excess loss: by how much a loss is above the least there is."""
 
-from typing import Any
-
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.record.trajectory import Trajectory
 from runner.report.problem import FittedProblem
-
-Array = NDArray[np.floating[Any]]
 
 NEAR = 1e-3
 """Up to such a share of the loss, what the parameters give is the loss that was recorded."""

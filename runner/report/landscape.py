@@ -1,14 +1,12 @@
 """The loss over one or two parameters, as far as paths lead through it."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.report.problem import FittedProblem
-
-Array = NDArray[np.floating[Any]]
 
 POINTS = {1: 400, 2: 80}  # along each parameter
 FARTHEST = 3.0  # times the distance of the starts from the middle: beyond it, a path has left

@@ -1,13 +1,12 @@
 """The loss of a module of PyTorch's as a function of its parameters."""
 
 from functools import lru_cache
-from typing import Any
 
 import numpy as np
 import torch
-from numpy.typing import NDArray
 from torch import nn
 
+from runner.base.arrays import Array
 from runner.config.spec import problem_of
 from runner.engine import parts
 from runner.engine.draws import Draws
@@ -15,8 +14,6 @@ from runner.errors import ConfigError
 from runner.model import network as networks
 from runner.record.run import RecordedRun
 from runner.report.problem import FittedProblem, matching, parts_of, problem_parts
-
-Array = NDArray[np.floating[Any]]
 
 DROPOUTS = (
     *(nn.Dropout, nn.Dropout1d, nn.Dropout2d, nn.Dropout3d),

@@ -4,16 +4,14 @@ import json
 from collections.abc import Sequence
 from contextlib import suppress
 from itertools import pairwise
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.errors import ConfigError
 from runner.record.run import RecordedRun
 from runner.report.problem import is_plain
-
-Array = NDArray[np.floating[Any]]
 
 MOST_PAIRS = 8
 SAME = (

@@ -7,6 +7,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.errors import ConfigError, NoForm
 from runner.objective.closed_form import LeastSquares
 from runner.objective.minima import Minima
@@ -16,8 +17,6 @@ from runner.report.drawn import label, thin
 from runner.report.landscape import Landscape, landscape
 from runner.report.plane import Plane, plane
 from runner.report.problem import FittedProblem, problem
-
-Array = NDArray[np.floating[Any]]
 
 AT_ONCE = 12
 BUDGET = 40_000

@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
-from numpy.typing import NDArray
 
 from runner.base.colour import colour
 from runner.errors import ConfigError
@@ -17,8 +16,6 @@ from runner.record.trajectory import Trajectory
 from runner.report.drawn import is_wide, positive, thin
 from runner.report.landscape import landscape
 from runner.report.problem import problem
-
-Array = NDArray[np.floating[Any]]
 
 SIZE = (7.0, 4.5)  # inches
 DOTS = 110  # an inch

@@ -1,12 +1,11 @@
 """A plane through the space of all parameters, on which paths can be drawn."""
 
 from collections.abc import Callable, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[np.floating[Any]]
+from runner.base.arrays import Array
 
 MOST_NUMBERS = 2 * 10**7
 """So many numbers of paths, at most, tell where the plane lies."""

@@ -9,10 +9,10 @@ from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner import loss as losses
 from runner import model as models
+from runner.base.arrays import Array
 from runner.config import short_list
 from runner.config.build import build, only, swapped
 from runner.config.given import EPOCH_REDUCTION
@@ -28,8 +28,6 @@ from runner.objective import closed_form, optimum
 from runner.objective.minima import Minima
 from runner.record.column import PARAMETERS
 from runner.record.run import RecordedRun
-
-Array = NDArray[np.floating[Any]]
 
 PARTS = ("dataset", "model", "loss")
 SPLIT = ("validation", "validation_data", "split_seed")

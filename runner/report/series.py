@@ -2,12 +2,13 @@
 
 import math
 from collections.abc import Iterator, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
 
 from runner.base import seeds
+from runner.base.arrays import Array, Index
 from runner.errors import ConfigError
 from runner.record.column import (
     BATCH_LOSS,
@@ -26,9 +27,6 @@ from runner.report.drawn import MOST_POINTS, grid, thin
 from runner.report.excess import excess
 from runner.report.line import Line
 from runner.report.problem import FittedProblem, problem
-
-Array = NDArray[np.floating[Any]]
-Index = NDArray[np.int64]
 
 EXCESS, DISTANCE, SECONDS = "excess", "distance", "seconds"
 """Roles of what is not recorded, but follows from it."""

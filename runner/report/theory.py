@@ -8,11 +8,9 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.ticker import LogLocator
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.base.colour import colour
-
-Array = NDArray[np.floating[Any]]
 
 INK = "#808080"
 """Of what has no colour of its own: seen on white and on black"""

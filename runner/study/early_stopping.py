@@ -31,12 +31,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.objective import closed_form
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.claim import AT_LEAST, AT_MOST
 from runner.study.samples import samples
 
-Array = NDArray[np.floating[Any]]
 LARGEST = 0.20363
 """Of 1 - exp(-u) - u / (1 + u), at u = 2.5129"""
 HALF, HALF_LEAST = 0.13792, -0.04387

@@ -36,11 +36,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.objective.closed_form import stability_edge
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.claim import AT_MOST
-
-Array = NDArray[np.floating[Any]]
 
 RIVALS = {
     "plain": Rival("1 / lr", 1.0),

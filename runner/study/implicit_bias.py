@@ -34,13 +34,12 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.dataset import separable
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.samples import samples
 
-Array = NDArray[np.floating[Any]]
 FROM = 50
 """Of log T, where fits begin"""
 

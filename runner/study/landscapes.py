@@ -20,14 +20,12 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from runner import objective
 from runner.objective.minima import Minima
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.claim import AT_MOST
 
-Array = NDArray[np.floating[Any]]
 PIT = np.array([[-1.9899122337085497, 2.9848557010394807]])
 """The local minimum of Rastrigin's beside its start"""
 ENDS = {"rastrigin": PIT, "himmelblau": np.array([[3.0, 2.0]]), "saddle": np.array([[0.0, 1.0]])}

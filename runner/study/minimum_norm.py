@@ -21,12 +21,11 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.samples import samples
 
-Array = NDArray[np.floating[Any]]
 OPTIMIZERS = ("sgd", "momentum", "nesterov")
 
 

@@ -27,13 +27,11 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.objective import closed_form
 from runner.study import Claim, Curve, Findings, Picture, Rival
 from runner.study.samples import samples
-
-Array = NDArray[np.floating[Any]]
 
 
 class Moments(NamedTuple):

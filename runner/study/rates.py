@@ -30,11 +30,9 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.study import Claim, Curve, Findings, Picture, Rival
-
-Array = NDArray[np.floating[Any]]
 
 
 def check(runs: Mapping[str, Any], values: Mapping[str, Any]) -> Findings:

@@ -30,10 +30,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from runner.base.arrays import Array
 from runner.objective.closed_form import stability_edge
 from runner.study import Claim, Curve, Findings, Picture, Rival
 
-Array = NDArray[np.floating[Any]]
 SHARP = "preconditioned_sharpness"
 
 
